@@ -1,0 +1,44 @@
+/** Pure. Facts of stream `model-<model id>`: the catalogue entry, and which version is stable. */
+import Type, { type Static } from 'typebox';
+import { fact, Nullable, Semver, Sha256, type FactOf } from './fact.ts';
+
+/** A graph we can build ourselves from named tensors (`publishing.md` 1.1, "declared"). Without `hidden_dim`: one layer. */
+export const Architecture = Type.Object(
+  {
+    kind: Type.String({ pattern: '^mlp(:(relu|tanh|sigmoid))?(:(softmax|sigmoid|linear))?$' }),
+    input_dim: Type.Integer({ minimum: 1, maximum: 1_000_000 }),
+    hidden_dim: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000_000 })),
+    output_dim: Type.Integer({ minimum: 1, maximum: 1_000_000 }),
+  },
+  { additionalProperties: false },
+);
+export type Architecture = Static<typeof Architecture>;
+
+export const modelFacts = {
+  ModelRegistered: fact('ModelRegistered', {
+    org_id: Type.String({ minLength: 1 }),
+    name: Type.String({ minLength: 1, maxLength: 200 }),
+    framework: Type.String(),
+    use_case: Type.String(),
+    description: Type.String(),
+  }),
+  ModelContractDeclared: fact('ModelContractDeclared', {
+    /** Kept as sent; `digest` is the SHA-256 of its RFC 8785 text together with `architecture`. */
+    contract: Nullable(Type.Record(Type.String(), Type.Unknown())),
+    architecture: Type.Optional(Architecture),
+    digest: Sha256,
+  }),
+  VersionListed: fact('VersionListed', { version: Semver }),
+  StableVersionChanged: fact('StableVersionChanged', {
+    version: Semver,
+    previous: Nullable(Semver),
+    rollout_id: Type.Integer({ minimum: 1 }),
+  }),
+  StableVersionRestored: fact('StableVersionRestored', {
+    version: Semver,
+    from_version: Semver,
+    rollout_id: Type.Integer({ minimum: 1 }),
+    reason: Type.String(),
+  }),
+};
+export type ModelFact = FactOf<typeof modelFacts>;

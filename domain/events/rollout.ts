@@ -1,0 +1,138 @@
+/** Pure. Facts of stream `rollout-<id>`: how far a version may reach, what was judged, and how it ended. */
+import Type, { type Static } from 'typebox';
+import { Count, fact, Nullable, Semver, Sha256, type FactOf } from './fact.ts';
+
+const closed = { additionalProperties: false };
+const Duration = Type.String({ pattern: '^\\d+(\\.\\d+)?(ms|s|m|h|d)$' });
+/** Percent of the cohort; its grain of 0.01 is one bucket of 10,000. */
+export const Percent = Type.Number({ minimum: 0, maximum: 100, multipleOf: 0.01 });
+
+export const Stage = Type.Object({ percent: Percent, ramp: Duration, min_bake: Duration, max_bake: Duration }, closed);
+export type Stage = Static<typeof Stage>;
+
+/** A fixed threshold over the stage's totals; it says nothing before both minimums are met (`rollout.md` 5.9). */
+export const Rule = Type.Object(
+  {
+    metric: Type.Union([
+      Type.Literal('error_rate'),
+      Type.Literal('latency_p95'),
+      Type.Literal('download_failure_rate'),
+    ]),
+    op: Type.Union([Type.Literal('>'), Type.Literal('>=')]),
+    /** A ratio for rates, milliseconds for latency. */
+    value: Type.Number({ minimum: 0 }),
+    min_predictions: Type.Integer({ minimum: 1 }),
+    min_devices: Type.Integer({ minimum: 1 }),
+  },
+  closed,
+);
+export type Rule = Static<typeof Rule>;
+
+export const RolloutSpec = Type.Object(
+  {
+    version: Semver,
+    stages: Type.Array(Stage, { minItems: 1, maxItems: 100 }),
+    cohort: Type.Optional(Type.Object({ platform: Type.Optional(Type.Array(Type.String(), { minItems: 1 })) }, closed)),
+    look: Duration,
+    policy: Type.Object({ rules: Type.Array(Rule) }, closed),
+    on_regressed: Type.Union([Type.Literal('rollback'), Type.Literal('hold')]),
+  },
+  closed,
+);
+export type RolloutSpec = Static<typeof RolloutSpec>;
+
+/**
+ * What one arm showed in one stage: integers only. `latency` counts predictions per bucket of `domain/rollout/latency.ts`;
+ * keys are bucket indexes.
+ */
+export const ArmCounters = Type.Object(
+  {
+    devices: Count,
+    predictions: Count,
+    errors: Count,
+    downloads: Count,
+    download_failures: Count,
+    latency: Type.Record(Type.String(), Count),
+  },
+  closed,
+);
+export type ArmCounters = Static<typeof ArmCounters>;
+
+export const Verdict = Type.Union([
+  Type.Literal('PENDING'),
+  Type.Literal('HEALTHY'),
+  Type.Literal('REGRESSED'),
+  Type.Literal('INCONCLUSIVE'),
+]);
+export type Verdict = Static<typeof Verdict>;
+
+/** The rule that convicted: its value as integers, so that replay divides again. Latency: `numerator` µs over 1000. */
+export const Conviction = Type.Object(
+  { index: Count, metric: Type.String(), numerator: Count, denominator: Count, limit: Type.Number(), op: Type.String() },
+  closed,
+);
+export type Conviction = Static<typeof Conviction>;
+
+export const Judgement = Type.Object(
+  {
+    stage: Count,
+    /** Number of this HealthJudged in its stage, from 1. */
+    look: Type.Integer({ minimum: 1 }),
+    verdict: Verdict,
+    algorithm: Type.Literal('thresholds@1'),
+    rule: Nullable(Conviction),
+    /** What the minimums still lack, in words; empty unless INCONCLUSIVE or PENDING. */
+    missing: Type.Array(Type.String()),
+    counters: Type.Object({ canary: ArmCounters, control: ArmCounters }, closed),
+    /** Stage clock at this look, milliseconds. */
+    clock_ms: Count,
+    policy_sha: Sha256,
+  },
+  closed,
+);
+export type Judgement = Static<typeof Judgement>;
+
+export const rolloutFacts = {
+  RolloutCreated: fact('RolloutCreated', {
+    model_id: Type.String(),
+    version: Semver,
+    previous: Nullable(Semver),
+    spec: RolloutSpec,
+    spec_sha: Sha256,
+  }),
+  RolloutStarted: fact('RolloutStarted', {
+    /** Lineage seed: decimal id of the first rollout of the lineage. */
+    seed: Type.String({ pattern: '^[1-9]\\d*$' }),
+    /** First bucket of the range. */
+    lo: Type.Integer({ minimum: 0, maximum: 9999 }),
+  }),
+  StageEntered: fact('StageEntered', {
+    stage: Count,
+    /** Buckets of 10,000. */
+    from: Type.Integer({ minimum: 0, maximum: 10_000 }),
+    to: Type.Integer({ minimum: 0, maximum: 10_000 }),
+    ramp_ms: Count,
+    min_bake_ms: Count,
+    max_bake_ms: Count,
+    basis: Type.Union([Type.Literal('auto'), Type.Literal('manual')]),
+    reason: Type.Optional(Type.String()),
+  }),
+  HealthJudged: { type: 'HealthJudged', schemaVersion: 1, schema: Judgement } as const,
+  RolloutPaused: fact('RolloutPaused', {
+    cause: Type.Union([Type.Literal('manual'), Type.Literal('inconclusive'), Type.Literal('no_restore_target')]),
+    reason: Type.String(),
+    missing: Type.Optional(Type.Array(Type.String())),
+  }),
+  RolloutResumed: fact('RolloutResumed', { reason: Type.Optional(Type.String()) }),
+  RolloutCompleted: fact('RolloutCompleted', { basis: Type.Union([Type.Literal('auto'), Type.Literal('manual')]) }),
+  RolloutAborted: fact('RolloutAborted', { reason: Type.String() }),
+  RolloutRolledBack: fact('RolloutRolledBack', {
+    /** The version devices return to; null: there never was one, the version is withdrawn. */
+    target: Nullable(Semver),
+    trigger: Type.Union([Type.Literal('verdict'), Type.Literal('manual')]),
+    reason: Type.String(),
+    evidence: Nullable(Judgement),
+  }),
+  RootCauseRecorded: fact('RootCauseRecorded', { text: Type.String({ minLength: 1, maxLength: 20_000 }) }),
+};
+export type RolloutFact = FactOf<typeof rolloutFacts>;

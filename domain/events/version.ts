@@ -1,0 +1,87 @@
+/** Pure. Facts of stream `version-<model id>@<semver>`: one version's way from Draft to Deployed, or to Rollback. */
+import Type, { type Static } from 'typebox';
+import { Count, Counts, fact, Nullable, Semver, Sha256, type FactOf } from './fact.ts';
+
+export const ArtifactFile = Type.Object(
+  { format: Type.String(), sha256: Sha256, bytes: Count, media_type: Type.String() },
+  { additionalProperties: false },
+);
+export type ArtifactFile = Static<typeof ArtifactFile>;
+
+const RolloutId = Type.Integer({ minimum: 1 });
+const MaybeFigures = Type.Object({ loss: Nullable(Type.Number()), accuracy: Nullable(Type.Number()) });
+
+/** One check of the publishing gate: what was measured, and the limit it was held against. */
+export const GateCheck = Type.Object(
+  {
+    step: Type.Integer({ minimum: 1, maximum: 11 }),
+    name: Type.String(),
+    passed: Type.Boolean(),
+    detail: Type.String({ maxLength: 2000 }),
+  },
+  { additionalProperties: false },
+);
+export type GateCheck = Static<typeof GateCheck>;
+
+export const versionFacts = {
+  VersionDrafted: fact('VersionDrafted', {
+    model_id: Type.String(),
+    version: Semver,
+    parent: Nullable(Semver),
+    contract_digest: Nullable(Sha256),
+  }),
+  TrainingStarted: fact('TrainingStarted', { run_id: Type.String(), base_version: Nullable(Semver) }),
+  /** `learning.md` 8.1: all that lineage shows of a training run. */
+  TrainingCompleted: fact('TrainingCompleted', {
+    run_id: Type.String(),
+    base: Type.Object({ version: Nullable(Semver), sha: Sha256 }),
+    spec_sha: Sha256,
+    rounds_planned: Count,
+    rounds: Count,
+    rounds_abandoned: Count,
+    participants: Count,
+    updates: Count,
+    refused: Counts,
+    samples: Count,
+    bytes_up: Count,
+    loss: Nullable(Type.Number()),
+    accuracy: Nullable(Type.Number()),
+    first: MaybeFigures,
+    best_round: Nullable(Count),
+    selected_round: Count,
+    stop: Type.Object({ rule: Type.String(), numbers: Type.Record(Type.String(), Type.Number()) }),
+    converged: Type.Null(),
+    /** Up to 200 rounds whole; past that the RFC 6962 root over the canonical JSON of each entry. */
+    chain: Type.Union([
+      Type.Array(Type.Object({ round: Count, accepted_root: Sha256, model_sha: Sha256 }), { maxItems: 200 }),
+      Type.Object({ root: Sha256, length: Count }),
+    ]),
+    artifact_sha: Sha256,
+    artifact_bytes: Count,
+  }),
+  TrainingFailed: fact('TrainingFailed', { run_id: Type.String(), reason: Type.String() }),
+  ArtifactUploaded: fact('ArtifactUploaded', { files: Type.Array(ArtifactFile, { minItems: 1 }) }),
+  PublishRequested: fact('PublishRequested', {
+    n: Type.Integer({ minimum: 1 }),
+    formats: Type.Array(Type.String(), { minItems: 1 }),
+  }),
+  PublishRefused: fact('PublishRefused', {
+    n: Type.Integer({ minimum: 1 }),
+    code: Type.String(),
+    checks: Type.Array(GateCheck),
+  }),
+  VersionPublished: fact('VersionPublished', {
+    n: Type.Integer({ minimum: 1 }),
+    files: Type.Array(ArtifactFile, { minItems: 1 }),
+    tensors_sha: Sha256,
+    report_sha: Sha256,
+  }),
+  DeploymentStarted: fact('DeploymentStarted', { rollout_id: RolloutId }),
+  DeploymentCompleted: fact('DeploymentCompleted', { rollout_id: RolloutId }),
+  /** `by` is null where an aborted first release leaves no version in its place. */
+  VersionSuperseded: fact('VersionSuperseded', { by: Nullable(Semver), rollout_id: RolloutId }),
+  VersionRestored: fact('VersionRestored', { rollout_id: RolloutId }),
+  VersionRolledBack: fact('VersionRolledBack', { rollout_id: RolloutId, reason: Type.String() }),
+};
+export type VersionFact = FactOf<typeof versionFacts>;
+export type TrainingCompletedData = Extract<VersionFact, { type: 'TrainingCompleted' }>['data'];

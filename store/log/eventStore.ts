@@ -1,0 +1,117 @@
+/** The port of the event log. Durable when it returns; concurrent; ordered by `logIndex`; idempotent by command id. */
+import type { Actor, SequencedEvent, StoredEvent } from '../../domain/events/envelope.ts';
+import type { AnyFact } from '../../domain/events/streams.ts';
+
+/** A version exactly, or: the stream must not exist, must exist, may be anything. */
+export type Expected = number | 'none' | 'exists' | 'any';
+
+export interface AppendedEvent {
+  readonly id: string;
+  readonly type: string;
+  readonly stream: string;
+  readonly version: number;
+}
+export type Appended = readonly AppendedEvent[];
+
+export interface AppendRequest {
+  readonly commandId: string;
+  /** SHA-256 of the command (not of the events: a retry makes new ids); null where no request stands behind it. */
+  readonly commandHash: Uint8Array | null;
+  readonly actor: Actor;
+  readonly correlationId: string | null;
+  readonly causationId: string | null;
+  /** Every stream written or only checked, 1 to 64. */
+  readonly expected: ReadonlyMap<string, Expected>;
+  /** In order; each stream must be in `expected`. */
+  readonly events: readonly {
+    readonly id: string;
+    readonly stream: string;
+    readonly machine: string;
+    readonly schemaVersion: number;
+    readonly fact: AnyFact;
+  }[];
+}
+
+export type AppendResult =
+  | { readonly outcome: 'appended'; readonly events: Appended }
+  | { readonly outcome: 'duplicate'; readonly events: Appended; readonly sameRequest: boolean }
+  | {
+      readonly outcome: 'conflict';
+      readonly conflicts: readonly { readonly stream: string; readonly expected: Expected; readonly actual: number }[];
+    };
+
+export interface Known {
+  readonly events: Appended;
+  readonly sameRequest: boolean;
+}
+
+export interface Loaded {
+  /** Events of each stream asked for, in version order; empty where the stream does not exist. */
+  readonly streams: ReadonlyMap<string, readonly StoredEvent[]>;
+  /** The first outcome of `commandId`, if the log holds it already. */
+  readonly known: Known | undefined;
+  /** The database's clock at the load. */
+  readonly now: Date;
+}
+
+/**
+ * One row of a query with positional parameters. In an {@link AppendTransaction} a query before `append` must take no
+ * transaction id: plain reads and advisory locks only. A row lock, temp table, `nextval` or savepoint write makes `append` throw.
+ */
+export interface Queryable {
+  query<R extends Record<string, unknown> = Record<string, unknown>>(
+    sql: string,
+    values?: readonly unknown[],
+  ): Promise<{ readonly rows: R[]; readonly rowCount: number }>;
+}
+
+/** The transaction around an append. `append` is its first write; other writes follow it. It runs READ COMMITTED. */
+export interface AppendTransaction extends Queryable {
+  append(request: AppendRequest): Promise<AppendResult>;
+}
+
+/** Which pool of connections a transaction may use: stops are never queued behind uploads. */
+export type Lane = 'command' | 'stop' | 'upload';
+
+export interface EventStore {
+  /** One query: the streams, whether the command is known (and whether its hash is equal), and the time. */
+  load(streams: readonly string[], command?: { readonly id: string; readonly hash: Uint8Array | null }): Promise<Loaded>;
+
+  /**
+   * Appends, all or nothing. `also` runs in the same transaction, after the append, only if it appended.
+   *
+   * Outcomes are values; only faults throw. Lost connections, deadlocks and lock time-outs are tried again with the same
+   * command id, so a lost answer becomes `duplicate`.
+   *
+   * @throws Fatal when even the retries could not tell whether it was stored
+   */
+  append(
+    request: AppendRequest,
+    options?: { readonly lane?: Lane; readonly also?: (tx: Queryable) => Promise<void> },
+  ): Promise<AppendResult>;
+
+  /** The same, where the transaction must read under an advisory lock before it knows what to append. */
+  transaction<T>(lane: Lane, body: (tx: AppendTransaction) => Promise<T>): Promise<T>;
+
+  /** Events of one stream, in version order, up to a log index (inclusive) if given. */
+  readStream(stream: string, upTo?: number): Promise<StoredEvent[]>;
+
+  /** Up to `limit` facts with `logIndex > after`, in order. `after` is -1 for the beginning. */
+  readLog(after: number, limit: number): Promise<SequencedEvent[]>;
+
+  /** The greatest log index, or -1. */
+  head(): Promise<number>;
+
+  /** Log index of an event: null while it waits for the sequencer, undefined if there is no such event. */
+  logIndexOf(eventId: string): Promise<number | null | undefined>;
+
+  /** Waits up to `waitMs` for the event's log index; null if the sequencer needs longer. */
+  awaitLogIndex(eventId: string, waitMs: number): Promise<number | null>;
+
+  /**
+   * `as_of` → log index: a position, `event:<id>`, or an RFC 3339 time (the greatest index sequenced by then).
+   *
+   * @throws LifecycleError `as_of_in_future` past the head, `invalid_input` if unreadable, `event_not_found`
+   */
+  resolveAsOf(asOf: string): Promise<number>;
+}
