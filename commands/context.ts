@@ -1,0 +1,45 @@
+/** What a use case is given: its stores by closure, and who asks. */
+import type { Actor } from '../domain/events/envelope.ts';
+import type { Appended, EventStore, Lane } from '../store/log/eventStore.ts';
+import type { ArtifactStore } from '../store/artifacts/artifactStore.ts';
+import type { Refusal } from '../machines/decision.ts';
+
+export interface CommandDeps {
+  readonly log: EventStore;
+  readonly blobs: ArtifactStore;
+  /** A fresh UUID version 7. */
+  readonly newId: () => string;
+  /** 32 random bytes as hex: seeds that go into facts. */
+  readonly randomHex: () => string;
+  /** Draws a rollout id from its sequence, in a statement of its own; gaps are fine. */
+  readonly nextRolloutId: () => Promise<number>;
+}
+
+/** Who asks, under which id the log remembers it, and what a version conflict means to them. */
+export interface Caller {
+  readonly actor: Actor;
+  /** Unique per command for ever: `http:<key id>:<key>`, `rollout-<id>/<epoch>/<step>`, … */
+  readonly commandId: string;
+  /** SHA-256 of the request; null where the command id already says everything. */
+  readonly commandHash: Uint8Array | null;
+  readonly correlationId: string | null;
+  readonly causationId: string | null;
+  /**
+   * `redecide`: load and decide again, up to 20 times. `stop`: again without limit, on connections kept for stops.
+   * `stale`: answer `stale`; the workflow reloads and plans anew.
+   */
+  readonly onConflict: 'redecide' | 'stop' | 'stale';
+  /** Version of the addressed stream that the caller has seen: `If-Match`, or a workflow's view. */
+  readonly expect?: { readonly stream: string; readonly version: number };
+}
+
+export type Outcome =
+  | { readonly outcome: 'appended'; readonly events: Appended }
+  /** The log holds this command already: its first events. `sameRequest: false` is a key used for another request. */
+  | { readonly outcome: 'duplicate'; readonly events: Appended; readonly sameRequest: boolean }
+  /** It is so already: nothing was appended. */
+  | { readonly outcome: 'already'; readonly events: Appended }
+  | { readonly outcome: 'stale'; readonly stream: string; readonly version: number }
+  | { readonly outcome: 'refused'; readonly refusal: Refusal };
+
+export const laneOf = (caller: Caller): Lane => (caller.onConflict === 'stop' ? 'stop' : 'command');

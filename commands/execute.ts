@@ -1,0 +1,186 @@
+/**
+ * The one way a fact gets into the log: load the streams and ask whether the command is known, decide, append once with the
+ * versions that were read, and decide again on a conflict. A crash before the append leaves nothing; after it, a repeat of the
+ * command id gets the first outcome before anything is decided.
+ */
+import { currentSchemaVersion } from '../domain/events/codec.ts';
+import { modelStream, parseStream, rolloutStream, trainingStream, versionStream } from '../domain/events/streams.ts';
+import type { AnyFact } from '../domain/events/streams.ts';
+import type { StoredEvent } from '../domain/events/envelope.ts';
+import { Fatal, LifecycleError } from '../domain/errors.ts';
+import type { Decision, Refusal } from '../machines/decision.ts';
+import type { Folded } from '../machines/fold.ts';
+import type { ModelContext, ModelState } from '../machines/model.ts';
+import type { VersionContext, VersionState } from '../machines/modelVersion.ts';
+import { machineFor } from '../machines/registry.ts';
+import type { RolloutContext, RolloutState } from '../machines/rollout.ts';
+import type { TrainingContext, TrainingState } from '../machines/trainingRun.ts';
+import type { EventStore, Known, Queryable } from '../store/log/eventStore.ts';
+import { laneOf, type Caller, type CommandDeps, type Outcome } from './context.ts';
+
+/** The streams a use case reads. Whatever is read is also expected at that version when it appends. */
+export interface Streams {
+  model(modelId: string): Promise<ModelState>;
+  version(modelId: string, version: string): Promise<VersionState>;
+  training(runId: string): Promise<TrainingState>;
+  rollout(rolloutId: number): Promise<RolloutState>;
+  /** Loads several streams in one query, ahead of the calls above. */
+  preload(streams: readonly string[]): Promise<void>;
+  /** The database's clock at the first load. */
+  now(): Date;
+}
+
+export interface NewFact {
+  readonly stream: string;
+  readonly fact: AnyFact;
+}
+
+/** What a use case concludes. `also` writes the rows that belong to the facts, in the same transaction. */
+export type Conclusion =
+  | { readonly kind: 'append'; readonly facts: readonly NewFact[]; readonly also?: (tx: Queryable) => Promise<void> }
+  | { readonly kind: 'already' }
+  | { readonly kind: 'refused'; readonly refusal: Refusal };
+
+/** Stops are decided from the last good state; every other command on a diverged stream is refused. */
+const DIVERGED = 'stream_diverged';
+const REDECIDE_LIMIT = 20;
+
+class KnownCommand extends Error {
+  readonly known: Known;
+  constructor(known: Known) {
+    super('command is known');
+    this.known = known;
+  }
+}
+
+function createStreams(log: EventStore, caller: Caller): Streams & { versions: Map<string, number> } {
+  const folded = new Map<string, Folded<unknown>>();
+  const versions = new Map<string, number>();
+  let now: Date | undefined;
+
+  async function preload(streams: readonly string[]): Promise<void> {
+    const wanted = streams.filter((s) => !folded.has(s));
+    if (wanted.length === 0) return;
+    // Only the first load asks for the command id: later ones are part of the same decision.
+    const command = now === undefined ? { id: caller.commandId, hash: caller.commandHash } : undefined;
+    const loaded = await log.load(wanted, command);
+    if (loaded.known) throw new KnownCommand(loaded.known);
+    now ??= loaded.now;
+    for (const stream of wanted) remember(stream, loaded.streams.get(stream) ?? []);
+  }
+
+  function remember(stream: string, events: readonly StoredEvent[]): void {
+    const state = machineFor(stream).fold(events);
+    if (state.divergence && caller.onConflict !== 'stop') {
+      const { type, version, eventId } = state.divergence;
+      throw new LifecycleError(
+        DIVERGED,
+        `${stream} holds ${type} (version ${version}, event ${eventId}), which its machine refuses in ${state.divergence.state}. Only pause, abort and rollback are accepted.`,
+      );
+    }
+    folded.set(stream, state);
+    versions.set(stream, state.version);
+  }
+
+  async function one<C>(stream: string): Promise<Folded<C>> {
+    await preload([stream]);
+    // The kind in the stream's name chose the machine, and the machine fixes the context type.
+    return folded.get(stream) as Folded<C>;
+  }
+
+  return {
+    versions,
+    preload,
+    model: (modelId) => one<ModelContext>(modelStream(modelId)),
+    version: (modelId, version) => one<VersionContext>(versionStream(modelId, version)),
+    training: (runId) => one<TrainingContext>(trainingStream(runId)),
+    rollout: (rolloutId) => one<RolloutContext>(rolloutStream(rolloutId)),
+    now: () => {
+      if (now === undefined) throw new Error('now() before the first stream was read');
+      return now;
+    },
+  };
+}
+
+/**
+ * Runs one use case. Expected outcomes are values.
+ *
+ * @param decide reads streams and concludes; it may run several times, so it has no effects of its own
+ * @throws LifecycleError for input that names what does not exist; Fatal where the store cannot tell what happened
+ */
+export async function execute(
+  deps: CommandDeps,
+  caller: Caller,
+  decide: (streams: Streams) => Promise<Conclusion>,
+): Promise<Outcome> {
+  for (let attempt = 1; ; attempt += 1) {
+    const streams = createStreams(deps.log, caller);
+    let conclusion: Conclusion;
+    try {
+      conclusion = await decide(streams);
+    } catch (error) {
+      if (error instanceof KnownCommand) return { outcome: 'duplicate', ...error.known };
+      throw error;
+    }
+    const { expect } = caller;
+    const seen = expect && streams.versions.get(expect.stream);
+    if (expect && seen !== undefined && seen !== expect.version) {
+      return { outcome: 'stale', stream: expect.stream, version: seen };
+    }
+    if (conclusion.kind === 'already') return { outcome: 'already', events: [] };
+    if (conclusion.kind === 'refused') return { outcome: 'refused', refusal: conclusion.refusal };
+
+    const result = await deps.log.append(
+      {
+        commandId: caller.commandId,
+        commandHash: caller.commandHash,
+        actor: caller.actor,
+        correlationId: caller.correlationId,
+        causationId: caller.causationId,
+        expected: streams.versions,
+        events: toEvents(conclusion.facts, deps.newId),
+      },
+      { lane: laneOf(caller), ...(conclusion.also ? { also: conclusion.also } : {}) },
+    );
+    if (result.outcome !== 'conflict') return result;
+    const first = result.conflicts[0]!;
+    if (caller.onConflict === 'stale') return { outcome: 'stale', stream: first.stream, version: first.actual };
+    if (caller.onConflict === 'redecide' && attempt >= REDECIDE_LIMIT) {
+      throw new LifecycleError('unavailable', `${first.stream} changed ${attempt} times while we decided. Try again.`, {
+        retry_after_s: 1,
+      });
+    }
+  }
+}
+
+/** Facts with ids, machine and schema version, in order. @throws Fatal for a fact in a stream of another kind (a bug) */
+export function toEvents(facts: readonly NewFact[], newId: () => string) {
+  return facts.map(({ stream, fact }) => {
+    if (!parseStream(stream)) throw new Fatal(`${fact.type} cannot go to ${stream}`);
+    return {
+      id: newId(),
+      stream,
+      fact,
+      machine: machineFor(stream).name,
+      schemaVersion: currentSchemaVersion(stream, fact.type),
+    };
+  });
+}
+
+/**
+ * Joins the decisions of several machines into one append. The first refusal wins; `already` adds nothing.
+ *
+ * @returns `already` only if every decision is
+ */
+export function joinDecisions(
+  parts: readonly { readonly stream: string; readonly decision: Decision<AnyFact> }[],
+  also?: (tx: Queryable) => Promise<void>,
+): Conclusion {
+  const facts: NewFact[] = [];
+  for (const { stream, decision } of parts) {
+    if (decision.kind === 'refused') return { kind: 'refused', refusal: decision.refusal };
+    if (decision.kind === 'facts') facts.push(...decision.facts.map((fact) => ({ stream, fact })));
+  }
+  if (facts.length === 0) return { kind: 'already' };
+  return also ? { kind: 'append', facts, also } : { kind: 'append', facts };
+}

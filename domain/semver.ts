@@ -1,0 +1,49 @@
+/** Pure. Strict semantic versions and their lines (`publishing.md` 2). */
+import semver from 'semver';
+
+/** Training labels its checkpoints `<version>-round.<n>`; nobody else may. */
+const RESERVED = /(^|\.)round\.\d+$/;
+
+/** Why `text` may not name a version, or undefined if it may. The parser alone forgives `v`, spaces and build metadata. */
+export function versionProblem(text: string): string | undefined {
+  const parsed = semver.parse(text);
+  if (!parsed || parsed.version !== text) {
+    return `"${text}" is not a strict semantic version: write MAJOR.MINOR.PATCH, such as 1.4.0, without v or build metadata`;
+  }
+  if (text.length > 64) return 'a version has at most 64 characters';
+  if (RESERVED.test(parsed.prerelease.join('.'))) return `pre-releases that end in round.<n> are reserved for training`;
+  return undefined;
+}
+
+/** Falling precedence, for sorting newest first. */
+export const byPrecedenceDesc = (a: string, b: string) => semver.rcompare(a, b);
+export const isHigher = (a: string, b: string) => semver.gt(a, b);
+export const isPrerelease = (version: string) => semver.prerelease(version) !== null;
+
+/** MAJOR.MINOR: versions rise within a line, and older lines stay open for hotfixes. */
+export const lineOf = (version: string) => `${semver.major(version)}.${semver.minor(version)}`;
+
+/** The published version of the same line that `version` fails to exceed, if there is one. */
+export function monotoneConflict(version: string, published: readonly string[]): string | undefined {
+  return published
+    .filter((p) => lineOf(p) === lineOf(version) && !semver.gt(version, p))
+    .sort(byPrecedenceDesc)
+    .at(0);
+}
+
+/** The next patch of the line that is free and above all published ones. */
+export function smallestLegal(version: string, published: readonly string[]): string {
+  const highest = published.filter((p) => lineOf(p) === lineOf(version)).sort(byPrecedenceDesc).at(0);
+  if (!highest) return `${lineOf(version)}.0`;
+  return new semver.SemVer(highest).inc('patch').version;
+}
+
+/** `latest`: the highest precedence among `candidates` that is no pre-release; undefined if there is none. */
+export function latestOf(candidates: readonly string[]): string | undefined {
+  return candidates.filter((v) => !isPrerelease(v)).sort(byPrecedenceDesc).at(0);
+}
+
+/** The highest of `candidates` below `version`, or undefined. */
+export function highestBelow(version: string, candidates: readonly string[]): string | undefined {
+  return candidates.filter((v) => semver.lt(v, version)).sort(byPrecedenceDesc).at(0);
+}

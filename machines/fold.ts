@@ -1,0 +1,155 @@
+/**
+ * Pure. The single wrapper over XState: a stream's state is the fold of its facts through its machine.
+ *
+ * XState's `transition()` builds a throw-away actor a call; one inert scope reused is about four times faster and gives the
+ * same snapshots. The scope is semi-internal, so xstate is pinned exactly and an equivalence test runs over every machine.
+ */
+import { createActor, type AnyMachineSnapshot, type AnyStateMachine, type StateNode } from 'xstate';
+import type { StoredEvent } from '../domain/events/envelope.ts';
+
+/** A fact as a machine sees it. `at` is its record time, Unix ms: clocks of a chart run on the log's time. */
+export interface FactEvent {
+  readonly type: string;
+  readonly data: unknown;
+  readonly at: number;
+  readonly eventId: string;
+  readonly version: number;
+}
+
+/** A recorded fact that its machine refuses: reported, never skipped. The fold stops before it. */
+export interface Divergence {
+  readonly version: number;
+  readonly eventId: string;
+  readonly type: string;
+  readonly state: string;
+}
+
+export interface Folded<C> {
+  /** Dotted path such as `Trained.ready`; regions of a parallel state are joined with `+`. */
+  readonly state: string;
+  readonly context: C;
+  /** Version of the last fact in the stream, also past a divergence: appends expect it. */
+  readonly version: number;
+  readonly divergence: Divergence | undefined;
+  readonly snapshot: AnyMachineSnapshot;
+}
+
+type Scope = Parameters<AnyStateMachine['transition']>[2];
+
+/** Dotted name of a state value. */
+export function stateName(value: AnyMachineSnapshot['value']): string {
+  if (typeof value === 'string') return value;
+  return Object.entries(value)
+    .map(([key, inner]) => {
+      const below = inner === undefined ? '' : stateName(inner);
+      return below === '' ? key : `${key}.${below}`;
+    })
+    .join('+');
+}
+
+function leaf(node: StateNode): string {
+  return node.path.join('.');
+}
+
+/** Whether XState would take a transition for `type`: an accepted self-transition counts, an unknown fact does not. */
+function accepts(machine: AnyStateMachine, snapshot: AnyMachineSnapshot, event: FactEvent): boolean {
+  return machine.getTransitionData(snapshot, event).length > 0;
+}
+
+export interface Machine<C> {
+  /** `name@version`, written beside every fact. */
+  readonly name: string;
+  readonly chart: AnyStateMachine;
+  /** The state before any fact. */
+  initial(): Folded<C>;
+  fold(events: readonly StoredEvent[]): Folded<C>;
+  /** One fact further; a refused fact sets `divergence` and moves nothing else. */
+  step(folded: Folded<C>, event: FactEvent): Folded<C>;
+  /** The state as if the facts had been recorded at `at`, or the first one that the chart refuses. */
+  propose(folded: Folded<C>, facts: readonly { type: string; data: unknown }[], at: number): { refused?: string };
+  /** Names of the states that have a transition for a fact: what a refusal tells the caller. */
+  statesAccepting(type: string): string[];
+}
+
+/**
+ * Wraps a chart. `C` is its context type.
+ *
+ * @param name  `rollout@1`
+ * @param chart a machine of pure `assign` actions; its context factory is constant (XState re-runs it at each pure step)
+ */
+export function wrap<C>(name: string, chart: AnyStateMachine): Machine<C> {
+  const self = createActor(chart);
+  const noop = () => {};
+  // The members of ActorScope that a chart without effects can reach; checked by the equivalence test.
+  const scope = {
+    self,
+    id: '',
+    sessionId: '',
+    logger: noop,
+    defer: noop,
+    stopChild: noop,
+    system: self.system,
+    emit: noop,
+    actionExecutor: noop,
+  } as unknown as Scope;
+  const first = self.getSnapshot() as AnyMachineSnapshot;
+
+  const initial = (): Folded<C> => ({
+    state: stateName(first.value),
+    context: first.context as C,
+    version: 0,
+    divergence: undefined,
+    snapshot: first,
+  });
+
+  const step = (folded: Folded<C>, event: FactEvent): Folded<C> => {
+    if (folded.divergence) return { ...folded, version: event.version };
+    if (!accepts(chart, folded.snapshot, event)) {
+      const divergence = { version: event.version, eventId: event.eventId, type: event.type, state: folded.state };
+      return { ...folded, version: event.version, divergence };
+    }
+    const snapshot = chart.transition(folded.snapshot, event, scope) as AnyMachineSnapshot;
+    return {
+      state: stateName(snapshot.value),
+      context: snapshot.context as C,
+      version: event.version,
+      divergence: undefined,
+      snapshot,
+    };
+  };
+
+  return {
+    name,
+    chart,
+    initial,
+    step,
+    fold: (events) => events.reduce((folded, event) => step(folded, toFactEvent(event)), initial()),
+    propose: (folded, facts, at) => {
+      let current = folded;
+      for (const fact of facts) {
+        current = step(current, { ...fact, at, eventId: '', version: current.version + 1 });
+        if (current.divergence) return { refused: fact.type };
+      }
+      return {};
+    },
+    statesAccepting: (type) => {
+      const found: string[] = [];
+      const visit = (node: StateNode) => {
+        if (node.transitions.has(type)) found.push(leaf(node));
+        for (const child of Object.values(node.states)) visit(child);
+      };
+      visit(chart.root as StateNode);
+      return found;
+    },
+  };
+}
+
+export function toFactEvent(event: StoredEvent): FactEvent {
+  return {
+    type: event.fact.type,
+    data: event.fact.data,
+    at: Date.parse(event.recordedAt),
+    eventId: event.id,
+    version: event.version,
+  };
+}

@@ -1,0 +1,182 @@
+/** Pure. `model@1`: the catalogue entry; which versions are listed, which one is stable, which ones ever were. */
+import { assign, setup } from 'xstate';
+import type { Architecture, ModelFact } from '../domain/events/model.ts';
+import { monotoneConflict, smallestLegal } from '../domain/semver.ts';
+import { already, decideFacts, guard, type Decision } from './decision.ts';
+import { wrap, type FactEvent, type Folded } from './fold.ts';
+
+export interface ModelContext {
+  readonly orgId: string;
+  readonly name: string;
+  readonly framework: string;
+  readonly useCase: string;
+  readonly description: string;
+  readonly contract: Readonly<Record<string, unknown>> | null;
+  readonly contractDigest: string | null;
+  readonly architecture: Architecture | null;
+  /** Published versions, in the order of their listing. */
+  readonly listed: readonly string[];
+  readonly stable: string | null;
+  /** Every version a StableVersionChanged named, oldest first, without repeats. */
+  readonly stableHistory: readonly string[];
+  readonly createdAt: number;
+  readonly updatedAt: number;
+}
+
+type Event = { [F in ModelFact as F['type']]: FactEvent & F }[ModelFact['type']];
+
+const empty: ModelContext = {
+  orgId: '',
+  name: '',
+  framework: '',
+  useCase: '',
+  description: '',
+  contract: null,
+  contractDigest: null,
+  architecture: null,
+  listed: [],
+  stable: null,
+  stableHistory: [],
+  createdAt: 0,
+  updatedAt: 0,
+};
+
+const chart = setup({
+  types: { context: {} as ModelContext, events: {} as Event },
+}).createMachine({
+  id: 'model',
+  context: empty,
+  initial: 'None',
+  states: {
+    None: {
+      on: {
+        ModelRegistered: {
+          target: 'Registered',
+          actions: assign(({ event }) => ({
+            orgId: event.data.org_id,
+            name: event.data.name,
+            framework: event.data.framework,
+            useCase: event.data.use_case,
+            description: event.data.description,
+            createdAt: event.at,
+            updatedAt: event.at,
+          })),
+        },
+      },
+    },
+    Registered: {
+      on: {
+        ModelContractDeclared: {
+          actions: assign(({ event }) => ({
+            contract: event.data.contract,
+            contractDigest: event.data.digest,
+            architecture: event.data.architecture ?? null,
+            updatedAt: event.at,
+          })),
+        },
+        VersionListed: {
+          actions: assign(({ context, event }) => ({
+            listed: [...context.listed, event.data.version],
+            updatedAt: event.at,
+          })),
+        },
+        StableVersionChanged: {
+          actions: assign(({ context, event }) => ({
+            stable: event.data.version,
+            stableHistory: [...context.stableHistory.filter((v) => v !== event.data.version), event.data.version],
+            updatedAt: event.at,
+          })),
+        },
+        StableVersionRestored: {
+          actions: assign(({ event }) => ({ stable: event.data.version, updatedAt: event.at })),
+        },
+      },
+    },
+  },
+});
+
+export const modelMachine = wrap<ModelContext>('model@1', chart);
+export type ModelState = Folded<ModelContext>;
+
+export type ModelCommand =
+  | { type: 'register'; data: Extract<ModelFact, { type: 'ModelRegistered' }>['data'] }
+  | { type: 'declareContract'; data: Extract<ModelFact, { type: 'ModelContractDeclared' }>['data'] }
+  | { type: 'listVersion'; version: string }
+  | { type: 'changeStable'; version: string; rolloutId: number }
+  | { type: 'restoreStable'; version: string; fromVersion: string; rolloutId: number; reason: string };
+
+/**
+ * What may follow. Never throws.
+ *
+ * `register` on an existing model is `already` if framework and use case agree, else refused with `conflict`.
+ */
+export function decideModel(state: ModelState, command: ModelCommand, now: number): Decision<ModelFact> {
+  const { context } = state;
+  const decide = (facts: ModelFact[], guards = [] as ReturnType<typeof guard>[], code?: 'conflict' | 'version_not_monotone') =>
+    decideFacts(modelMachine, state, command.type, facts, guards, now, code);
+  switch (command.type) {
+    case 'register': {
+      const fact: ModelFact = { type: 'ModelRegistered', data: command.data };
+      if (state.state === 'None') return decide([fact]);
+      const same = context.framework === command.data.framework && context.useCase === command.data.use_case;
+      if (same) return already;
+      const why = `${context.name} exists with framework ${context.framework} and use case ${context.useCase}`;
+      return {
+        kind: 'refused',
+        refusal: {
+          state: state.state,
+          command: command.type,
+          code: 'conflict',
+          guards: [guard('sameModel', false, why, 'use the existing model, or register another name')],
+        },
+      };
+    }
+    case 'declareContract':
+      if (context.contractDigest === command.data.digest) return already;
+      return decide([{ type: 'ModelContractDeclared', data: command.data }]);
+    case 'listVersion': {
+      const blocking = monotoneConflict(command.version, context.listed);
+      return decide(
+        [{ type: 'VersionListed', data: { version: command.version } }],
+        [
+          guard(
+            'monotone',
+            blocking === undefined,
+            blocking === undefined ? 'above its line' : `${blocking} is published already in this line`,
+            `publish it as ${smallestLegal(command.version, context.listed)} or higher`,
+          ),
+        ],
+        'version_not_monotone',
+      );
+    }
+    case 'changeStable':
+      return decide([
+        {
+          type: 'StableVersionChanged',
+          data: { version: command.version, previous: context.stable, rollout_id: command.rolloutId },
+        },
+      ]);
+    case 'restoreStable':
+      return decide(
+        [
+          {
+            type: 'StableVersionRestored',
+            data: {
+              version: command.version,
+              from_version: command.fromVersion,
+              rollout_id: command.rolloutId,
+              reason: command.reason,
+            },
+          },
+        ],
+        [
+          guard(
+            'target',
+            context.stableHistory.includes(command.version),
+            `${command.version} was ${context.stableHistory.includes(command.version) ? '' : 'never '}stable`,
+            'name a version that was stable before',
+          ),
+        ],
+      );
+  }
+}

@@ -1,0 +1,283 @@
+/** Pure. `modelVersion@1`: Draft → Training → Trained → Published → Deployed → Rollback. */
+import { assign, setup } from 'xstate';
+import type { ArtifactFile, TrainingCompletedData, VersionFact } from '../domain/events/version.ts';
+import { already, decideFacts, guard, type Decision } from './decision.ts';
+import { wrap, type FactEvent, type Folded } from './fold.ts';
+
+export interface VersionContext {
+  readonly modelId: string;
+  readonly version: string;
+  readonly parent: string | null;
+  readonly contractDigest: string | null;
+  /** Run that trains or trained it. */
+  readonly runId: string | null;
+  readonly training: TrainingCompletedData | null;
+  /** Uploaded, not yet published. */
+  readonly uploaded: readonly ArtifactFile[];
+  /** Safetensors of the tensors: the trained or uploaded bytes, then the published ones. */
+  readonly tensorsSha: string | null;
+  readonly published: { readonly files: readonly ArtifactFile[]; readonly reportSha: string; readonly at: number } | null;
+  /** Number of PublishRequested facts; `n` of the running or last publication. */
+  readonly publications: number;
+  readonly requestedFormats: readonly string[];
+  readonly lastRefusal: { readonly n: number; readonly code: string } | null;
+  readonly rolloutId: number | null;
+  readonly rolledBack: { readonly rolloutId: number; readonly reason: string; readonly at: number } | null;
+  readonly createdAt: number;
+  readonly updatedAt: number;
+}
+
+type Event = { [F in VersionFact as F['type']]: FactEvent & F }[VersionFact['type']];
+
+const empty: VersionContext = {
+  modelId: '',
+  version: '',
+  parent: null,
+  contractDigest: null,
+  runId: null,
+  training: null,
+  uploaded: [],
+  tensorsSha: null,
+  published: null,
+  publications: 0,
+  requestedFormats: [],
+  lastRefusal: null,
+  rolloutId: null,
+  rolledBack: null,
+  createdAt: 0,
+  updatedAt: 0,
+};
+
+const tensorsOf = (files: readonly ArtifactFile[], before: string | null) =>
+  files.find((f) => f.format === 'safetensors')?.sha256 ?? before;
+
+const chart = setup({
+  types: { context: {} as VersionContext, events: {} as Event },
+  actions: {
+    touched: assign(({ event }) => ({ updatedAt: event.at })),
+    deployedBy: assign(({ event }) => ({
+      updatedAt: event.at,
+      rolloutId: 'rollout_id' in event.data ? event.data.rollout_id : null,
+    })),
+    rolledBack: assign(({ event }) =>
+      event.type === 'VersionRolledBack'
+        ? {
+            updatedAt: event.at,
+            rolledBack: { rolloutId: event.data.rollout_id, reason: event.data.reason, at: event.at },
+          }
+        : {},
+    ),
+    uploaded: assign(({ context, event }) =>
+      event.type === 'ArtifactUploaded'
+        ? {
+            updatedAt: event.at,
+            uploaded: [...context.uploaded, ...event.data.files],
+            tensorsSha: tensorsOf(event.data.files, context.tensorsSha),
+          }
+        : {},
+    ),
+  },
+}).createMachine({
+  id: 'modelVersion',
+  context: empty,
+  initial: 'None',
+  states: {
+    None: {
+      on: {
+        VersionDrafted: {
+          target: 'Draft',
+          actions: assign(({ event }) => ({
+            modelId: event.data.model_id,
+            version: event.data.version,
+            parent: event.data.parent,
+            contractDigest: event.data.contract_digest,
+            createdAt: event.at,
+            updatedAt: event.at,
+          })),
+        },
+      },
+    },
+    Draft: {
+      on: {
+        TrainingStarted: {
+          target: 'Training',
+          actions: assign(({ event }) => ({ runId: event.data.run_id, updatedAt: event.at })),
+        },
+        ArtifactUploaded: { target: 'Trained', actions: 'uploaded' },
+      },
+    },
+    Training: {
+      on: {
+        TrainingCompleted: {
+          target: 'Trained',
+          actions: assign(({ event }) => ({
+            training: event.data,
+            tensorsSha: event.data.artifact_sha,
+            updatedAt: event.at,
+          })),
+        },
+        TrainingFailed: { target: 'Draft', actions: assign(({ event }) => ({ runId: null, updatedAt: event.at })) },
+      },
+    },
+    Trained: {
+      initial: 'ready',
+      states: {
+        ready: {
+          on: {
+            ArtifactUploaded: { actions: 'uploaded' },
+            PublishRequested: {
+              target: 'publishing',
+              actions: assign(({ event }) => ({
+                publications: event.data.n,
+                requestedFormats: event.data.formats,
+                updatedAt: event.at,
+              })),
+            },
+          },
+        },
+        publishing: {
+          on: {
+            PublishRefused: {
+              target: 'ready',
+              actions: assign(({ event }) => ({
+                lastRefusal: { n: event.data.n, code: event.data.code },
+                updatedAt: event.at,
+              })),
+            },
+            VersionPublished: {
+              target: '#modelVersion.Published',
+              actions: assign(({ event }) => ({
+                published: { files: event.data.files, reportSha: event.data.report_sha, at: event.at },
+                tensorsSha: event.data.tensors_sha,
+                updatedAt: event.at,
+              })),
+            },
+          },
+        },
+      },
+    },
+    Published: { on: { DeploymentStarted: { target: 'Deployed', actions: 'deployedBy' } } },
+    Deployed: {
+      initial: 'rolling',
+      states: {
+        rolling: {
+          on: {
+            DeploymentCompleted: { target: 'live', actions: 'deployedBy' },
+            VersionSuperseded: { target: 'standby', actions: 'deployedBy' },
+            VersionRolledBack: { target: '#modelVersion.Rollback', actions: 'rolledBack' },
+          },
+        },
+        live: {
+          on: {
+            VersionSuperseded: { target: 'standby', actions: 'deployedBy' },
+            VersionRolledBack: { target: '#modelVersion.Rollback', actions: 'rolledBack' },
+          },
+        },
+        standby: {
+          on: {
+            VersionRestored: { target: 'live', actions: 'deployedBy' },
+            DeploymentStarted: { target: 'rolling', actions: 'deployedBy' },
+          },
+        },
+      },
+    },
+    Rollback: { entry: 'touched' },
+  },
+});
+
+export const versionMachine = wrap<VersionContext>('modelVersion@1', chart);
+export type VersionState = Folded<VersionContext>;
+
+/** The product's word for the state: the first part of the dotted name. */
+export const lifecycleState = (state: string) => state.split('.')[0]!;
+
+/** Whether devices may be told this version: it was published and is not rolled back. */
+export const isUsable = (state: string) => ['Published', 'Deployed'].includes(lifecycleState(state));
+
+type DataOf<T extends VersionFact['type']> = Extract<VersionFact, { type: T }>['data'];
+export type VersionCommand =
+  | { type: 'draft'; data: DataOf<'VersionDrafted'> }
+  | { type: 'startTraining'; data: DataOf<'TrainingStarted'> }
+  | { type: 'completeTraining'; data: DataOf<'TrainingCompleted'> }
+  | { type: 'failTraining'; data: DataOf<'TrainingFailed'> }
+  | { type: 'uploadArtifact'; data: DataOf<'ArtifactUploaded'> }
+  | { type: 'requestPublish'; formats: readonly string[] }
+  | { type: 'refusePublish'; data: DataOf<'PublishRefused'> }
+  | { type: 'publish'; data: DataOf<'VersionPublished'> }
+  | { type: 'startDeployment'; rolloutId: number }
+  | { type: 'completeDeployment'; rolloutId: number }
+  | { type: 'supersede'; by: string | null; rolloutId: number }
+  | { type: 'restore'; rolloutId: number }
+  | { type: 'rollBack'; rolloutId: number; reason: string };
+
+/** What may follow in the version's own stream. Never throws. A repeat of what is so already is `already`. */
+export function decideVersion(state: VersionState, command: VersionCommand, now: number): Decision<VersionFact> {
+  const { context } = state;
+  const decide = (facts: VersionFact[], guards = [] as ReturnType<typeof guard>[], code?: 'conflict') =>
+    decideFacts(versionMachine, state, command.type, facts, guards, now, code);
+  switch (command.type) {
+    case 'draft':
+      if (state.state === 'Draft' && context.parent === command.data.parent) return already;
+      return decide([{ type: 'VersionDrafted', data: command.data }]);
+    case 'startTraining':
+      if (state.state === 'Training' && context.runId === command.data.run_id) return already;
+      return decide([{ type: 'TrainingStarted', data: command.data }]);
+    case 'completeTraining':
+      return decide([{ type: 'TrainingCompleted', data: command.data }], [sameRun(context, command.data.run_id)]);
+    case 'failTraining':
+      return decide([{ type: 'TrainingFailed', data: command.data }], [sameRun(context, command.data.run_id)]);
+    case 'uploadArtifact': {
+      const known = (f: ArtifactFile) => context.uploaded.find((u) => u.format === f.format);
+      if (command.data.files.every((f) => known(f)?.sha256 === f.sha256)) return already;
+      const clash = command.data.files.find((f) => known(f) && known(f)?.sha256 !== f.sha256);
+      return decide(
+        [{ type: 'ArtifactUploaded', data: command.data }],
+        [
+          guard(
+            'immutableFile',
+            clash === undefined,
+            clash ? `a ${clash.format} file with other bytes is stored` : 'no other bytes of that format',
+            'draft a new version for other bytes',
+          ),
+        ],
+        'conflict',
+      );
+    }
+    case 'requestPublish':
+      if (state.state === 'Trained.publishing' || isUsable(state.state)) return already;
+      return decide([
+        { type: 'PublishRequested', data: { n: context.publications + 1, formats: [...command.formats] } },
+      ]);
+    case 'refusePublish':
+      if (context.lastRefusal?.n === command.data.n) return already;
+      return decide([{ type: 'PublishRefused', data: command.data }], [samePublication(context, command.data.n)]);
+    case 'publish':
+      if (isUsable(state.state)) return already;
+      return decide([{ type: 'VersionPublished', data: command.data }], [samePublication(context, command.data.n)]);
+    case 'startDeployment':
+      return decide([{ type: 'DeploymentStarted', data: { rollout_id: command.rolloutId } }]);
+    case 'completeDeployment':
+      return decide([{ type: 'DeploymentCompleted', data: { rollout_id: command.rolloutId } }]);
+    case 'supersede':
+      return decide([{ type: 'VersionSuperseded', data: { by: command.by, rollout_id: command.rolloutId } }]);
+    case 'restore':
+      if (state.state === 'Deployed.live') return already;
+      return decide([{ type: 'VersionRestored', data: { rollout_id: command.rolloutId } }]);
+    case 'rollBack':
+      if (state.state === 'Rollback') return already;
+      return decide([
+        { type: 'VersionRolledBack', data: { rollout_id: command.rolloutId, reason: command.reason } },
+      ]);
+  }
+}
+
+const sameRun = (context: VersionContext, runId: string) =>
+  guard(
+    'sameRun',
+    context.runId === runId,
+    `the version is trained by run ${context.runId ?? 'none'}`,
+    'end the run that holds the version',
+  );
+
+const samePublication = (context: VersionContext, n: number) =>
+  guard('samePublication', context.publications === n, `publication ${context.publications} is running`, 'reload');

@@ -1,0 +1,390 @@
+/** Pure. `trainingRun@1`: the rounds of one federated run (`learning.md` 2.1). */
+import { assign, setup, stateIn } from 'xstate';
+import type { RoundClosedData, RoundOpenedData, TrainingFact, TrainingSpec } from '../domain/events/training.ts';
+import { already, decideFacts, guard, type Decision } from './decision.ts';
+import { wrap, type FactEvent, type Folded } from './fold.ts';
+
+type DataOf<T extends TrainingFact['type']> = Extract<TrainingFact, { type: T }>['data'];
+
+/** A round whose aggregate is the base of the next one. */
+export interface AggregatedRound {
+  readonly round: number;
+  readonly attempt: number;
+  readonly closed: RoundClosedData;
+  readonly aggregated: DataOf<'RoundAggregated'>;
+  readonly evaluated: DataOf<'RoundEvaluated'> | null;
+  readonly at: number;
+}
+
+export interface TrainingContext {
+  readonly source: DataOf<'TrainingRequested'>['source'];
+  readonly spec: TrainingSpec | null;
+  readonly specSha: string;
+  readonly requestSha: string;
+  readonly base: { readonly version: string | null; readonly sha: string };
+  /** The open or closed round, not yet aggregated. */
+  readonly current: RoundOpenedData | null;
+  readonly currentClosed: RoundClosedData | null;
+  readonly rounds: readonly AggregatedRound[];
+  /** Attempts of the next round so far, over pauses; grows until that round is aggregated. */
+  readonly attempts: number;
+  /** Abandoned in a row since the last aggregate or resume: past `on_quorum_miss.retry` the run pauses. */
+  readonly missedInRow: number;
+  readonly abandoned: number;
+  readonly lastAbandoned: { readonly reason: string; readonly at: number } | null;
+  readonly paused: { readonly reason: string; readonly by: string; readonly at: number } | null;
+  readonly stopped: DataOf<'TrainingStopped'> | null;
+  readonly ended: { readonly kind: 'succeeded' | 'aborted'; readonly reason: string | null; readonly at: number } | null;
+  readonly requestedAt: number;
+  readonly updatedAt: number;
+}
+
+type Event = { [F in TrainingFact as F['type']]: FactEvent & F }[TrainingFact['type']];
+
+const empty: TrainingContext = {
+  source: 'own',
+  spec: null,
+  specSha: '',
+  requestSha: '',
+  base: { version: null, sha: '' },
+  current: null,
+  currentClosed: null,
+  rounds: [],
+  attempts: 0,
+  missedInRow: 0,
+  abandoned: 0,
+  lastAbandoned: null,
+  paused: null,
+  stopped: null,
+  ended: null,
+  requestedAt: 0,
+  updatedAt: 0,
+};
+
+const chart = setup({
+  types: { context: {} as TrainingContext, events: {} as Event },
+  actions: {
+    abandoned: assign(({ context, event }) =>
+      event.type === 'RoundAbandoned'
+        ? {
+            current: null,
+            currentClosed: null,
+            abandoned: context.abandoned + 1,
+            missedInRow: context.missedInRow + 1,
+            lastAbandoned: { reason: event.data.reason, at: event.at },
+            updatedAt: event.at,
+          }
+        : {},
+    ),
+    aborted: assign(({ event }) =>
+      event.type === 'TrainingAborted'
+        ? {
+            ended: { kind: 'aborted' as const, reason: event.data.reason, at: event.at },
+            updatedAt: event.at,
+          }
+        : {},
+    ),
+  },
+  guards: {
+    sameRound: ({ context, event }) =>
+      'round' in event.data &&
+      'attempt' in event.data &&
+      context.current?.round === event.data.round &&
+      context.current.attempt === event.data.attempt,
+    lastRound: ({ context, event }) => {
+      const last = context.rounds.at(-1);
+      return event.type === 'RoundEvaluated' && last?.round === event.data.round && last.evaluated === null;
+    },
+  },
+}).createMachine({
+  id: 'trainingRun',
+  context: empty,
+  initial: 'None',
+  states: {
+    None: {
+      on: {
+        TrainingRequested: {
+          target: 'Running',
+          actions: assign(({ event }) => ({
+            source: event.data.source,
+            spec: event.data.spec,
+            specSha: event.data.spec_sha,
+            requestSha: event.data.request_sha,
+            base: event.data.base,
+            requestedAt: event.at,
+            updatedAt: event.at,
+          })),
+        },
+      },
+    },
+    Running: {
+      type: 'parallel',
+      on: {
+        TrainingStopped: {
+          target: 'Ending',
+          actions: assign(({ event }) => ({ stopped: event.data, updatedAt: event.at })),
+        },
+        TrainingAborted: { target: 'Aborted', actions: 'aborted' },
+      },
+      states: {
+        control: {
+          initial: 'active',
+          states: {
+            active: {
+              on: {
+                TrainingPaused: {
+                  target: 'paused',
+                  actions: assign(({ event }) => ({
+                    paused: { reason: event.data.reason, by: event.data.by, at: event.at },
+                    updatedAt: event.at,
+                  })),
+                },
+              },
+            },
+            paused: {
+              on: {
+                TrainingResumed: {
+                  target: 'active',
+                  actions: assign(({ event }) => ({ paused: null, missedInRow: 0, updatedAt: event.at })),
+                },
+              },
+            },
+          },
+        },
+        round: {
+          initial: 'between',
+          states: {
+            between: {
+              on: {
+                RoundOpened: {
+                  guard: stateIn({ Running: { control: 'active' } }),
+                  target: 'collecting',
+                  actions: assign(({ event }) => ({
+                    current: event.data,
+                    currentClosed: null,
+                    attempts: event.data.attempt,
+                    updatedAt: event.at,
+                  })),
+                },
+                RoundEvaluated: {
+                  guard: 'lastRound',
+                  actions: assign(({ context, event }) => ({
+                    rounds: [...context.rounds.slice(0, -1), { ...context.rounds.at(-1)!, evaluated: event.data }],
+                    updatedAt: event.at,
+                  })),
+                },
+              },
+            },
+            collecting: {
+              on: {
+                RoundClosed: {
+                  guard: 'sameRound',
+                  target: 'closed',
+                  actions: assign(({ event }) => ({ currentClosed: event.data, updatedAt: event.at })),
+                },
+                RoundAbandoned: { guard: 'sameRound', target: 'between', actions: 'abandoned' },
+              },
+            },
+            closed: {
+              on: {
+                RoundAggregated: {
+                  guard: 'sameRound',
+                  target: 'between',
+                  actions: assign(({ context, event }) => ({
+                    rounds: [
+                      ...context.rounds,
+                      {
+                        round: event.data.round,
+                        attempt: event.data.attempt,
+                        closed: context.currentClosed!,
+                        aggregated: event.data,
+                        evaluated: null,
+                        at: event.at,
+                      },
+                    ],
+                    current: null,
+                    currentClosed: null,
+                    attempts: 0,
+                    missedInRow: 0,
+                    updatedAt: event.at,
+                  })),
+                },
+                RoundAbandoned: { guard: 'sameRound', target: 'between', actions: 'abandoned' },
+              },
+            },
+          },
+        },
+      },
+    },
+    Ending: {
+      on: {
+        TrainingSucceeded: {
+          target: 'Succeeded',
+          actions: assign(({ event }) => ({
+            ended: { kind: 'succeeded' as const, reason: null, at: event.at },
+            updatedAt: event.at,
+          })),
+        },
+        TrainingAborted: { target: 'Aborted', actions: 'aborted' },
+      },
+    },
+    Succeeded: {},
+    Aborted: {},
+  },
+});
+
+export const trainingMachine = wrap<TrainingContext>('trainingRun@1', chart);
+export type TrainingState = Folded<TrainingContext>;
+
+export const isPaused = (state: TrainingState) => state.state.includes('control.paused');
+export const roundState = (state: TrainingState): 'between' | 'collecting' | 'closed' | undefined =>
+  /round\.(between|collecting|closed)/.exec(state.state)?.[1] as 'between' | 'collecting' | 'closed' | undefined;
+export const isOver = (state: TrainingState) => state.context.ended !== null;
+/** The word for people: requested runs are `active`, then `paused`, `ending`, `succeeded`, `aborted`. */
+export function runStatus(state: TrainingState): 'active' | 'paused' | 'ending' | 'succeeded' | 'aborted' {
+  if (state.context.ended) return state.context.ended.kind;
+  if (state.state === 'Ending') return 'ending';
+  return isPaused(state) ? 'paused' : 'active';
+}
+/** The model on which the next round trains. */
+export const currentBase = (context: TrainingContext): string =>
+  context.rounds.at(-1)?.aggregated.model_sha ?? context.base.sha;
+
+export type TrainingCommand =
+  | { type: 'request'; data: DataOf<'TrainingRequested'> }
+  | { type: 'openRound'; data: RoundOpenedData }
+  | { type: 'closeRound'; data: RoundClosedData }
+  | { type: 'recordAggregate'; data: DataOf<'RoundAggregated'> }
+  | { type: 'recordEvaluation'; data: DataOf<'RoundEvaluated'> }
+  | { type: 'abandonRound'; data: DataOf<'RoundAbandoned'> }
+  | { type: 'pause'; data: DataOf<'TrainingPaused'> }
+  | { type: 'resume'; data: DataOf<'TrainingResumed'> }
+  /** `counted`: updates of the open round, for the fact that abandons it. */
+  | { type: 'stop'; rule: 'manual'; counted: number }
+  | { type: 'abort'; reason: string; counted: number }
+  /** The last round is in, or a person stopped: select the checkpoint and succeed. */
+  | { type: 'finish' };
+
+/** What may follow in the run's own stream. Never throws. */
+export function decideTraining(state: TrainingState, command: TrainingCommand, now: number): Decision<TrainingFact> {
+  const { context } = state;
+  const spec = context.spec;
+  const decide = (facts: TrainingFact[], guards = [] as ReturnType<typeof guard>[]) =>
+    decideFacts(trainingMachine, state, command.type, facts, guards, now);
+  const abandonOpen = (reason: 'stopped' | 'aborted', counted: number): TrainingFact[] =>
+    context.current
+      ? [
+          {
+            type: 'RoundAbandoned',
+            data: {
+              round: context.current.round,
+              attempt: context.current.attempt,
+              reason,
+              counted: context.currentClosed?.counted ?? counted,
+              needed: context.current.min_updates,
+            },
+          },
+        ]
+      : [];
+  switch (command.type) {
+    case 'request':
+      return decide([{ type: 'TrainingRequested', data: command.data }]);
+    case 'openRound': {
+      const next = context.rounds.length + 1;
+      const last = context.rounds.at(-1);
+      const evaluated = !spec?.evaluation || !last || last.evaluated !== null;
+      return decide(
+        [{ type: 'RoundOpened', data: command.data }],
+        [
+          guard('roundsLeft', !!spec && context.rounds.length < spec.rounds, `${context.rounds.length} rounds are in`, 'finish the run'),
+          guard('nextRound', command.data.round === next, `round ${next} is next`, `open round ${next}`),
+          guard(
+            'nextAttempt',
+            command.data.attempt === context.attempts + 1,
+            `attempt ${context.attempts + 1} is next`,
+            'reload the run',
+          ),
+          guard('evaluated', evaluated, evaluated ? 'nothing to evaluate' : 'the last round is not evaluated', 'evaluate it'),
+          guard('base', command.data.base_sha === currentBase(context), 'the base is the last aggregate', 'reload the run'),
+        ],
+      );
+    }
+    case 'closeRound': {
+      const needed = context.current?.min_updates ?? 0;
+      return decide(
+        [{ type: 'RoundClosed', data: command.data }],
+        [
+          guard(
+            'quorum',
+            command.data.counted >= needed,
+            `${command.data.counted} of ${needed} updates`,
+            'wait for more updates, or abandon the round',
+          ),
+        ],
+      );
+    }
+    case 'recordAggregate':
+      return decide([{ type: 'RoundAggregated', data: command.data }]);
+    case 'recordEvaluation':
+      return decide([{ type: 'RoundEvaluated', data: command.data }]);
+    case 'abandonRound':
+      return decide([{ type: 'RoundAbandoned', data: command.data }]);
+    case 'pause':
+      if (isPaused(state)) return already;
+      return decide([{ type: 'TrainingPaused', data: command.data }]);
+    case 'resume':
+      if (state.state.startsWith('Running') && !isPaused(state)) return already;
+      return decide([{ type: 'TrainingResumed', data: command.data }]);
+    case 'stop': {
+      if (state.state === 'Ending' || state.state === 'Succeeded') return already;
+      const abandoned = abandonOpen('stopped', command.counted);
+      if (context.rounds.length === 0) {
+        return decide([...abandoned, { type: 'TrainingAborted', data: { reason: 'no_round' } }]);
+      }
+      return decide([...abandoned, stopFact(context, command.rule)]);
+    }
+    case 'abort':
+      if (state.state === 'Aborted') return already;
+      return decide([
+        ...abandonOpen('aborted', command.counted),
+        { type: 'TrainingAborted', data: { reason: command.reason } },
+      ]);
+    case 'finish': {
+      if (state.state === 'Succeeded') return already;
+      const last = context.rounds.at(-1);
+      const complete = !!spec && context.rounds.length >= spec.rounds;
+      const stop: TrainingFact[] = state.state === 'Ending' ? [] : [stopFact(context, 'rounds')];
+      return decide(
+        [
+          ...stop,
+          {
+            type: 'TrainingSucceeded',
+            data: { selected_round: last?.round ?? 0, model_sha: last?.aggregated.model_sha ?? context.base.sha },
+          },
+        ],
+        [
+          guard(
+            'roundsIn',
+            state.state === 'Ending' || complete,
+            `${context.rounds.length} of ${spec?.rounds ?? 0} rounds are in`,
+            'wait for the last round, or stop the run',
+          ),
+          guard('aggregated', last !== undefined, `${context.rounds.length} rounds were aggregated`, 'abort the run'),
+        ],
+      );
+    }
+  }
+}
+
+function stopFact(context: TrainingContext, rule: 'rounds' | 'manual'): TrainingFact {
+  const last = context.rounds.at(-1);
+  return {
+    type: 'TrainingStopped',
+    data: {
+      rule,
+      round: last?.round ?? 0,
+      numbers: { rounds: context.rounds.length, planned: context.spec?.rounds ?? 0 },
+      selected_round: last?.round ?? 0,
+    },
+  };
+}
