@@ -1,0 +1,77 @@
+/** Waits until events have their log index: one LISTEN session and one query for all who wait. */
+import { openSession, type Session } from '../connect.ts';
+
+const POLL_MS = 50;
+
+/**
+ * @param lookup  log indexes of those of `ids` that have one
+ * @returns `wait(id, ms)`: the index, or null if the sequencer needs longer (or is down). A lost bell only costs the 50 ms poll.
+ */
+export function createIndexWaiter(
+  connectionString: string,
+  lookup: (ids: string[]) => Promise<ReadonlyMap<string, number>>,
+): { wait(eventId: string, waitMs: number): Promise<number | null>; close(): Promise<void> } {
+  const waiting = new Map<string, Set<(index: number) => void>>();
+  let session: Promise<Session | undefined> | undefined;
+  let poll: NodeJS.Timeout | undefined;
+  let isChecking = false;
+  let again = false;
+
+  async function check(): Promise<void> {
+    again = true;
+    if (isChecking) return;
+    isChecking = true;
+    try {
+      while (again && waiting.size > 0) {
+        again = false;
+        for (const [id, index] of await lookup([...waiting.keys()])) waiting.get(id)?.forEach((tell) => tell(index));
+      }
+    } catch {
+      // the next poll asks again; a database that stays away ends in null
+    } finally {
+      isChecking = false;
+    }
+  }
+
+  const listen = (): Promise<Session | undefined> =>
+    openSession(connectionString, 'index waiter').then(
+      async (opened) => {
+        opened.gone.addEventListener('abort', () => (session = undefined));
+        opened.client.on('notification', () => void check());
+        await opened.client.query('LISTEN edgeml_log').catch(() => opened.end());
+        return opened;
+      },
+      () => void (session = undefined),
+    );
+
+  function wait(eventId: string, waitMs: number): Promise<number | null> {
+    session ??= listen();
+    poll ??= setInterval(() => void check(), POLL_MS);
+    return new Promise((resolve) => {
+      const settle = (index: number | null) => {
+        clearTimeout(timer);
+        const others = waiting.get(eventId);
+        others?.delete(settle);
+        if (others?.size === 0) waiting.delete(eventId);
+        if (waiting.size === 0) {
+          clearInterval(poll);
+          poll = undefined;
+        }
+        resolve(index);
+      };
+      const timer = setTimeout(() => settle(null), waitMs);
+      const others = waiting.get(eventId);
+      if (others) others.add(settle);
+      else waiting.set(eventId, new Set([settle]));
+      void check();
+    });
+  }
+
+  return {
+    wait,
+    async close() {
+      clearInterval(poll);
+      await (await session)?.end();
+    },
+  };
+}

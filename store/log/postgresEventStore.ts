@@ -1,0 +1,150 @@
+/** The event log in Postgres: the port of `eventStore.ts`, over the functions of `store/sql/migrations`. */
+import { Kysely, PostgresDialect } from 'kysely';
+import type { StoredEvent } from '../../domain/events/envelope.ts';
+import { createPool } from '../connect.ts';
+import { namedSql } from '../sql/namedSql.ts';
+import { resolveAsOf } from './asOf.ts';
+import { createDoorbell } from './doorbell.ts';
+import type { AppendResult, EventStore, Lane, Loaded } from './eventStore.ts';
+import { createIndexWaiter } from './indexWaiter.ts';
+import { eventOf, sequencedEventOf, type PlacedRow, type RawLogRow } from './rows.ts';
+import { selectEvents, selectLog, selectRawLog, type LogDatabase } from './tables.ts';
+import { appendAlone, inTransaction } from './transactions.ts';
+
+export interface EventStoreOptions {
+  /** As `edgeml_app`. */
+  readonly connectionString: string;
+  readonly logger?: { warn(detail: object, message: string): void };
+  /** Connections per lane. Stops have their own few, so that they never queue behind uploads that wait for a round's lock. */
+  readonly connections?: Partial<Record<Lane | 'read', number>>;
+}
+
+export interface PostgresEventStore extends EventStore {
+  /** Rows as stored, undecoded, with `logIndex > after`, in order. For those who check or pass on bytes. */
+  readRawLog(after: number, limit: number): Promise<RawLogRow[]>;
+  /** Ends every connection; statements under way are answered first. */
+  close(): Promise<void>;
+}
+
+const LOAD = namedSql('load');
+const CONNECTIONS = { command: 10, stop: 2, upload: 4, read: 6 };
+
+type LoadRow = PlacedRow & { now: Date; of_command: boolean | null; same_request: boolean };
+
+function loadedOf(streams: readonly string[], rows: readonly LoadRow[]): Loaded {
+  const first = rows.filter((r) => r.of_command === true);
+  const byStream = new Map<string, StoredEvent[]>(streams.map((s) => [s, []]));
+  for (const row of rows) if (row.of_command === false) byStream.get(row.stream_id)!.push(eventOf(row));
+  return {
+    streams: byStream,
+    known:
+      first.length === 0
+        ? undefined
+        : {
+            events: first.map((r) => ({
+              id: r.event_id,
+              type: r.type,
+              stream: r.stream_id,
+              version: r.stream_version,
+            })),
+            sameRequest: first.every((r) => r.same_request),
+          },
+    now: rows[0]!.now,
+  };
+}
+
+/** Opens pools lazily; the first query connects. The caller closes it. */
+export function createEventStore(options: EventStoreOptions): PostgresEventStore {
+  const { connectionString, logger } = options;
+  const sizes = { ...CONNECTIONS, ...options.connections };
+  const pool = (name: Lane | 'read' | 'bell', max: number) =>
+    createPool({
+      connectionString,
+      max,
+      name,
+      onError: (error) => logger?.warn({ pool: name, error: error.message }, 'an idle connection to Postgres was lost'),
+    });
+  const lanes = {
+    command: pool('command', sizes.command),
+    stop: pool('stop', sizes.stop),
+    upload: pool('upload', sizes.upload),
+  };
+  const reads = pool('read', sizes.read);
+  const bell = pool('bell', 1);
+  const db = new Kysely<LogDatabase>({ dialect: new PostgresDialect({ pool: reads }) });
+  const doorbell = createDoorbell(bell);
+
+  async function logIndexes(ids: string[]): Promise<Map<string, number | null>> {
+    const rows = await db
+      .selectFrom('store.events as e')
+      .leftJoin('store.log as l', 'l.position', 'e.position')
+      .select(['e.event_id', 'l.log_index'])
+      .where('e.event_id', 'in', ids)
+      .execute();
+    return new Map(rows.map((r) => [r.event_id, r.log_index]));
+  }
+  const placed = async (ids: string[]) =>
+    new Map([...(await logIndexes(ids))].filter((entry): entry is [string, number] => entry[1] !== null));
+  const waiter = createIndexWaiter(connectionString, placed);
+
+  const store: PostgresEventStore = {
+    async load(streams, command) {
+      const values = [streams, command?.id ?? null, command?.hash ? Buffer.from(command.hash) : null];
+      const { rows } = await reads.query<LoadRow>({ name: 'load', text: LOAD, values });
+      return loadedOf(streams, rows);
+    },
+
+    append(request, { lane = 'command', also } = {}): Promise<AppendResult> {
+      if (!also) return appendAlone(lanes[lane], request, doorbell.ring);
+      return store.transaction(lane, async (tx) => {
+        const result = await tx.append(request);
+        if (result.outcome === 'appended') await also(tx);
+        return result;
+      });
+    },
+
+    transaction: (lane, body) => inTransaction(lanes[lane], body, doorbell.ring),
+
+    async readStream(stream, upTo) {
+      let query = selectEvents(db).where('e.stream_id', '=', stream).orderBy('e.stream_version');
+      if (upTo !== undefined) query = query.where('l.log_index', '<=', upTo);
+      return (await query.execute()).map(eventOf);
+    },
+
+    readLog: async (after, limit) => (await selectLog(db, after, limit).execute()).map(sequencedEventOf),
+
+    async readRawLog(after, limit) {
+      const rows = await selectRawLog(db, after, limit).execute();
+      return rows.map(({ log_index, position, leaf_hash, sequenced_at, ...event }) => ({
+        log_index,
+        position,
+        leaf_hash,
+        sequenced_at,
+        // Safe: a left join gives all of the event's columns or none, and event_id is never null in the table.
+        event: event.event_id === null ? null : (event as RawLogRow['event']),
+      }));
+    },
+
+    async head() {
+      const row = await db
+        .selectFrom('store.log')
+        .select('log_index')
+        .orderBy('log_index', 'desc')
+        .limit(1)
+        .executeTakeFirst();
+      return row?.log_index ?? -1;
+    },
+
+    logIndexOf: async (eventId) => (await logIndexes([eventId])).get(eventId),
+    awaitLogIndex: waiter.wait,
+    resolveAsOf: (asOf) => resolveAsOf(asOf, { pool: reads, head: store.head, logIndexOf: store.logIndexOf }),
+
+    async close() {
+      doorbell.close();
+      await waiter.close();
+      await Promise.all([...Object.values(lanes), bell].map((p) => p.end()));
+      await db.destroy(); // ends `reads`
+    },
+  };
+  return store;
+}

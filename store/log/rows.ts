@@ -1,0 +1,95 @@
+/** Rows of the log become events here, through `domain/events/codec.ts`, and nowhere else. */
+import { decode } from '../../domain/events/codec.ts';
+import type { ActorKind, SequencedEvent, StoredEvent } from '../../domain/events/envelope.ts';
+
+/** Columns of one event as Postgres gives them, `data` as text. */
+export interface EventRow {
+  readonly event_id: string;
+  readonly stream_id: string;
+  readonly stream_version: number;
+  readonly type: string;
+  readonly schema_version: number;
+  readonly machine: string;
+  readonly actor_kind: string;
+  readonly actor_id: string;
+  readonly command_id: string;
+  readonly command_seq: number;
+  readonly correlation_id: string | null;
+  readonly causation_id: string | null;
+  readonly recorded_at: Date;
+  readonly data: string;
+}
+export interface PlacedRow extends EventRow {
+  readonly log_index: number | null;
+  readonly sequenced_at: Date | null;
+}
+
+/** An event with the columns that stay inside this database. */
+export interface RawEvent extends EventRow {
+  readonly era: number;
+  readonly xid: string;
+  readonly command_hash: Buffer | null;
+}
+/** One row of the log, undecoded; `event` is null where its event is missing. */
+export interface RawLogRow {
+  readonly log_index: number;
+  readonly position: number;
+  readonly leaf_hash: Buffer;
+  readonly sequenced_at: Date;
+  readonly event: RawEvent | null;
+}
+
+/** A stored fact that its own schema refuses. Nobody skips it: whoever reads it stops here. */
+export class UndecodableFact extends Error {
+  override readonly name = 'UndecodableFact';
+  readonly stream: string;
+  readonly version: number;
+  readonly logIndex: number | null;
+  readonly pointer: string;
+  constructor(row: PlacedRow, pointer: string, why: string) {
+    super(
+      `${row.type} v${row.schema_version} at ${row.stream_id}@${row.stream_version} (log index ${row.log_index ?? 'none yet'}) ` +
+        `does not decode at "${pointer}": ${why}; run \`edgeml audit verify\``,
+    );
+    this.stream = row.stream_id;
+    this.version = row.stream_version;
+    this.logIndex = row.log_index;
+    this.pointer = pointer;
+  }
+}
+
+function parseJson(row: PlacedRow): unknown {
+  try {
+    return JSON.parse(row.data);
+  } catch (error) {
+    throw new UndecodableFact(row, '', `not JSON (${String(error)})`);
+  }
+}
+
+/** @throws UndecodableFact */
+export function eventOf(row: PlacedRow): StoredEvent {
+  const decoded = decode(row.stream_id, row.type, row.schema_version, parseJson(row));
+  if (!decoded.ok) throw new UndecodableFact(row, decoded.pointer, decoded.why);
+  return {
+    id: row.event_id,
+    stream: row.stream_id,
+    version: row.stream_version,
+    fact: decoded.fact,
+    schemaVersion: row.schema_version,
+    machine: row.machine,
+    // Safe: only `append` writes it, and its caller's type is ActorKind.
+    actor: { kind: row.actor_kind as ActorKind, id: row.actor_id },
+    commandId: row.command_id,
+    commandSeq: row.command_seq,
+    correlationId: row.correlation_id,
+    causationId: row.causation_id,
+    recordedAt: row.recorded_at.toISOString(),
+    logIndex: row.log_index,
+    sequencedAt: row.sequenced_at?.toISOString() ?? null,
+  };
+}
+
+/** @throws UndecodableFact */
+export function sequencedEventOf(row: PlacedRow & { log_index: number; sequenced_at: Date }): SequencedEvent {
+  return { ...eventOf(row), logIndex: row.log_index, sequencedAt: row.sequenced_at.toISOString() };
+}
