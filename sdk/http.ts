@@ -1,0 +1,148 @@
+/**
+ * The HTTP core of the SDK. Browser-safe. Retries network errors, 429 and 502–504 with full jitter from 0.5 to 8 s; `Retry-After`
+ * wins. One generated Idempotency-Key serves all attempts, so a retry of a command whose answer was lost gets its first outcome.
+ */
+import { EdgeMLError, errorFrom, Timeout, Unreachable, type Problem } from './errors.ts';
+
+export interface ClientOptions {
+  readonly baseUrl: string;
+  readonly apiKey?: string;
+  readonly fetch?: typeof fetch;
+  /** Per attempt. */
+  readonly timeoutMs?: number;
+  readonly attempts?: number;
+}
+
+/** Last argument of every verb. */
+export interface CallOptions {
+  readonly signal?: AbortSignal;
+  readonly idempotencyKey?: string;
+  readonly onProgress?: (progress: Progress) => void;
+  /** Follow a 202 to its end; true unless said otherwise. */
+  readonly wait?: boolean;
+}
+
+export interface Progress {
+  readonly phase: string;
+  readonly done: number;
+  readonly total?: number;
+  readonly unit: 'bytes' | 'rounds' | 'formats' | 'percent';
+}
+
+export interface RequestOptions {
+  readonly query?: Readonly<Record<string, string | number | boolean | undefined>>;
+  readonly body?: unknown;
+  /** Bytes instead of JSON. */
+  readonly raw?: Uint8Array;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly idempotencyKey?: string | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly bytes: Uint8Array<ArrayBuffer>;
+}
+
+const RETRIED = new Set([429, 502, 503, 504]);
+
+const pause = (ms: number, signal?: AbortSignal) =>
+  new Promise<void>((resolve, reject) => {
+    const stop = () => {
+      clearTimeout(timer);
+      reject(new Timeout('aborted while waiting to retry', 0, undefined, { code: 'aborted' }));
+    };
+    const timer = setTimeout(() => {
+      signal?.removeEventListener('abort', stop);
+      resolve();
+    }, ms);
+    signal?.addEventListener('abort', stop, { once: true });
+  });
+
+export class Http {
+  readonly baseUrl: string;
+  readonly #options: ClientOptions;
+  readonly #fetch: typeof fetch;
+
+  constructor(options: ClientOptions) {
+    this.baseUrl = options.baseUrl.replace(/\/+$/, '');
+    this.#options = options;
+    this.#fetch = options.fetch ?? globalThis.fetch.bind(globalThis);
+  }
+
+  /** JSON of a 2xx answer. The caller names the type that the API's schema declares for this route. */
+  async json<T>(method: string, path: string, options: RequestOptions = {}): Promise<T> {
+    const answer = await this.send(method, path, options);
+    // Unchecked on purpose: the server's tests hold every response against the same schema.
+    return (answer.bytes.length === 0 ? undefined : JSON.parse(new TextDecoder().decode(answer.bytes))) as T;
+  }
+
+  /** Sends until it is answered for good. @throws EdgeMLError of the class that fits */
+  async send(method: string, path: string, options: RequestOptions = {}): Promise<Answer> {
+    const attempts = this.#options.attempts ?? 3;
+    const key =
+      options.idempotencyKey ?? (method === 'POST' || method === 'PUT' ? globalThis.crypto.randomUUID() : undefined);
+    for (let attempt = 1; ; attempt += 1) {
+      let failure: EdgeMLError;
+      let waitMs: number | undefined;
+      try {
+        const answer = await this.#once(method, path, options, key);
+        if (answer.status < 400 || answer.status === 416) return answer;
+        failure = errorFrom(answer.status, problemOf(answer));
+        if (!RETRIED.has(answer.status)) throw failure;
+        const after = Number(answer.headers.get('retry-after'));
+        if (Number.isFinite(after) && after > 0) waitMs = after * 1000;
+      } catch (error) {
+        if (!(error instanceof Unreachable) && !(error instanceof Timeout)) throw error;
+        failure = error;
+      }
+      if (attempt >= attempts || options.signal?.aborted) throw failure;
+      await pause(waitMs ?? Math.random() * Math.min(8000, 500 * 2 ** attempt), options.signal);
+    }
+  }
+
+  async #once(method: string, path: string, options: RequestOptions, key: string | undefined): Promise<Answer> {
+    const url = new URL(path.startsWith('http') ? path : this.baseUrl + path);
+    for (const [name, value] of Object.entries(options.query ?? {})) {
+      if (value !== undefined) url.searchParams.set(name, String(value));
+    }
+    const headers = new Headers(options.headers);
+    // A signed link is whole in itself: the key goes to our own server only.
+    if (this.#options.apiKey && url.href.startsWith(this.baseUrl) && !url.searchParams.has('sig')) {
+      headers.set('authorization', `Bearer ${this.#options.apiKey}`);
+    }
+    if (key) headers.set('idempotency-key', key);
+    let body: string | Uint8Array<ArrayBuffer> | undefined;
+    if (options.raw) body = options.raw as Uint8Array<ArrayBuffer>; // fetch takes any view; only the buffer's type is wider
+    else if (options.body !== undefined) {
+      headers.set('content-type', 'application/json');
+      body = JSON.stringify(options.body);
+    }
+    const deadline = AbortSignal.timeout(this.#options.timeoutMs ?? 20_000);
+    const signal = options.signal ? AbortSignal.any([options.signal, deadline]) : deadline;
+    try {
+      const response = await this.#fetch(url, { method, headers, signal, ...(body === undefined ? {} : { body }) });
+      return { status: response.status, headers: response.headers, bytes: new Uint8Array(await response.arrayBuffer()) };
+    } catch (error) {
+      if (deadline.aborted) {
+        throw new Timeout(`${method} ${url.pathname} had no answer in time`, 0, undefined, { cause: error, code: 'timeout' });
+      }
+      throw new Unreachable(`${method} ${url.href} could not be reached`, 0, undefined, {
+        cause: error,
+        code: 'unreachable',
+      });
+    }
+  }
+}
+
+function problemOf(answer: Answer): Problem {
+  const text = new TextDecoder().decode(answer.bytes);
+  try {
+    const parsed: unknown = JSON.parse(text);
+    if (parsed && typeof parsed === 'object' && 'code' in parsed && 'detail' in parsed) return parsed as Problem; // shape just checked
+  } catch {
+    // Not JSON: something between us and the server answered; its text is the detail.
+  }
+  return { code: 'server_error', detail: text.slice(0, 500) || `HTTP ${answer.status}`, status: answer.status };
+}
