@@ -1,0 +1,104 @@
+/** The contract of `ArtifactStore`: the same assertions over every adapter. */
+import { createHash, randomBytes } from 'node:crypto';
+import { buffer } from 'node:stream/consumers';
+import { Readable } from 'node:stream';
+import { describe, expect, it } from 'vitest';
+import type { ArtifactStore } from './artifactStore.ts';
+
+const digest = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
+
+export interface ArtifactFixture {
+  readonly store: ArtifactStore;
+  /** Files or objects of any kind, finished or not. */
+  count(): Promise<number>;
+  /** Changes a stored byte behind the store's back. */
+  damage(sha256: string): Promise<void>;
+}
+
+/** Declares the suite; `open` gives a fresh, empty store for each test. */
+export function artifactStoreContract(name: string, open: () => Promise<ArtifactFixture>): void {
+  describe(`artifact store: ${name}`, () => {
+    const bytes = randomBytes(300_000);
+    const sha256 = digest(bytes);
+
+    it('names a blob by its bytes, whether they come at once or as a stream', async () => {
+      const { store } = await open();
+      expect(await store.put(bytes, { max: 1e6 })).toEqual({ sha256, bytes: bytes.length });
+      const pieces = Readable.from([bytes.subarray(0, 1), bytes.subarray(1, 70_000), bytes.subarray(70_000)]);
+      expect(await store.put(pieces, { max: 1e6, sha256 })).toEqual({ sha256, bytes: bytes.length });
+      expect(await store.stat(sha256)).toEqual({ sha256, bytes: bytes.length });
+      expect(Buffer.compare(await buffer(await store.get(sha256)), bytes)).toBe(0);
+      expect(Buffer.compare(await store.bytes(sha256), bytes)).toBe(0);
+    });
+
+    it('keeps an empty blob', async () => {
+      const { store } = await open();
+      const empty = await store.put(new Uint8Array(), { max: 0 });
+      expect(empty).toEqual({ sha256: digest(new Uint8Array()), bytes: 0 });
+      expect((await store.bytes(empty.sha256)).length).toBe(0);
+    });
+
+    it('gives ranges, both ends inclusive, and refuses one that starts past the end', async () => {
+      const { store } = await open();
+      await store.put(bytes, { max: 1e6 });
+      const part = await buffer(await store.get(sha256, { start: 10, end: 19 }));
+      expect(Buffer.compare(part, bytes.subarray(10, 20))).toBe(0);
+      const last = await buffer(await store.get(sha256, { start: bytes.length - 1, end: bytes.length + 99 }));
+      expect(Buffer.compare(last, bytes.subarray(-1))).toBe(0);
+      await expect(store.get(sha256, { start: bytes.length, end: bytes.length })).rejects.toMatchObject({
+        code: 'bad_range',
+      });
+    });
+
+    it('leaves nothing of a refused or broken stream', async () => {
+      const { store, count } = await open();
+      await expect(store.put(Readable.from([bytes]), { max: bytes.length - 1 })).rejects.toMatchObject({
+        code: 'payload_too_large',
+      });
+      await expect(store.put(bytes, { max: 1e6, sha256: digest(Buffer.from('other')) })).rejects.toMatchObject({
+        code: 'checksum_mismatch',
+      });
+      async function* broken() {
+        yield bytes;
+        throw new Error('the device went away');
+      }
+      await expect(store.put(Readable.from(broken()), { max: 1e6 })).rejects.toThrow('the device went away');
+      expect(await count()).toBe(0);
+      expect(await store.stat(sha256)).toBeUndefined();
+    });
+
+    it('takes the same blob from many at once', async () => {
+      const { store, count } = await open();
+      const all = await Promise.all(Array.from({ length: 8 }, () => store.put(Readable.from([bytes]), { max: 1e6 })));
+      expect(new Set(all.map((b) => b.sha256))).toEqual(new Set([sha256]));
+      expect(await count()).toBe(1);
+    });
+
+    it('says what it does not have, and never reads a path that is no digest', async () => {
+      const { store } = await open();
+      for (const name of [sha256, '../../etc/passwd', sha256.toUpperCase()]) {
+        expect(await store.stat(name)).toBeUndefined();
+        await expect(store.get(name)).rejects.toMatchObject({ code: 'blob_unknown' });
+        await expect(store.bytes(name)).rejects.toMatchObject({ code: 'blob_unknown' });
+        await store.remove(name);
+      }
+    });
+
+    it('notices bytes that changed underneath, and mends them when they are put again', async () => {
+      const { store, damage } = await open();
+      await store.put(bytes, { max: 1e6 });
+      await damage(sha256);
+      await expect(store.bytes(sha256)).rejects.toMatchObject({ code: 'checksum_mismatch' });
+      await store.put(bytes, { max: 1e6 });
+      expect(Buffer.compare(await store.bytes(sha256), bytes)).toBe(0);
+    });
+
+    it('removes, twice without complaint', async () => {
+      const { store, count } = await open();
+      await store.put(bytes, { max: 1e6 });
+      await store.remove(sha256);
+      await store.remove(sha256);
+      expect(await count()).toBe(0);
+    });
+  });
+}

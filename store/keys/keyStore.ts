@@ -1,0 +1,146 @@
+/** API keys. Durable when it returns; concurrent; `ensureBootstrap` and `revoke` are idempotent. Secrets are never stored. */
+import { Kysely, PostgresDialect, sql } from 'kysely';
+import { LifecycleError } from '../../domain/errors.ts';
+import type { Pool } from '../connect.ts';
+import { keyHash, newSecret, randomDigits, type KeyKind } from './keyFormat.ts';
+
+export interface ApiKey {
+  readonly id: string;
+  readonly name: string;
+  readonly orgId: string;
+  readonly roles: readonly string[];
+  readonly last4: string;
+  readonly createdAt: Date;
+  readonly createdBy: string;
+  readonly revokedAt: Date | null;
+  readonly lastUsedAt: Date | null;
+}
+
+export interface NewKey {
+  readonly name: string;
+  readonly orgId: string;
+  readonly roles: readonly string[];
+  /** Key id of who asked, or the part of this product that made it. */
+  readonly createdBy: string;
+  readonly kind: KeyKind;
+}
+
+export interface KeyStore {
+  /** The only time the secret is known. */
+  createKey(key: NewKey): Promise<{ readonly key: ApiKey; readonly secret: string }>;
+  /** The key of a secret; undefined if it is unknown or revoked. Notes its use, at most once a minute. */
+  findBySecret(secret: string): Promise<ApiKey | undefined>;
+  /** Keys of an organisation, revoked ones included, oldest first. */
+  list(orgId: string): Promise<ApiKey[]>;
+  /** Revokes for good; the first time counts. @throws LifecycleError `key_not_found` */
+  revoke(orgId: string, id: string): Promise<ApiKey>;
+  /** Makes an admin of `secret` unless it is known, even as revoked. @throws LifecycleError `invalid_input` below 32 characters */
+  ensureBootstrap(secret: string, orgId: string): Promise<ApiKey>;
+}
+
+interface KeyTable {
+  sha256: Buffer;
+  id: string;
+  name: string;
+  org_id: string;
+  roles: string[];
+  last4: string;
+  created_at: Date;
+  created_by: string;
+  revoked_at: Date | null;
+  last_used_at: Date | null;
+}
+type KeyRow = Omit<KeyTable, 'sha256'>;
+const COLUMNS = [
+  'id',
+  'name',
+  'org_id',
+  'roles',
+  'last4',
+  'created_at',
+  'created_by',
+  'revoked_at',
+  'last_used_at',
+] as const;
+const LEAST_LENGTH = 32;
+const NOTE_USE_MS = 60_000;
+
+const keyOf = (row: KeyRow): ApiKey => ({
+  id: row.id,
+  name: row.name,
+  orgId: row.org_id,
+  roles: row.roles,
+  last4: row.last4,
+  createdAt: row.created_at,
+  createdBy: row.created_by,
+  revokedAt: row.revoked_at,
+  lastUsedAt: row.last_used_at,
+});
+
+/** Keys in `ops.api_keys`, over a pool that the caller ends. */
+export function createKeyStore(pool: Pool): KeyStore {
+  const db = new Kysely<{ 'ops.api_keys': KeyTable }>({ dialect: new PostgresDialect({ pool }) });
+  const keys = () => db.selectFrom('ops.api_keys').select(COLUMNS);
+
+  /** Inserts unless the hash is known; then the row that is there. */
+  async function keep(secret: string, key: Omit<NewKey, 'kind'>): Promise<ApiKey> {
+    const row = {
+      sha256: keyHash(secret),
+      id: `key_${randomDigits(16)}`,
+      name: key.name,
+      org_id: key.orgId,
+      roles: [...key.roles],
+      last4: secret.slice(-4),
+      created_at: sql<Date>`clock_timestamp()`,
+      created_by: key.createdBy,
+    };
+    await db
+      .insertInto('ops.api_keys')
+      .values({ ...row, revoked_at: null, last_used_at: null })
+      .onConflict((c) => c.column('sha256').doNothing())
+      .execute();
+    return keyOf(await keys().where('sha256', '=', row.sha256).executeTakeFirstOrThrow());
+  }
+
+  return {
+    async createKey({ kind, ...key }) {
+      const secret = newSecret(kind);
+      return { key: await keep(secret, key), secret };
+    },
+
+    async findBySecret(secret) {
+      const hash = keyHash(secret);
+      const row = await keys().where('sha256', '=', hash).where('revoked_at', 'is', null).executeTakeFirst();
+      if (!row) return undefined;
+      // By our own clock, so that most requests write nothing; the minute need not be exact.
+      if (Date.now() - (row.last_used_at?.getTime() ?? 0) > NOTE_USE_MS) {
+        const set = { last_used_at: sql<Date>`clock_timestamp()` };
+        await db.updateTable('ops.api_keys').set(set).where('sha256', '=', hash).execute();
+      }
+      return keyOf(row);
+    },
+
+    list: async (orgId) =>
+      (await keys().where('org_id', '=', orgId).orderBy('created_at').orderBy('id').execute()).map(keyOf),
+
+    async revoke(orgId, id) {
+      const row = await db
+        .updateTable('ops.api_keys')
+        .set({ revoked_at: sql`coalesce(revoked_at, clock_timestamp())` })
+        .where('org_id', '=', orgId)
+        .where('id', '=', id)
+        .returning(COLUMNS)
+        .executeTakeFirst();
+      if (!row) throw new LifecycleError('key_not_found', `no key ${id} in this organisation; list the keys`);
+      return keyOf(row);
+    },
+
+    ensureBootstrap(secret, orgId) {
+      if (secret.length < LEAST_LENGTH || /\s/.test(secret)) {
+        const detail = `the bootstrap key must have at least ${LEAST_LENGTH} characters and no white space`;
+        return Promise.reject(new LifecycleError('invalid_input', detail));
+      }
+      return keep(secret, { name: 'bootstrap', orgId, roles: ['admin'], createdBy: 'system' });
+    },
+  };
+}
