@@ -2,17 +2,19 @@
 import type { Actor } from '../domain/events/envelope.ts';
 import type { Appended, EventStore, Lane } from '../store/log/eventStore.ts';
 import type { ArtifactStore } from '../store/artifacts/artifactStore.ts';
+import type { RolloutFinder } from '../store/rollouts/rolloutFinder.ts';
+import type { RoundStore } from '../store/rounds/roundStore.ts';
 import type { Refusal } from '../machines/decision.ts';
 
 export interface CommandDeps {
   readonly log: EventStore;
   readonly blobs: ArtifactStore;
+  readonly rounds: RoundStore;
+  readonly rollouts: RolloutFinder;
   /** A fresh UUID version 7. */
   readonly newId: () => string;
   /** 32 random bytes as hex: seeds that go into facts. */
   readonly randomHex: () => string;
-  /** Draws a rollout id from its sequence, in a statement of its own; gaps are fine. */
-  readonly nextRolloutId: () => Promise<number>;
 }
 
 /** Who asks, under which id the log remembers it, and what a version conflict means to them. */

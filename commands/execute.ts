@@ -15,7 +15,7 @@ import type { VersionContext, VersionState } from '../machines/modelVersion.ts';
 import { machineFor } from '../machines/registry.ts';
 import type { RolloutContext, RolloutState } from '../machines/rollout.ts';
 import type { TrainingContext, TrainingState } from '../machines/trainingRun.ts';
-import type { EventStore, Known, Queryable } from '../store/log/eventStore.ts';
+import type { AppendRequest, AppendResult, EventStore, Known, Queryable } from '../store/log/eventStore.ts';
 import { laneOf, type Caller, type CommandDeps, type Outcome } from './context.ts';
 
 /** The streams a use case reads. Whatever is read is also expected at that version when it appends. */
@@ -78,7 +78,8 @@ function createStreams(log: EventStore, caller: Caller): Streams & { versions: M
         `${stream} holds ${type} (version ${version}, event ${eventId}), which its machine refuses in ${state.divergence.state}. Only pause, abort and rollback are accepted.`,
       );
     }
-    folded.set(stream, state);
+    // The divergence is past: a stop is decided from the last good state, and expects the stream's true version.
+    folded.set(stream, { ...state, divergence: undefined });
     versions.set(stream, state.version);
   }
 
@@ -102,55 +103,99 @@ function createStreams(log: EventStore, caller: Caller): Streams & { versions: M
   };
 }
 
+/** One attempt's end: an outcome, or the conflict that calls for another. */
+type Attempt = Outcome | Extract<AppendResult, { outcome: 'conflict' }>;
+
+async function attempt(
+  deps: CommandDeps,
+  caller: Caller,
+  decide: (streams: Streams) => Promise<Conclusion>,
+  append: (request: AppendRequest, also: Conclusion & { kind: 'append' }) => Promise<AppendResult>,
+): Promise<Attempt> {
+  const streams = createStreams(deps.log, caller);
+  const conclusion = await decide(streams);
+  const { expect } = caller;
+  const seen = expect && streams.versions.get(expect.stream);
+  if (expect && seen !== undefined && seen !== expect.version) {
+    return { outcome: 'stale', stream: expect.stream, version: seen };
+  }
+  if (conclusion.kind === 'already') return { outcome: 'already', events: [] };
+  if (conclusion.kind === 'refused') return { outcome: 'refused', refusal: conclusion.refusal };
+  return append(
+    {
+      commandId: caller.commandId,
+      commandHash: caller.commandHash,
+      actor: caller.actor,
+      correlationId: caller.correlationId,
+      causationId: caller.causationId,
+      expected: streams.versions,
+      events: toEvents(conclusion.facts, deps.newId),
+    },
+    conclusion,
+  );
+}
+
+async function untilDecided(caller: Caller, once: () => Promise<Attempt>): Promise<Outcome> {
+  for (let n = 1; ; n += 1) {
+    let result: Attempt;
+    try {
+      result = await once();
+    } catch (error) {
+      if (error instanceof KnownCommand) return { outcome: 'duplicate', ...error.known };
+      throw error;
+    }
+    if (result.outcome !== 'conflict') return result;
+    const first = result.conflicts[0]!;
+    if (caller.onConflict === 'stale') return { outcome: 'stale', stream: first.stream, version: first.actual };
+    if (caller.onConflict === 'redecide' && n >= REDECIDE_LIMIT) {
+      throw new LifecycleError('unavailable', `${first.stream} changed ${n} times while we decided. Try again.`, {
+        retry_after_s: 1,
+      });
+    }
+  }
+}
+
 /**
  * Runs one use case. Expected outcomes are values.
  *
  * @param decide reads streams and concludes; it may run several times, so it has no effects of its own
  * @throws LifecycleError for input that names what does not exist; Fatal where the store cannot tell what happened
  */
-export async function execute(
+export function execute(
   deps: CommandDeps,
   caller: Caller,
   decide: (streams: Streams) => Promise<Conclusion>,
 ): Promise<Outcome> {
-  for (let attempt = 1; ; attempt += 1) {
-    const streams = createStreams(deps.log, caller);
-    let conclusion: Conclusion;
-    try {
-      conclusion = await decide(streams);
-    } catch (error) {
-      if (error instanceof KnownCommand) return { outcome: 'duplicate', ...error.known };
-      throw error;
-    }
-    const { expect } = caller;
-    const seen = expect && streams.versions.get(expect.stream);
-    if (expect && seen !== undefined && seen !== expect.version) {
-      return { outcome: 'stale', stream: expect.stream, version: seen };
-    }
-    if (conclusion.kind === 'already') return { outcome: 'already', events: [] };
-    if (conclusion.kind === 'refused') return { outcome: 'refused', refusal: conclusion.refusal };
+  const lane = laneOf(caller);
+  return untilDecided(caller, () =>
+    attempt(deps, caller, decide, (request, { also }) => deps.log.append(request, { lane, ...(also ? { also } : {}) })),
+  );
+}
 
-    const result = await deps.log.append(
-      {
-        commandId: caller.commandId,
-        commandHash: caller.commandHash,
-        actor: caller.actor,
-        correlationId: caller.correlationId,
-        causationId: caller.causationId,
-        expected: streams.versions,
-        events: toEvents(conclusion.facts, deps.newId),
-      },
-      { lane: laneOf(caller), ...(conclusion.also ? { also: conclusion.also } : {}) },
-    );
-    if (result.outcome !== 'conflict') return result;
-    const first = result.conflicts[0]!;
-    if (caller.onConflict === 'stale') return { outcome: 'stale', stream: first.stream, version: first.actual };
-    if (caller.onConflict === 'redecide' && attempt >= REDECIDE_LIMIT) {
-      throw new LifecycleError('unavailable', `${first.stream} changed ${attempt} times while we decided. Try again.`, {
-        retry_after_s: 1,
+/**
+ * The same under an advisory lock, for what expected versions cannot guard: rows of a round, rollouts of one model. The lock
+ * comes before any stream's, everywhere, and is held until the append is committed.
+ *
+ * @param lock   takes the lock; no transaction id, so no row locks
+ * @param decide reads `tx` after the lock was taken, so it sees all that earlier holders did
+ */
+export function executeUnder(
+  deps: CommandDeps,
+  caller: Caller,
+  lock: (tx: Queryable) => Promise<void>,
+  decide: (streams: Streams, tx: Queryable) => Promise<Conclusion>,
+): Promise<Outcome> {
+  return untilDecided(caller, () =>
+    deps.log.transaction(laneOf(caller), async (tx) => {
+      await lock(tx);
+      const reads = (streams: Streams) => decide(streams, tx);
+      return attempt(deps, caller, reads, async (request, { also }) => {
+        const result = await tx.append(request);
+        if (result.outcome === 'appended') await also?.(tx);
+        return result;
       });
-    }
-  }
+    }),
+  );
 }
 
 /** Facts with ids, machine and schema version, in order. @throws Fatal for a fact in a stream of another kind (a bug) */
@@ -167,15 +212,17 @@ export function toEvents(facts: readonly NewFact[], newId: () => string) {
   });
 }
 
+export interface DecidedPart {
+  readonly stream: string;
+  readonly decision: Decision<AnyFact>;
+}
+
 /**
  * Joins the decisions of several machines into one append. The first refusal wins; `already` adds nothing.
  *
  * @returns `already` only if every decision is
  */
-export function joinDecisions(
-  parts: readonly { readonly stream: string; readonly decision: Decision<AnyFact> }[],
-  also?: (tx: Queryable) => Promise<void>,
-): Conclusion {
+export function joinDecisions(parts: readonly DecidedPart[], also?: (tx: Queryable) => Promise<void>): Conclusion {
   const facts: NewFact[] = [];
   for (const { stream, decision } of parts) {
     if (decision.kind === 'refused') return { kind: 'refused', refusal: decision.refusal };

@@ -17,7 +17,7 @@ export interface ModelContext {
   /** Published versions, in the order of their listing. */
   readonly listed: readonly string[];
   readonly stable: string | null;
-  /** Every version a StableVersionChanged named, oldest first, without repeats. */
+  /** Every version that was ever stable, the most recently stable last, without repeats. */
   readonly stableHistory: readonly string[];
   readonly createdAt: number;
   readonly updatedAt: number;
@@ -40,6 +40,11 @@ const empty: ModelContext = {
   createdAt: 0,
   updatedAt: 0,
 };
+
+const movedToEnd = (versions: readonly string[], version: string) => [
+  ...versions.filter((v) => v !== version),
+  version,
+];
 
 const chart = setup({
   types: { context: {} as ModelContext, events: {} as Event },
@@ -83,12 +88,16 @@ const chart = setup({
         StableVersionChanged: {
           actions: assign(({ context, event }) => ({
             stable: event.data.version,
-            stableHistory: [...context.stableHistory.filter((v) => v !== event.data.version), event.data.version],
+            stableHistory: movedToEnd(context.stableHistory, event.data.version),
             updatedAt: event.at,
           })),
         },
         StableVersionRestored: {
-          actions: assign(({ event }) => ({ stable: event.data.version, updatedAt: event.at })),
+          actions: assign(({ context, event }) => ({
+            stable: event.data.version,
+            stableHistory: movedToEnd(context.stableHistory, event.data.version),
+            updatedAt: event.at,
+          })),
         },
       },
     },
@@ -112,8 +121,11 @@ export type ModelCommand =
  */
 export function decideModel(state: ModelState, command: ModelCommand, now: number): Decision<ModelFact> {
   const { context } = state;
-  const decide = (facts: ModelFact[], guards = [] as ReturnType<typeof guard>[], code?: 'conflict' | 'version_not_monotone') =>
-    decideFacts(modelMachine, state, command.type, facts, guards, now, code);
+  const decide = (
+    facts: ModelFact[],
+    guards = [] as ReturnType<typeof guard>[],
+    code?: 'conflict' | 'version_not_monotone',
+  ) => decideFacts(modelMachine, state, command.type, facts, guards, now, code);
   switch (command.type) {
     case 'register': {
       const fact: ModelFact = { type: 'ModelRegistered', data: command.data };

@@ -175,10 +175,7 @@ const chart = setup({
     Active: {
       on: {
         StageEntered: { guard: 'nextStage', actions: 'entered' },
-        HealthJudged: [
-          { guard: 'holds', target: 'Held', actions: ['judged', 'clockStopped'] },
-          { actions: 'judged' },
-        ],
+        HealthJudged: [{ guard: 'holds', target: 'Held', actions: ['judged', 'clockStopped'] }, { actions: 'judged' }],
         RolloutPaused: { target: 'Paused', actions: ['clockStopped', 'paused'] },
         RolloutCompleted: {
           target: 'Completed',
@@ -227,7 +224,8 @@ export const stageClockMs = (context: RolloutContext, now: number) =>
   context.clockMs + (context.clockSince === null ? 0 : Math.max(0, now - context.clockSince));
 
 /** Where the rollout ends by itself: 100 % of everyone. A smaller target, or a cohort, stays and is judged. */
-export const completesByItself = (spec: RolloutSpec) => spec.stages.at(-1)!.percent === 100 && spec.cohort === undefined;
+export const completesByItself = (spec: RolloutSpec) =>
+  spec.stages.at(-1)!.percent === 100 && spec.cohort === undefined;
 
 /** Facts about other streams that a guard needs, loaded by the use case and kept out of replay. */
 export type RolloutCommand =
@@ -239,7 +237,8 @@ export type RolloutCommand =
   /** A person's step. `override` skips the bake, with a reason that is recorded. */
   | { type: 'advance'; reason?: string; override: boolean }
   | { type: 'judge'; judgement: Judgement }
-  | { type: 'complete'; basis: 'auto' | 'manual'; override: boolean }
+  /** `override` (of a person, with a reason) skips the bake. */
+  | { type: 'complete'; basis: 'auto' | 'manual'; override: boolean; reason?: string }
   | { type: 'abort'; reason: string; isStable: boolean }
   | {
       type: 'rollback';
@@ -290,14 +289,14 @@ export function decideRollout(state: RolloutState, command: RolloutCommand, now:
 
   switch (command.type) {
     case 'create':
-      return decide([{ type: 'RolloutCreated', data: command.data }], [published(command.versionState, command.data.version)]);
+      return decide(
+        [{ type: 'RolloutCreated', data: command.data }],
+        [published(command.versionState, command.data.version)],
+      );
     case 'start': {
       if (isLive(state.state)) return already;
       const facts: RolloutFact[] = spec
-        ? [
-            { type: 'RolloutStarted', data: { seed: String(command.rolloutId), lo: 0 } },
-            stageFact(context, 0, 'auto'),
-          ]
+        ? [{ type: 'RolloutStarted', data: { seed: String(command.rolloutId), lo: 0 } }, stageFact(context, 0, 'auto')]
         : [{ type: 'RolloutStarted', data: { seed: String(command.rolloutId), lo: 0 } }];
       return decide(facts, [
         published(command.versionState, context.version),
@@ -323,13 +322,16 @@ export function decideRollout(state: RolloutState, command: RolloutCommand, now:
       ]);
     case 'resume':
       if (state.state === 'Active') return already;
-      return decide([
-        { type: 'RolloutResumed', data: command.reason === undefined ? {} : { reason: command.reason } },
-      ]);
+      return decide([{ type: 'RolloutResumed', data: command.reason === undefined ? {} : { reason: command.reason } }]);
     case 'enterStage': {
       const exists = !!spec && command.stage < spec.stages.length && command.stage === context.stage + 1;
       return decide(exists ? [stageFact(context, command.stage, 'auto')] : [], [
-        guard('nextStage', exists, `stage ${context.stage} of ${spec?.stages.length ?? 0} is running`, 'reload the rollout'),
+        guard(
+          'nextStage',
+          exists,
+          `stage ${context.stage} of ${spec?.stages.length ?? 0} is running`,
+          'reload the rollout',
+        ),
         baked(context, now, false),
         healthy(context),
         notRegressed(context),
@@ -339,7 +341,12 @@ export function decideRollout(state: RolloutState, command: RolloutCommand, now:
       const next = context.stage + 1;
       const exists = !!spec && next < spec.stages.length;
       return decide(exists ? [stageFact(context, next, 'manual', command.reason)] : [], [
-        guard('nextStage', exists, `stage ${context.stage} is the last of ${spec?.stages.length ?? 0}`, 'complete the rollout'),
+        guard(
+          'nextStage',
+          exists,
+          `stage ${context.stage} is the last of ${spec?.stages.length ?? 0}`,
+          'complete the rollout',
+        ),
         baked(context, now, command.override),
         overrideReason(command.override, command.reason),
         notRegressed(context),
@@ -363,12 +370,22 @@ export function decideRollout(state: RolloutState, command: RolloutCommand, now:
       const last = !!spec && context.stage === spec.stages.length - 1;
       const auto = command.basis === 'auto';
       return decide(
-        [{ type: 'RolloutCompleted', data: { basis: command.basis } }],
+        [
+          {
+            type: 'RolloutCompleted',
+            data: { basis: command.basis, ...(command.reason === undefined ? {} : { reason: command.reason }) },
+          },
+        ],
         [
           guard('lastStage', last, `stage ${context.stage} of ${spec?.stages.length ?? 0}`, 'finish the stages'),
-          guard('everyone', !!spec && completesByItself(spec), 'the last stage is 100 % of everyone', 'start a rollout to 100 %'),
+          guard(
+            'everyone',
+            !!spec && completesByItself(spec),
+            'the last stage is 100 % of everyone',
+            'start a rollout to 100 %',
+          ),
           baked(context, now, !auto && command.override),
-          ...(auto ? [healthy(context)] : []),
+          ...(auto ? [healthy(context)] : [overrideReason(command.override, command.reason)]),
           notRegressed(context),
         ],
       );
@@ -411,10 +428,20 @@ export function decideRollout(state: RolloutState, command: RolloutCommand, now:
 }
 
 const published = (versionState: string, version: string) =>
-  guard('published', isUsable(versionState), `${version} is ${versionState}`, 'publish the version first; a rolled-back one never returns');
+  guard(
+    'published',
+    isUsable(versionState),
+    `${version} is ${versionState}`,
+    'publish the version first; a rolled-back one never returns',
+  );
 
 const stillStable = (isStable: boolean, version: string) =>
-  guard('stillStable', isStable, `${version} is ${isStable ? '' : 'not '}the stable version`, 'act on the rollout of the stable version');
+  guard(
+    'stillStable',
+    isStable,
+    `${version} is ${isStable ? '' : 'not '}the stable version`,
+    'act on the rollout of the stable version',
+  );
 
 function baked(context: RolloutContext, now: number, override: boolean) {
   const needed = (context.entered?.ramp_ms ?? 0) + (context.entered?.min_bake_ms ?? 0);
@@ -435,7 +462,12 @@ const overrideReason = (override: boolean, reason: string | undefined) =>
   guard('reasonGiven', !override || !!reason, reason ? 'a reason is given' : 'no reason is given', 'give a reason');
 
 const healthy = (context: RolloutContext) =>
-  guard('healthy', context.judged?.verdict === 'HEALTHY', `the stage is ${context.judged?.verdict ?? 'not judged'}`, 'wait for the verdict');
+  guard(
+    'healthy',
+    context.judged?.verdict === 'HEALTHY',
+    `the stage is ${context.judged?.verdict ?? 'not judged'}`,
+    'wait for the verdict',
+  );
 
 const notRegressed = (context: RolloutContext) =>
   guard(

@@ -68,7 +68,14 @@ export type Verdict = Static<typeof Verdict>;
 
 /** The rule that convicted: its value as integers, so that replay divides again. Latency: `numerator` µs over 1000. */
 export const Conviction = Type.Object(
-  { index: Count, metric: Type.String(), numerator: Count, denominator: Count, limit: Type.Number(), op: Type.String() },
+  {
+    index: Count,
+    metric: Type.String(),
+    numerator: Count,
+    denominator: Count,
+    limit: Type.Number(),
+    op: Type.String(),
+  },
   closed,
 );
 export type Conviction = Static<typeof Conviction>;
@@ -124,7 +131,11 @@ export const rolloutFacts = {
     missing: Type.Optional(Type.Array(Type.String())),
   }),
   RolloutResumed: fact('RolloutResumed', { reason: Type.Optional(Type.String()) }),
-  RolloutCompleted: fact('RolloutCompleted', { basis: Type.Union([Type.Literal('auto'), Type.Literal('manual')]) }),
+  RolloutCompleted: fact('RolloutCompleted', {
+    basis: Type.Union([Type.Literal('auto'), Type.Literal('manual')]),
+    /** Why a person completed before the bake was over. */
+    reason: Type.Optional(Type.String()),
+  }),
   RolloutAborted: fact('RolloutAborted', { reason: Type.String() }),
   RolloutRolledBack: fact('RolloutRolledBack', {
     /** The version devices return to; null: there never was one, the version is withdrawn. */

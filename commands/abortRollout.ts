@@ -1,0 +1,43 @@
+/** Devices go back, without blame: the version stands by and may be rolled out again. */
+import { rolloutStream, versionStream } from '../domain/events/streams.ts';
+import { decideVersion } from '../machines/modelVersion.ts';
+import { decideRollout } from '../machines/rollout.ts';
+import type { Caller, CommandDeps, Outcome } from './context.ts';
+import { execute, joinDecisions, type Conclusion, type DecidedPart, type Streams } from './execute.ts';
+import { existingRollout } from './existing.ts';
+import { restoreParts, restoreTarget } from './restore.ts';
+
+/**
+ * RolloutAborted; VersionSuperseded where the version was deployed; from Completed also StableVersionRestored and
+ * VersionRestored, unless no other version ever was stable.
+ */
+export async function abortRollout(
+  deps: CommandDeps,
+  caller: Caller,
+  { rolloutId, reason }: { readonly rolloutId: number; readonly reason: string },
+): Promise<Outcome> {
+  return execute(deps, caller, (streams) => concludeAbort(streams, rolloutId, reason));
+}
+
+async function concludeAbort(streams: Streams, rolloutId: number, reason: string): Promise<Conclusion> {
+  const rollout = await existingRollout(streams, rolloutId);
+  const { modelId, version } = rollout.context;
+  const model = await streams.model(modelId);
+  const now = streams.now().getTime();
+  const { stable } = model.context;
+  const aborted = decideRollout(rollout, { type: 'abort', reason, isStable: stable === version }, now);
+  const parts: DecidedPart[] = [{ stream: rolloutStream(rolloutId), decision: aborted }];
+  if (aborted.kind !== 'facts' || rollout.state === 'Pending') return joinDecisions(parts);
+
+  const completed = rollout.state === 'Completed';
+  const target = completed ? await restoreTarget(streams, modelId, model, version) : undefined;
+  const by = target?.kind === 'version' ? target.version : completed || stable === version ? null : stable;
+  const state = await streams.version(modelId, version);
+  const superseded = decideVersion(state, { type: 'supersede', by, rolloutId }, now);
+  parts.push({ stream: versionStream(modelId, version), decision: superseded });
+  if (target?.kind === 'version') {
+    const restored = { target: target.version, leaving: version, rolloutId, reason };
+    parts.push(...(await restoreParts(streams, modelId, model, restored)));
+  }
+  return joinDecisions(parts);
+}

@@ -1,0 +1,68 @@
+/** The version becomes the model's stable one, for everyone. */
+import { modelStream, rolloutStream, versionStream } from '../domain/events/streams.ts';
+import { decideModel } from '../machines/model.ts';
+import { decideVersion, type VersionState } from '../machines/modelVersion.ts';
+import { decideRollout, type RolloutState } from '../machines/rollout.ts';
+import type { Caller, CommandDeps, Outcome } from './context.ts';
+import { execute, joinDecisions, type DecidedPart, type Streams } from './execute.ts';
+import { existingRollout } from './existing.ts';
+
+export interface Completion {
+  readonly basis: 'auto' | 'manual';
+  /** Skips the bake; with a reason. */
+  readonly override: boolean;
+  readonly reason?: string;
+}
+
+/** RolloutCompleted + DeploymentCompleted + StableVersionChanged + VersionSuperseded of the old stable, in one append. */
+export async function completeRollout(
+  deps: CommandDeps,
+  caller: Caller,
+  input: Completion & { readonly rolloutId: number },
+): Promise<Outcome> {
+  const { rolloutId } = input;
+  return execute(deps, caller, async (streams) => {
+    const rollout = await existingRollout(streams, rolloutId);
+    const { modelId, version } = rollout.context;
+    await streams.preload([modelStream(modelId), versionStream(modelId, version)]);
+    return joinDecisions(
+      await completionParts(streams, rolloutId, rollout, await streams.version(modelId, version), input),
+    );
+  });
+}
+
+/** What completing adds to the four streams, from the given states of rollout and version. */
+export async function completionParts(
+  streams: Streams,
+  rolloutId: number,
+  rollout: RolloutState,
+  state: VersionState,
+  { basis, override, reason }: Completion,
+): Promise<DecidedPart[]> {
+  const { modelId, version } = rollout.context;
+  const now = streams.now().getTime();
+  const completed = decideRollout(
+    rollout,
+    { type: 'complete', basis, override, ...(reason === undefined ? {} : { reason }) },
+    now,
+  );
+  const parts: DecidedPart[] = [{ stream: rolloutStream(rolloutId), decision: completed }];
+  if (completed.kind !== 'facts') return parts;
+
+  const model = await streams.model(modelId);
+  const { stable } = model.context;
+  parts.push(
+    {
+      stream: versionStream(modelId, version),
+      decision: decideVersion(state, { type: 'completeDeployment', rolloutId }, now),
+    },
+    { stream: modelStream(modelId), decision: decideModel(model, { type: 'changeStable', version, rolloutId }, now) },
+  );
+  // A stable version that was rolled back or put back has left already.
+  const old = stable === null || stable === version ? undefined : await streams.version(modelId, stable);
+  if (stable !== null && old?.state === 'Deployed.live') {
+    const superseded = decideVersion(old, { type: 'supersede', by: version, rolloutId }, now);
+    parts.push({ stream: versionStream(modelId, stable), decision: superseded });
+  }
+  return parts;
+}

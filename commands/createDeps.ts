@@ -1,0 +1,27 @@
+/** Composes what use cases need from the stores of one process. */
+import { randomBytes } from 'node:crypto';
+import { uuidV7 } from '../domain/hash/uuid.ts';
+import type { ArtifactStore } from '../store/artifacts/artifactStore.ts';
+import type { Pool } from '../store/connect.ts';
+import type { EventStore } from '../store/log/eventStore.ts';
+import { queryableOf } from '../store/queryable.ts';
+import { createRolloutFinder } from '../store/rollouts/rolloutFinder.ts';
+import { createRoundStore } from '../store/rounds/postgresRoundStore.ts';
+import type { CommandDeps } from './context.ts';
+
+/** @param parts.pool for rows outside an append's transaction; the caller ends it */
+export function createCommandDeps(parts: {
+  readonly log: EventStore;
+  readonly blobs: ArtifactStore;
+  readonly pool: Pool;
+}): CommandDeps {
+  const on = queryableOf(parts.pool);
+  return {
+    log: parts.log,
+    blobs: parts.blobs,
+    rounds: createRoundStore(on),
+    rollouts: createRolloutFinder(on),
+    newId: () => uuidV7(Date.now(), randomBytes(10)),
+    randomHex: () => randomBytes(32).toString('hex'),
+  };
+}

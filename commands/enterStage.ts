@@ -1,0 +1,19 @@
+/** The workflow's step up: the bake is over and the verdict is good. */
+import { rolloutStream } from '../domain/events/streams.ts';
+import { decideRollout } from '../machines/rollout.ts';
+import type { Caller, CommandDeps, Outcome } from './context.ts';
+import { execute, joinDecisions } from './execute.ts';
+import { existingRollout } from './existing.ts';
+
+/** StageEntered. */
+export async function enterStage(
+  deps: CommandDeps,
+  caller: Caller,
+  { rolloutId, stage }: { readonly rolloutId: number; readonly stage: number },
+): Promise<Outcome> {
+  return execute(deps, caller, async (streams) => {
+    const rollout = await existingRollout(streams, rolloutId);
+    const decision = decideRollout(rollout, { type: 'enterStage', stage }, streams.now().getTime());
+    return joinDecisions([{ stream: rolloutStream(rolloutId), decision }]);
+  });
+}

@@ -1,0 +1,52 @@
+/** A look at the health of the stage is recorded; a conviction rolls back in the same append. */
+import type { Judgement } from '../domain/events/rollout.ts';
+import { modelStream, rolloutStream, versionStream } from '../domain/events/streams.ts';
+import { decideRollout, rolloutMachine } from '../machines/rollout.ts';
+import type { Caller, CommandDeps, Outcome } from './context.ts';
+import { execute, joinDecisions, type Conclusion, type DecidedPart, type Streams } from './execute.ts';
+import { existingRollout } from './existing.ts';
+import { foresee } from './foresee.ts';
+import { rollbackParts } from './rollBack.ts';
+
+/**
+ * HealthJudged. REGRESSED under `on_regressed: rollback` adds the rollback's facts, or RolloutPaused `no_restore_target` where
+ * some version was stable and none may be used.
+ */
+export async function judgeRollout(
+  deps: CommandDeps,
+  caller: Caller,
+  { rolloutId, judgement }: { readonly rolloutId: number; readonly judgement: Judgement },
+): Promise<Outcome> {
+  return execute(deps, caller, (streams) => concludeLook(streams, rolloutId, judgement));
+}
+
+async function concludeLook(streams: Streams, rolloutId: number, judgement: Judgement): Promise<Conclusion> {
+  const stream = rolloutStream(rolloutId);
+  const rollout = await existingRollout(streams, rolloutId);
+  const now = streams.now().getTime();
+  const judged = decideRollout(rollout, { type: 'judge', judgement }, now);
+  const parts: DecidedPart[] = [{ stream, decision: judged }];
+  const convicts = judgement.verdict === 'REGRESSED' && rollout.context.spec?.on_regressed === 'rollback';
+  if (judged.kind !== 'facts' || !convicts) return joinDecisions(parts);
+
+  const { modelId, version } = rollout.context;
+  await streams.preload([modelStream(modelId), versionStream(modelId, version)]);
+  const after = foresee(rolloutMachine, rollout, judged, now);
+  const reason = reasonOf(judgement);
+  const rollback = await rollbackParts(streams, rolloutId, after, { reason, trigger: 'verdict', evidence: judgement });
+  if (rollback.target.kind !== 'none_usable') return joinDecisions([...parts, ...rollback.parts]);
+
+  const pause = {
+    type: 'pause' as const,
+    cause: 'no_restore_target' as const,
+    reason: `${reason}; ${rollback.target.why}`,
+  };
+  return joinDecisions([...parts, { stream, decision: decideRollout(after, pause, now) }]);
+}
+
+/** One sentence with the numbers, from the rule that convicted. */
+function reasonOf({ stage, look, rule }: Judgement): string {
+  if (!rule) return `stage ${stage} regressed at look ${look}`;
+  const { metric, numerator, denominator, op, limit } = rule;
+  return `${metric} ${numerator}/${denominator} ${op} ${limit} in stage ${stage}, look ${look}`;
+}

@@ -1,0 +1,26 @@
+/** A check of the gate failed: the version stays Trained and says why. */
+import { versionStream } from '../domain/events/streams.ts';
+import type { GateCheck } from '../domain/events/version.ts';
+import { decideVersion } from '../machines/modelVersion.ts';
+import type { Caller, CommandDeps, Outcome } from './context.ts';
+import { execute, joinDecisions } from './execute.ts';
+import { existingVersion } from './existing.ts';
+
+export interface RefusePublish {
+  readonly modelId: string;
+  readonly version: string;
+  readonly n: number;
+  readonly code: string;
+  readonly checks: readonly GateCheck[];
+}
+
+/** PublishRefused. */
+export async function refusePublish(deps: CommandDeps, caller: Caller, input: RefusePublish): Promise<Outcome> {
+  const { modelId, version, n, code } = input;
+  return execute(deps, caller, async (streams) => {
+    const state = await existingVersion(streams, modelId, version);
+    const data = { n, code, checks: [...input.checks] };
+    const decision = decideVersion(state, { type: 'refusePublish', data }, streams.now().getTime());
+    return joinDecisions([{ stream: versionStream(modelId, version), decision }]);
+  });
+}

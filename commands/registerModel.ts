@@ -1,0 +1,66 @@
+/** A model enters the catalogue. Its id follows from its name, so a repeat under any key finds the same model. */
+import type { Architecture } from '../domain/events/model.ts';
+import { modelStream } from '../domain/events/streams.ts';
+import { canonicalSha } from '../domain/hash/canonicalJson.ts';
+import { modelIdOf } from '../domain/hash/uuid.ts';
+import { decideModel, modelMachine } from '../machines/model.ts';
+import type { Caller, CommandDeps, Outcome } from './context.ts';
+import { execute, joinDecisions } from './execute.ts';
+import { foresee } from './foresee.ts';
+
+export interface RegisterModel {
+  readonly orgId: string;
+  readonly name: string;
+  readonly framework: string;
+  readonly useCase: string;
+  readonly description: string;
+  readonly contract?: Readonly<Record<string, unknown>>;
+  readonly architecture?: Architecture;
+}
+
+/**
+ * ModelRegistered, and ModelContractDeclared where a contract or an architecture is given and is not the declared one.
+ * Refused with `conflict` where the name exists with another framework or use case.
+ */
+export async function registerModel(
+  deps: CommandDeps,
+  caller: Caller,
+  input: RegisterModel,
+): Promise<Outcome & { readonly modelId: string }> {
+  const modelId = modelIdOf(input.orgId, input.name);
+  const stream = modelStream(modelId);
+  const outcome = await execute(deps, caller, async (streams) => {
+    const model = await streams.model(modelId);
+    const now = streams.now().getTime();
+    const registered = decideModel(model, { type: 'register', data: registeredData(input) }, now);
+    if (input.contract === undefined && input.architecture === undefined) {
+      return joinDecisions([{ stream, decision: registered }]);
+    }
+    const declared = decideModel(
+      foresee(modelMachine, model, registered, now),
+      { type: 'declareContract', data: contractData(input) },
+      now,
+    );
+    return joinDecisions([
+      { stream, decision: registered },
+      { stream, decision: declared },
+    ]);
+  });
+  return { ...outcome, modelId };
+}
+
+const registeredData = (input: RegisterModel) => ({
+  org_id: input.orgId,
+  name: input.name,
+  framework: input.framework,
+  use_case: input.useCase,
+  description: input.description,
+});
+
+function contractData({ contract, architecture }: RegisterModel) {
+  return {
+    contract: contract === undefined ? null : { ...contract },
+    ...(architecture === undefined ? {} : { architecture }),
+    digest: canonicalSha({ contract: contract ?? null, architecture: architecture ?? null }),
+  };
+}

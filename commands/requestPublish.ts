@@ -1,0 +1,62 @@
+/** Asks for a trained version to be converted, checked and published. The workflow does the work. */
+import { LifecycleError } from '../domain/errors.ts';
+import { versionStream } from '../domain/events/streams.ts';
+import { decideModel } from '../machines/model.ts';
+import { decideVersion, isUsable } from '../machines/modelVersion.ts';
+import type { Caller, CommandDeps, Outcome } from './context.ts';
+import { execute, joinDecisions } from './execute.ts';
+import { existingModel, existingVersion } from './existing.ts';
+import { firstFact } from './firstOutcome.ts';
+
+export interface RequestPublish {
+  readonly modelId: string;
+  readonly version: string;
+  /** Without it: safetensors, and onnx where the model declares an architecture. */
+  readonly formats?: readonly string[];
+}
+
+/** What this release converts to. */
+const FORMATS = ['onnx', 'safetensors'];
+
+/**
+ * PublishRequested. `n` numbers the publications of the version. A version below its published line is refused at once; the
+ * publication is held against the line once more when it is recorded.
+ *
+ * @throws LifecycleError `format_not_available`, `model_not_found`, `version_not_found`
+ */
+export async function requestPublish(
+  deps: CommandDeps,
+  caller: Caller,
+  input: RequestPublish,
+): Promise<Outcome & { readonly n: number }> {
+  const { modelId, version } = input;
+  const unknown = input.formats?.find((f) => !FORMATS.includes(f));
+  if (unknown !== undefined) {
+    throw new LifecycleError('format_not_available', `${unknown} is not offered. Formats: ${FORMATS.join(', ')}.`, {
+      more: { formats: FORMATS },
+    });
+  }
+  const stream = versionStream(modelId, version);
+  let n = 0;
+  const outcome = await execute(deps, caller, async (streams) => {
+    const model = await existingModel(streams, modelId);
+    const state = await existingVersion(streams, modelId, version);
+    const now = streams.now().getTime();
+    n = state.context.publications;
+    const formats = input.formats?.length
+      ? [...new Set(input.formats)]
+      : formatsFor(model.context.architecture !== null);
+    const decision = decideVersion(state, { type: 'requestPublish', formats }, now);
+    if (decision.kind === 'facts') n += 1;
+    if (!isUsable(state.state)) {
+      const listed = decideModel(model, { type: 'listVersion', version }, now);
+      if (listed.kind === 'refused') return { kind: 'refused', refusal: { ...listed.refusal, state: state.state } };
+    }
+    return joinDecisions([{ stream, decision }]);
+  });
+  if (outcome.outcome !== 'duplicate') return { ...outcome, n };
+  const first = await firstFact(deps, outcome, 'PublishRequested');
+  return { ...outcome, n: first?.n ?? n };
+}
+
+export const formatsFor = (hasGraph: boolean) => (hasGraph ? ['safetensors', 'onnx'] : ['safetensors']);

@@ -1,0 +1,39 @@
+/** Bytes made elsewhere become a version, without training here. The blobs are stored before. */
+import { LifecycleError } from '../domain/errors.ts';
+import { versionStream } from '../domain/events/streams.ts';
+import type { ArtifactFile } from '../domain/events/version.ts';
+import { decideVersion, versionMachine } from '../machines/modelVersion.ts';
+import type { Caller, CommandDeps, Outcome } from './context.ts';
+import { checkVersion } from './draftVersion.ts';
+import { execute, joinDecisions } from './execute.ts';
+import { existingModel } from './existing.ts';
+import { foresee } from './foresee.ts';
+
+export interface UploadArtifact {
+  readonly modelId: string;
+  readonly version: string;
+  readonly files: readonly ArtifactFile[];
+}
+
+/** VersionDrafted where the version is new, and ArtifactUploaded. @throws LifecycleError `blob_unknown` before anything */
+export async function uploadArtifact(deps: CommandDeps, caller: Caller, input: UploadArtifact): Promise<Outcome> {
+  const { modelId, version, files } = input;
+  checkVersion(version);
+  for (const { sha256 } of files) {
+    if (!(await deps.blobs.stat(sha256))) throw new LifecycleError('blob_unknown', `No blob ${sha256} is stored.`);
+  }
+  const stream = versionStream(modelId, version);
+  return execute(deps, caller, async (streams) => {
+    const model = await existingModel(streams, modelId);
+    const state = await streams.version(modelId, version);
+    const now = streams.now().getTime();
+    const draft = { model_id: modelId, version, parent: null, contract_digest: model.context.contractDigest };
+    const drafted = state.version === 0 ? decideVersion(state, { type: 'draft', data: draft }, now) : undefined;
+    const uploaded = decideVersion(
+      drafted ? foresee(versionMachine, state, drafted, now) : state,
+      { type: 'uploadArtifact', data: { files: [...files] } },
+      now,
+    );
+    return joinDecisions([...(drafted ? [{ stream, decision: drafted }] : []), { stream, decision: uploaded }]);
+  });
+}
