@@ -1,0 +1,86 @@
+/** Pieces of JSON that several routes share: members, pages, the answer of a command, the one error body. */
+import Type, { type Static, type TObject, type TProperties, type TSchema } from 'typebox';
+import { Nullable, Sha256 } from '../../domain/events/fact.ts';
+
+export { Nullable, Sha256 };
+
+/** Own door: a member that is not declared is an error, and an answer has no undeclared member either. */
+export const closed = { additionalProperties: false } as const;
+
+export const Uuid = Type.String({ pattern: '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$' });
+/** RFC 3339 with milliseconds, UTC. */
+export const Instant = Type.String({ pattern: '^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d\\.\\d{3}Z$' });
+export const Duration = Type.String({ pattern: '^\\d+(\\.\\d+)?(ms|s|m|h|d)$', maxLength: 20 });
+export const Reason = Type.String({ minLength: 1, maxLength: 2_000 });
+export const Count = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
+/** `log_index`; null while the sequencer has not placed the event. */
+export const Position = Nullable(Type.Integer({ minimum: -1 }));
+
+/** One fact that a command appended. */
+export const EventRef = Type.Object(
+  {
+    id: Uuid,
+    type: Type.String(),
+    stream: Type.String(),
+    stream_version: Type.Integer({ minimum: 1 }),
+    position: Position,
+  },
+  closed,
+);
+export type EventRef = Static<typeof EventRef>;
+
+const commandMembers = { events: Type.Array(EventRef), position: Position };
+
+/** What a command answers: the resource as it is now, and the facts it appended (none if it was so already). */
+export const commanded = <P extends TProperties>(resource: TObject<P>) =>
+  Type.Object({ ...resource.properties, ...commandMembers }, closed);
+
+/** One page of a list; `position` is the log index up to which the read model had followed. */
+export const pageOf = <S extends TSchema>(item: S) =>
+  Type.Object(
+    { items: Type.Array(item), next_cursor: Nullable(Type.String()), position: Type.Integer({ minimum: -1 }) },
+    closed,
+  );
+
+export const PageQuery = {
+  limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 500, default: 50 })),
+  cursor: Type.Optional(Type.String({ maxLength: 2_000 })),
+  /** Waits up to 2 s (`Prefer: wait=N`) until the read model has come this far: a position, or `event:<id>`. */
+  min_position: Type.Optional(Type.String({ maxLength: 60 })),
+};
+
+/** Time travel: a position, `event:<id>`, or an RFC 3339 time. */
+export const AsOfQuery = { as_of: Type.Optional(Type.String({ maxLength: 60 })) };
+
+export const Guard = Type.Object(
+  { name: Type.String(), met: Type.Boolean(), why: Type.String(), how_to_meet: Type.String() },
+  closed,
+);
+
+/** RFC 9457 and what existing SDKs read: one body for every error, on both doors. Codes may add members of their own. */
+export const Problem = Type.Object(
+  {
+    type: Type.String(),
+    title: Type.String(),
+    status: Type.Integer(),
+    status_code: Type.Integer(),
+    detail: Type.String(),
+    message: Type.String(),
+    code: Type.String(),
+    instance: Type.String(),
+    request_id: Type.String(),
+    retryable: Type.Boolean(),
+    state: Type.Optional(Type.String()),
+    command: Type.Optional(Type.String()),
+    errors: Type.Optional(Type.Array(Type.Object({ pointer: Type.String(), detail: Type.String() }, closed))),
+    guards: Type.Optional(Type.Array(Guard)),
+    appended: Type.Optional(Type.Union([Type.Boolean(), Type.Literal('unknown')])),
+  },
+  { additionalProperties: true },
+);
+export type Problem = Static<typeof Problem>;
+
+/** `?dry_run=true`: what would be appended, or which guards refuse it. */
+export const DryRunQuery = { dry_run: Type.Optional(Type.Boolean()) };
+
+export const JsonObject = Type.Record(Type.String(), Type.Unknown());

@@ -1,0 +1,52 @@
+/** Events, streams, replay. */
+import Type, { type Static } from 'typebox';
+import { closed, Instant, JsonObject, Nullable, pageOf, Position, Uuid } from './common.ts';
+
+export const Event = Type.Object(
+  {
+    position: Position,
+    id: Uuid,
+    stream: Type.String(),
+    stream_version: Type.Integer({ minimum: 1 }),
+    type: Type.String(),
+    machine: Type.String(),
+    schema_version: Type.Integer({ minimum: 1 }),
+    actor: Type.Object({ kind: Type.String(), id: Type.String() }, closed),
+    command_id: Type.String(),
+    correlation_id: Nullable(Type.String()),
+    causation_id: Nullable(Type.String()),
+    recorded_at: Instant,
+    sequenced_at: Nullable(Instant),
+    data: JsonObject,
+  },
+  closed,
+);
+export type Event = Static<typeof Event>;
+
+export const EventPage = pageOf(Event);
+export type EventPage = Static<typeof EventPage>;
+
+export const Stream = Type.Object(
+  {
+    stream: Type.String(),
+    machine: Type.String(),
+    /** Dotted name of the state; the fold stops before a fact that its machine refuses. */
+    state: Type.String(),
+    stream_version: Type.Integer({ minimum: 1 }),
+    divergence: Nullable(
+      Type.Object({ version: Type.Integer(), event_id: Uuid, type: Type.String(), state: Type.String() }, closed),
+    ),
+    context: JsonObject,
+    events: Type.Array(Event),
+  },
+  closed,
+);
+export type Stream = Static<typeof Stream>;
+
+export const Replay = Type.Object(
+  {
+    items: Type.Array(Type.Object({ event: Event, state_before: Type.String(), state_after: Type.String() }, closed)),
+  },
+  closed,
+);
+export type Replay = Static<typeof Replay>;

@@ -1,0 +1,66 @@
+/** API keys, who am I, and the audit. */
+import Type, { type Static } from 'typebox';
+import { closed, Instant, Nullable } from './common.ts';
+
+export const Role = Type.Union([
+  Type.Literal('admin'),
+  Type.Literal('operator'),
+  Type.Literal('monitor'),
+  Type.Literal('auditor'),
+  Type.Literal('viewer'),
+  Type.Literal('device'),
+]);
+export type Role = Static<typeof Role>;
+
+export const NewKey = Type.Object(
+  { name: Type.String({ minLength: 1, maxLength: 200 }), roles: Type.Array(Role, { minItems: 1, uniqueItems: true }) },
+  closed,
+);
+export type NewKey = Static<typeof NewKey>;
+
+export const Key = Type.Object(
+  {
+    id: Type.String(),
+    name: Type.String(),
+    org_id: Type.String(),
+    roles: Type.Array(Type.String()),
+    last4: Type.String(),
+    created_at: Instant,
+    created_by: Type.String(),
+    revoked_at: Nullable(Instant),
+    last_used_at: Nullable(Instant),
+  },
+  closed,
+);
+export type Key = Static<typeof Key>;
+
+/** `key` is shown this once. */
+export const KeyCreated = Type.Object({ ...Key.properties, key: Type.String() }, closed);
+export type KeyCreated = Static<typeof KeyCreated>;
+
+export const Keys = Type.Object({ items: Type.Array(Key) }, closed);
+export type Keys = Static<typeof Keys>;
+
+export const Me = Type.Object(
+  {
+    key_id: Type.String(),
+    name: Type.String(),
+    org_id: Type.String(),
+    roles: Type.Array(Type.String()),
+    scopes: Type.Array(Type.String()),
+  },
+  closed,
+);
+export type Me = Static<typeof Me>;
+
+export const AuditFinding = Type.Object({ step: Type.String(), detail: Type.String() }, { additionalProperties: true });
+export type AuditFinding = Static<typeof AuditFinding>;
+
+/** Last line of the NDJSON stream of `POST /audit/verify`; the lines before it report progress. */
+export const AuditResult = Type.Object(
+  {
+    result: Type.Object({ passed: Type.Boolean(), findings: Type.Array(AuditFinding) }, { additionalProperties: true }),
+  },
+  closed,
+);
+export type AuditResult = Static<typeof AuditResult>;

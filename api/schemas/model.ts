@@ -1,0 +1,94 @@
+/** Models, and their lineage. */
+import Type, { type Static } from 'typebox';
+import { Architecture } from '../../domain/events/model.ts';
+import { closed, commanded, Count, Instant, JsonObject, Nullable, pageOf, Uuid } from './common.ts';
+
+export const Model = Type.Object(
+  {
+    id: Uuid,
+    org_id: Type.String(),
+    name: Type.String(),
+    framework: Type.String(),
+    use_case: Type.String(),
+    description: Type.String(),
+    contract: Nullable(JsonObject),
+    architecture: Nullable(Architecture),
+    stable_version: Nullable(Type.String()),
+    /** Highest good version by precedence: published, no pre-release, not rolled back. */
+    latest_version: Nullable(Type.String()),
+    /** Published versions, in the order of their publication. */
+    versions: Type.Array(Type.String()),
+    state: Type.Literal('Registered'),
+    created_at: Instant,
+    updated_at: Instant,
+    stream_version: Count,
+  },
+  closed,
+);
+export type Model = Static<typeof Model>;
+
+/** A row of the catalogue: what the read model keeps of a model. */
+export const ModelSummary = Type.Object(
+  {
+    id: Uuid,
+    org_id: Type.String(),
+    name: Type.String(),
+    framework: Type.String(),
+    use_case: Type.String(),
+    description: Type.String(),
+    stable_version: Nullable(Type.String()),
+    latest_version: Nullable(Type.String()),
+    version_count: Count,
+    created_at: Instant,
+    updated_at: Instant,
+  },
+  closed,
+);
+export type ModelSummary = Static<typeof ModelSummary>;
+
+export const ModelPage = pageOf(ModelSummary);
+export type ModelPage = Static<typeof ModelPage>;
+
+/** No `:` or `/`: a name stands in paths, and SDKs cut `:suffix` off. */
+export const ModelName = Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9 ._-]{0,199}$' });
+
+export const RegisterModel = Type.Object(
+  {
+    name: ModelName,
+    framework: Type.String({ minLength: 1, maxLength: 100 }),
+    use_case: Type.String({ maxLength: 200 }),
+    description: Type.Optional(Type.String({ maxLength: 4_000 })),
+    contract: Type.Optional(JsonObject),
+    architecture: Type.Optional(Architecture),
+  },
+  closed,
+);
+export type RegisterModel = Static<typeof RegisterModel>;
+
+export const ModelCommanded = commanded(Model);
+export type ModelCommanded = Static<typeof ModelCommanded>;
+
+const LineageNode = Type.Object(
+  {
+    version: Type.String(),
+    lifecycle_state: Type.String(),
+    parent: Nullable(Type.String()),
+    /** The version it was trained from; null: first weights, or not trained here. */
+    base: Nullable(Type.String()),
+    run_id: Nullable(Type.String()),
+    rounds: Nullable(Count),
+    participants: Nullable(Count),
+    samples: Nullable(Count),
+    loss: Nullable(Type.Number()),
+    accuracy: Nullable(Type.Number()),
+    rollouts: Type.Array(Type.Object({ id: Type.Integer(), status: Type.String() }, closed)),
+  },
+  closed,
+);
+export type LineageNode = Static<typeof LineageNode>;
+
+export const Lineage = Type.Object(
+  { model_id: Uuid, name: Type.String(), nodes: Type.Array(LineageNode), position: Type.Integer({ minimum: -1 }) },
+  closed,
+);
+export type Lineage = Static<typeof Lineage>;

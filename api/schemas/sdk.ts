@@ -1,0 +1,233 @@
+/**
+ * The SDK door: shapes that existing SDKs read (`wire-contract.md` 3). Requests are open, since unknown members are ignored;
+ * answers never hold null, and times are whole seconds.
+ */
+import Type, { type Static } from 'typebox';
+import { Count, JsonObject } from './common.ts';
+
+const open = { additionalProperties: true } as const;
+const shut = { additionalProperties: false } as const;
+/** RFC 3339 without a fraction: some parsers refuse one. */
+export const Seconds = Type.String({ pattern: '^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\dZ$' });
+const Text = Type.Optional(Type.String());
+
+export const SdkHealth = Type.Object({ status: Type.String(), version: Type.String(), timestamp: Seconds }, shut);
+
+export const SdkModel = Type.Object(
+  {
+    id: Type.String(),
+    org_id: Type.String(),
+    name: Type.String(),
+    framework: Type.String(),
+    use_case: Type.String(),
+    description: Type.String(),
+    version_count: Count,
+    created_at: Seconds,
+    updated_at: Seconds,
+    lifecycle_state: Type.String(),
+    latest_version: Text,
+    stable_version: Text,
+    architecture: Type.Optional(JsonObject),
+    model_contract: Type.Optional(JsonObject),
+  },
+  shut,
+);
+export type SdkModel = Static<typeof SdkModel>;
+export const SdkModels = Type.Object({ models: Type.Array(SdkModel), total: Count }, shut);
+
+export const SdkRegisterModel = Type.Object(
+  {
+    name: Type.String({ minLength: 1, maxLength: 200 }),
+    framework: Type.String({ minLength: 1, maxLength: 100 }),
+    use_case: Type.String({ maxLength: 200 }),
+    description: Type.Optional(Type.String({ maxLength: 4_000 })),
+    org_id: Text,
+    model_contract: Type.Optional(JsonObject),
+    data_contract: Type.Optional(JsonObject),
+  },
+  open,
+);
+export type SdkRegisterModel = Static<typeof SdkRegisterModel>;
+
+export const SdkVersion = Type.Object(
+  {
+    id: Type.String(),
+    model_id: Type.String(),
+    version: Type.String(),
+    status: Type.String(),
+    lifecycle_state: Type.String(),
+    format: Type.String(),
+    formats: Type.Record(
+      Type.String(),
+      Type.Object({ status: Type.String(), checksum: Text, size_bytes: Type.Optional(Count), code: Text }, shut),
+    ),
+    storage_path: Type.String(),
+    checksum: Type.String(),
+    checksums: Type.Record(Type.String(), Type.String()),
+    size_bytes: Count,
+    file_size: Count,
+    description: Type.String(),
+    metrics: Type.Record(Type.String(), Type.Number()),
+    parent_version: Text,
+    training: Type.Optional(
+      Type.Object(
+        {
+          rounds: Count,
+          participants: Count,
+          samples: Count,
+          loss: Type.Optional(Type.Number()),
+          accuracy: Type.Optional(Type.Number()),
+        },
+        shut,
+      ),
+    ),
+    created_at: Seconds,
+    updated_at: Seconds,
+    published_at: Type.Optional(Seconds),
+    /** C11 only: the publication runs on; ask for the version again. */
+    publishing: Type.Optional(Type.Literal(true)),
+  },
+  shut,
+);
+export type SdkVersion = Static<typeof SdkVersion>;
+export const SdkVersions = Type.Object({ versions: Type.Array(SdkVersion) }, shut);
+
+/** C13 for Android, C14. */
+export const SdkDownload = Type.Object(
+  {
+    url: Type.String(),
+    download_url: Type.String(),
+    expires_at: Seconds,
+    checksum: Type.String(),
+    file_size: Count,
+    size_bytes: Count,
+    format: Type.String(),
+    version: Type.String(),
+  },
+  shut,
+);
+export type SdkDownload = Static<typeof SdkDownload>;
+
+export const SdkCreateRollout = Type.Object(
+  {
+    version: Type.String({ minLength: 1, maxLength: 64 }),
+    rollout_percentage: Type.Optional(Type.Number()),
+    target_percentage: Type.Optional(Type.Number()),
+    increment_step: Type.Optional(Type.Number()),
+    start_immediately: Type.Optional(Type.Boolean()),
+  },
+  open,
+);
+export type SdkCreateRollout = Static<typeof SdkCreateRollout>;
+
+export const SdkRollout = Type.Object(
+  {
+    id: Type.Integer({ minimum: 1 }),
+    model_id: Type.String(),
+    version: Type.String(),
+    previous_version: Text,
+    status: Type.String(),
+    lifecycle_state: Type.String(),
+    rollout_percentage: Type.Number(),
+    percentage: Type.Number(),
+    initial_percentage: Type.Number(),
+    target_percentage: Type.Number(),
+    increment_step: Type.Number(),
+    created_at: Seconds,
+    updated_at: Seconds,
+    started_at: Type.Optional(Seconds),
+    completed_at: Type.Optional(Seconds),
+    affected_devices: Count,
+    total_devices: Count,
+    /** A deploy that was a way back: `rollback`. */
+    kind: Text,
+    warnings: Type.Optional(Type.Array(Type.String())),
+  },
+  shut,
+);
+export type SdkRollout = Static<typeof SdkRollout>;
+export const SdkRollouts = Type.Array(SdkRollout);
+
+/** C27. Hardware comes flat or in `device_info`; all but the identifier is optional. */
+export const RegisterDevice = Type.Object(
+  {
+    device_identifier: Type.Optional(Type.String({ minLength: 1, maxLength: 200 })),
+    installation_id: Type.Optional(Type.String({ minLength: 1, maxLength: 200 })),
+    org_id: Text,
+    platform: Type.Optional(Type.String({ maxLength: 40 })),
+    os_version: Type.Optional(Type.String({ maxLength: 500 })),
+    sdk_version: Type.Optional(Type.String({ maxLength: 100 })),
+    app_version: Type.Optional(Type.String({ maxLength: 100 })),
+    manufacturer: Type.Optional(Type.String({ maxLength: 200 })),
+    model: Type.Optional(Type.String({ maxLength: 200 })),
+    gpu_available: Type.Optional(Type.Boolean()),
+    device_info: Type.Optional(JsonObject),
+    capabilities: Type.Optional(JsonObject),
+    metadata: Type.Optional(JsonObject),
+  },
+  open,
+);
+export type RegisterDevice = Static<typeof RegisterDevice>;
+
+export const RegisteredDevice = Type.Object(
+  {
+    id: Type.String(),
+    device_id: Type.String(),
+    device_identifier: Type.String(),
+    org_id: Type.String(),
+    platform: Type.String(),
+    status: Type.Literal('active'),
+    registered_at: Seconds,
+    created_at: Seconds,
+    updated_at: Seconds,
+    last_heartbeat: Seconds,
+    heartbeat_interval_seconds: Count,
+    gpu_available: Type.Boolean(),
+    os_version: Type.String(),
+    sdk_version: Type.String(),
+    app_version: Type.String(),
+    manufacturer: Type.String(),
+    model: Type.String(),
+    capabilities: Type.Record(Type.String(), Type.String()),
+    metadata: Type.Record(Type.String(), Type.String()),
+  },
+  shut,
+);
+export type RegisteredDevice = Static<typeof RegisteredDevice>;
+
+/** C28. Both spellings of every field; all optional. */
+export const Heartbeat = Type.Object({ metadata: Type.Optional(JsonObject) }, open);
+export type Heartbeat = Static<typeof Heartbeat>;
+
+export const HeartbeatAnswer = Type.Object(
+  {
+    status: Type.Literal('ok'),
+    acknowledged: Type.Literal(true),
+    id: Type.String(),
+    device_id: Type.String(),
+    device_identifier: Type.String(),
+    last_heartbeat: Seconds,
+    server_time: Seconds,
+    connectivity_status: Type.String(),
+    metadata: Type.Record(Type.String(), Type.String()),
+  },
+  shut,
+);
+export type HeartbeatAnswer = Static<typeof HeartbeatAnswer>;
+
+/** C30. */
+export const AssignedVersion = Type.Object(
+  {
+    version: Type.String(),
+    source: Type.Union([
+      Type.Literal('direct'),
+      Type.Literal('experiment'),
+      Type.Literal('rollout'),
+      Type.Literal('default'),
+    ]),
+    rollout_id: Type.Optional(Type.Integer()),
+    device_bucket: Type.Optional(Type.Integer({ minimum: 0, maximum: 9_999 })),
+  },
+  shut,
+);
+export type AssignedVersion = Static<typeof AssignedVersion>;
