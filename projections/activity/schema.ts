@@ -1,0 +1,42 @@
+/** Tables of `activity`: one row per fact, and which model a run or rollout belongs to. */
+import { factsTable, historyTable } from '../table.ts';
+
+export interface ActivityRow {
+  event_id: string;
+  kind: string;
+  type: string;
+  stream: string;
+  stream_version: number;
+  model_id: string;
+  actor_kind: string;
+  actor_id: string;
+  command_id: string;
+  recorded_at: string;
+}
+
+/** Runs and rollouts name their model in their first fact only. */
+export interface OwnerRow {
+  stream: string;
+  model_id: string;
+}
+
+export const activityRows = factsTable<ActivityRow>('activity', {
+  columns: {
+    event_id: 'text',
+    kind: 'text',
+    type: 'text',
+    stream: 'text',
+    stream_version: 'bigint',
+    model_id: 'text',
+    actor_kind: 'text',
+    actor_id: 'text',
+    command_id: 'text',
+    recorded_at: 'text',
+  },
+  indexes: [['kind'], ['type'], ['model_id'], ['actor_id'], ['stream']],
+});
+
+export const owners = historyTable<OwnerRow>('owners', {
+  key: ['stream'],
+  columns: { stream: 'text', model_id: 'text' },
+});

@@ -1,0 +1,63 @@
+/** The schema of a read model in Postgres: made by the app's role, thrown away and made again at will. */
+import type { Client } from '../store/connect.ts';
+import type { Projection, TableDef } from './table.ts';
+
+const MAX_NAME = 63;
+export const quote = (name: string) => `"${name.replaceAll('"', '""')}"`;
+
+function tableDdl(schema: string, table: TableDef): string[] {
+  const full = `${quote(schema)}.${quote(table.name)}`;
+  const columns = Object.entries(table.columns).map(([name, type]) => `${quote(name)} ${type}`);
+  const index = (columnNames: readonly string[], rest: string) =>
+    `CREATE INDEX ON ${full} (${[...columnNames.map(quote), rest].join(', ')})`;
+  if (table.kind === 'facts') {
+    return [
+      `CREATE TABLE ${full} (log_index bigint PRIMARY KEY, ${columns.join(', ')})`,
+      ...table.indexes.map((names) => index(names, 'log_index')),
+    ];
+  }
+  const key = table.key.map(quote).join(', ');
+  return [
+    `CREATE TABLE ${full} (${columns.join(', ')}, valid_from bigint NOT NULL, valid_to bigint CHECK (valid_to > valid_from),
+       PRIMARY KEY (${key}, valid_from))`,
+    `CREATE UNIQUE INDEX ON ${full} (${key}) WHERE valid_to IS NULL`,
+    // Who follows a table asks for what changed since; who lists it filters validity.
+    `CREATE INDEX ON ${full} (valid_from)`,
+    ...table.indexes.map((names) => index(names, 'valid_from')),
+  ];
+}
+
+/**
+ * `build` names one filling of the schema: a rebuild that swaps itself in brings its own, so that a runner which read the old
+ * one cannot write into the new one.
+ */
+const checkpointDdl = (schema: string) => [
+  `CREATE TABLE ${quote(schema)}.checkpoint (one boolean PRIMARY KEY DEFAULT true CHECK (one),
+     build uuid NOT NULL DEFAULT gen_random_uuid(), log_index bigint NOT NULL DEFAULT -1 CHECK (log_index >= -1),
+     stopped_at bigint, stopped_why text)`,
+  `INSERT INTO ${quote(schema)}.checkpoint DEFAULT VALUES`,
+];
+
+export async function schemaExists(client: Client, schema: string): Promise<boolean> {
+  const { rows } = await client.query<{ found: boolean }>('SELECT to_regclass($1) IS NOT NULL AS found', [
+    `${quote(schema)}.checkpoint`,
+  ]);
+  return rows[0]!.found;
+}
+
+/**
+ * Makes the schema with empty tables and a checkpoint before the first fact, all or nothing, if it is not there. Only the
+ * projection's leader calls it.
+ */
+export async function createSchema(client: Client, schema: string, projection: Projection): Promise<void> {
+  if (schema.length > MAX_NAME) throw new Error(`schema name ${schema} is longer than ${MAX_NAME} characters`);
+  if (await schemaExists(client, schema)) return;
+  const tables = projection.tables.flatMap((table) => tableDdl(schema, table));
+  // One simple query is one transaction.
+  await client.query([`CREATE SCHEMA ${quote(schema)}`, ...checkpointDdl(schema), ...tables].join(';\n'));
+}
+
+/** Drops a schema that nobody reads any more. @throws 55P03 if a reader keeps it longer than the lock time-out */
+export async function dropSchema(client: Client, schema: string): Promise<void> {
+  await client.query(`DROP SCHEMA IF EXISTS ${quote(schema)} CASCADE`);
+}

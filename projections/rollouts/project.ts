@@ -1,0 +1,126 @@
+/** Pure. `rollouts`: how far each one is and why it moved or stopped; what was judged goes to its own insert-only table. */
+import type { SequencedEvent } from '../../domain/events/envelope.ts';
+import type { RolloutFact } from '../../domain/events/rollout.ts';
+import { parseStream } from '../../domain/events/streams.ts';
+import { add, need, put, type Change, type Projection, type Rows } from '../table.ts';
+import { judgements, rolloutRows, type RolloutRow } from './schema.ts';
+
+type Created = Extract<RolloutFact, { type: 'RolloutCreated' }>['data'];
+
+/** The stage clock stands from `at`: it runs only while the rollout is Active. */
+const clockStopped = (row: RolloutRow, at: string) => ({
+  clock_ms: row.clock_ms + (row.clock_since === null ? 0 : Math.max(0, Date.parse(at) - Date.parse(row.clock_since))),
+  clock_since: null,
+});
+
+const created = (rolloutId: number, data: Created, at: string): RolloutRow => ({
+  rollout_id: rolloutId,
+  model_id: data.model_id,
+  version: data.version,
+  previous_version: data.previous,
+  state: 'Pending',
+  spec: data.spec,
+  spec_sha: data.spec_sha,
+  seed: null,
+  lo: 0,
+  stage: -1,
+  entered: null,
+  entered_at: null,
+  clock_ms: 0,
+  clock_since: null,
+  is_regressed: false,
+  paused: null,
+  aborted: null,
+  rolled_back: null,
+  root_causes: [],
+  created_at: at,
+  started_at: null,
+  completed_at: null,
+  updated_at: at,
+  stream_version: 1,
+});
+
+/** A judgement moves the row only where it convicts: the rest is in `judgements`. */
+function convicted(row: RolloutRow, verdict: string, at: string): Partial<RolloutRow> | undefined {
+  if (verdict !== 'REGRESSED') return undefined;
+  const holds = row.state === 'Active' && row.spec.on_regressed === 'hold';
+  return { is_regressed: true, ...(holds ? { state: 'Held', ...clockStopped(row, at) } : {}) };
+}
+
+/** The members that a fact changes, or undefined where the row stays as it is. */
+function members(row: RolloutRow, fact: RolloutFact, at: string): Partial<RolloutRow> | undefined {
+  switch (fact.type) {
+    case 'RolloutCreated':
+      return {};
+    case 'RolloutStarted':
+      return { state: 'Active', seed: fact.data.seed, lo: fact.data.lo, started_at: at };
+    case 'StageEntered':
+      return { stage: fact.data.stage, entered: fact.data, entered_at: at, clock_ms: 0, clock_since: at };
+    case 'HealthJudged':
+      return convicted(row, fact.data.verdict, at);
+    case 'RolloutPaused':
+      return {
+        ...clockStopped(row, at),
+        state: 'Paused',
+        paused: { cause: fact.data.cause, reason: fact.data.reason, at },
+      };
+    case 'RolloutResumed': {
+      // An inconclusive stage bakes once more: the ramp is behind it.
+      const again = row.paused?.cause === 'inconclusive' ? { clock_ms: row.entered?.ramp_ms ?? 0 } : {};
+      return { state: 'Active', paused: null, clock_since: at, ...again };
+    }
+    case 'RolloutCompleted':
+      return { ...clockStopped(row, at), state: 'Completed', completed_at: at };
+    case 'RolloutAborted':
+      return { ...clockStopped(row, at), state: 'Aborted', aborted: { reason: fact.data.reason, at } };
+    case 'RolloutRolledBack': {
+      const { target, trigger, reason } = fact.data;
+      return { ...clockStopped(row, at), state: 'RolledBack', rolled_back: { target, trigger, reason, at } };
+    }
+    case 'RootCauseRecorded':
+      return { root_causes: [...row.root_causes, { text: fact.data.text, at }] };
+    default:
+      return fact satisfies never;
+  }
+}
+
+function project(event: SequencedEvent, rows: Rows): Change[] {
+  const stream = parseStream(event.stream);
+  if (stream?.kind !== 'rollout') return [];
+  const { rolloutId } = stream;
+  // Safe: the codec admits facts of the rollout stream only to that stream.
+  const fact = event.fact as RolloutFact;
+  const at = event.recordedAt;
+  const before = rows.get(rolloutRows, rolloutId);
+  const row = before ?? (fact.type === 'RolloutCreated' ? created(rolloutId, fact.data, at) : undefined);
+  if (!row) throw new Error(`rollout ${rolloutId} was never created`);
+  const changes: Change[] = [];
+  const changed = members(row, fact, at);
+  if (changed) changes.push(put(rolloutRows, { ...row, ...changed, updated_at: at, stream_version: event.version }));
+  if (fact.type === 'HealthJudged') {
+    const { stage, look, verdict } = fact.data;
+    changes.push(
+      add(judgements, {
+        rollout_id: rolloutId,
+        stage,
+        look,
+        verdict,
+        judgement: fact.data,
+        stream_version: event.version,
+        at,
+      }),
+    );
+  }
+  return changes;
+}
+
+export const rollouts: Projection = {
+  name: 'rollouts',
+  version: 1,
+  tables: [rolloutRows, judgements],
+  needs(event) {
+    const stream = parseStream(event.stream);
+    return stream?.kind === 'rollout' ? [need(rolloutRows, stream.rolloutId)] : [];
+  },
+  project,
+};

@@ -1,0 +1,89 @@
+/** Tables of `rollouts`: one row per rollout and state of it, one row per judgement. */
+import type { Judgement, RolloutFact, RolloutSpec } from '../../domain/events/rollout.ts';
+import { factsTable, historyTable } from '../table.ts';
+
+type DataOf<T extends RolloutFact['type']> = Extract<RolloutFact, { type: T }>['data'];
+
+export interface RolloutRow {
+  rollout_id: number;
+  model_id: string;
+  version: string;
+  previous_version: string | null;
+  /** As the rollout's machine names it: `Active`. */
+  state: string;
+  spec: RolloutSpec;
+  spec_sha: string;
+  seed: string | null;
+  lo: number;
+  /** -1 before the first stage. */
+  stage: number;
+  entered: DataOf<'StageEntered'> | null;
+  entered_at: string | null;
+  /** Stage clock: milliseconds run before `clock_since`; null there means that it stands. */
+  clock_ms: number;
+  clock_since: string | null;
+  is_regressed: boolean;
+  paused: { readonly cause: string; readonly reason: string; readonly at: string } | null;
+  aborted: { readonly reason: string; readonly at: string } | null;
+  rolled_back: (Omit<DataOf<'RolloutRolledBack'>, 'evidence'> & { readonly at: string }) | null;
+  root_causes: readonly { readonly text: string; readonly at: string }[];
+  created_at: string;
+  started_at: string | null;
+  completed_at: string | null;
+  updated_at: string;
+  stream_version: number;
+}
+
+export interface JudgementRow {
+  rollout_id: number;
+  stage: number;
+  look: number;
+  verdict: string;
+  judgement: Judgement;
+  stream_version: number;
+  at: string;
+}
+
+export const rolloutRows = historyTable<RolloutRow>('rollouts', {
+  key: ['rollout_id'],
+  columns: {
+    rollout_id: 'bigint',
+    model_id: 'text',
+    version: 'text',
+    previous_version: 'text',
+    state: 'text',
+    spec: 'jsonb',
+    spec_sha: 'text',
+    seed: 'text',
+    lo: 'bigint',
+    stage: 'bigint',
+    entered: 'jsonb',
+    entered_at: 'text',
+    clock_ms: 'bigint',
+    clock_since: 'text',
+    is_regressed: 'boolean',
+    paused: 'jsonb',
+    aborted: 'jsonb',
+    rolled_back: 'jsonb',
+    root_causes: 'jsonb',
+    created_at: 'text',
+    started_at: 'text',
+    completed_at: 'text',
+    updated_at: 'text',
+    stream_version: 'bigint',
+  },
+  indexes: [['model_id'], ['state']],
+});
+
+export const judgements = factsTable<JudgementRow>('judgements', {
+  columns: {
+    rollout_id: 'bigint',
+    stage: 'bigint',
+    look: 'bigint',
+    verdict: 'text',
+    judgement: 'jsonb',
+    stream_version: 'bigint',
+    at: 'text',
+  },
+  indexes: [['rollout_id']],
+});

@@ -1,0 +1,149 @@
+/** Keeps every read model at the log's tail: one leader each, woken by a bell, looking each second if it is silent. */
+import type { Session } from '../store/connect.ts';
+import { readCheckpoint } from './checkpoint.ts';
+import { createSchema } from './ddl.ts';
+import { createFollower, type LogReader } from './follower.ts';
+import { lead, pause, type Logger } from './leadership.ts';
+import { projections } from './registry.ts';
+import { schemaOf, type Projection } from './table.ts';
+
+/** Subscribes to "the log grew"; the answer unsubscribes. A bell may ring too often, late, or never. */
+export type Doorbell = (ring: (logIndex?: number) => void) => () => void;
+
+export interface ProjectionState {
+  readonly name: string;
+  readonly schema: string;
+  readonly role: 'standby' | 'leading';
+  /** As this process last saw it; -1 before the first fact, or while another process leads. */
+  readonly position: number;
+  /** The fact at which it stands and why; null while it runs. */
+  readonly stopped: { readonly at: number; readonly why: string } | null;
+}
+
+export interface ProjectionsOptions {
+  /** As `edgeml_app`, direct. */
+  readonly connectionString: string;
+  readonly log: LogReader;
+  readonly doorbell?: Doorbell;
+  readonly signal: AbortSignal;
+  readonly logger: Logger;
+  /** Told of each change of state: metrics, readiness. */
+  readonly onState?: (state: ProjectionState) => void;
+  /** Those of this build, unless a test brings its own. */
+  readonly projections?: readonly Projection[];
+}
+
+export interface RunningProjections {
+  states(): readonly ProjectionState[];
+  /** Resolves when `signal` has aborted and all of them have ended. Never rejects. */
+  readonly done: Promise<void>;
+}
+
+const MAX_EVENTS = 500;
+const BUDGET_MS = 50;
+const POLL_MS = 1_000;
+const RETRY_STOPPED_MS = 5_000;
+
+interface Wake {
+  ring(): void;
+  wait(ms: number, signal: AbortSignal): Promise<void>;
+}
+
+/** A ring since the last wait returned counts at once, so a loop that looks and then waits misses nothing. */
+function createWake(): Wake {
+  let hasRung = false;
+  let wake: AbortController | undefined;
+  return {
+    ring() {
+      hasRung = true;
+      wake?.abort();
+    },
+    async wait(ms, signal) {
+      wake = new AbortController();
+      if (!hasRung) await pause(ms, AbortSignal.any([signal, wake.signal]));
+      wake = undefined;
+      hasRung = false;
+    },
+  };
+}
+
+async function follow(
+  { client }: Session,
+  signal: AbortSignal,
+  options: {
+    projection: Projection;
+    log: LogReader;
+    wake: Wake;
+    logger: Logger;
+    tell: (change: Partial<ProjectionState>) => void;
+  },
+): Promise<void> {
+  const { projection, log, wake, logger, tell } = options;
+  const schema = schemaOf(projection);
+  await createSchema(client, schema, projection);
+  // The sequencer rings here as well, so a silent NATS costs nothing.
+  client.on('notification', wake.ring);
+  await client.query('LISTEN edgeml_log');
+  const follower = createFollower({ client, schema, projection, log, budgetMs: BUDGET_MS, maxEvents: MAX_EVENTS });
+  const start = await readCheckpoint(client, schema);
+  tell({ role: 'leading', position: start?.log_index ?? -1, stopped: null });
+  logger.info({ projection: projection.name, position: start?.log_index }, 'leads');
+  let stoppedAt: number | undefined;
+  while (!signal.aborted) {
+    const step = await follower.advance();
+    switch (step.kind) {
+      case 'applied':
+        tell({ position: step.position, stopped: null });
+        stoppedAt = undefined;
+        break;
+      case 'idle':
+        tell({ position: step.position, stopped: null });
+        stoppedAt = undefined;
+        await wake.wait(POLL_MS, signal);
+        break;
+      case 'moved':
+        logger.info({ projection: projection.name }, 'the checkpoint was moved by another; going on from there');
+        await pause(20, signal);
+        break;
+      case 'stopped':
+        tell({ position: step.position, stopped: { at: step.at, why: step.why } });
+        if (stoppedAt !== step.at) {
+          logger.error({ projection: projection.name, log_index: step.at, why: step.why }, 'the projection stopped');
+        }
+        stoppedAt = step.at;
+        await pause(RETRY_STOPPED_MS, signal);
+    }
+  }
+}
+
+/**
+ * Starts every projection. Needs Postgres only: a bell that is silent costs at most a second. A projection that cannot apply a
+ * fact stands before it, says so in its state, its checkpoint row and the log, and tries again every 5 s; the others go on.
+ */
+export function startProjections(options: ProjectionsOptions): RunningProjections {
+  const { connectionString, log, doorbell, signal, logger, onState } = options;
+  const states = new Map<string, ProjectionState>();
+  const loops = (options.projections ?? projections).map((projection) => {
+    const schema = schemaOf(projection);
+    const wake = createWake();
+    const idle: ProjectionState = { name: projection.name, schema, role: 'standby', position: -1, stopped: null };
+    const tell = (change: Partial<ProjectionState>) => {
+      const state = { ...(states.get(projection.name) ?? idle), ...change };
+      states.set(projection.name, state);
+      onState?.(state);
+    };
+    tell({});
+    const unsubscribe = doorbell?.(() => wake.ring());
+    return lead({ connectionString, name: schema, signal, logger }, async (session, until) => {
+      try {
+        await follow(session, until, { projection, log, wake, logger, tell });
+      } finally {
+        tell({ role: 'standby' });
+      }
+    }).finally(() => unsubscribe?.());
+  });
+  return {
+    states: () => [...states.values()],
+    done: Promise.all(loops).then(() => undefined),
+  };
+}

@@ -1,0 +1,90 @@
+/** Rows of a read model to and from Postgres: one statement per table, whatever the batch. */
+import type { Client } from '../store/connect.ts';
+import { quote } from './ddl.ts';
+import type { BatchRows, Close, Insert, Row } from './rows.ts';
+import type { KeyValue, Need, TableDef } from './table.ts';
+
+const fullName = (schema: string, table: TableDef) => `${quote(schema)}.${quote(table.name)}`;
+const typed = (table: TableDef, names: readonly string[]) =>
+  names.map((n) => `${quote(n)} ${table.columns[n]}`).join(', ');
+
+/** NUL and lone surrogates are legal in a fact's JSON but not in Postgres text; they become U+FFFD, in every build alike. */
+const UNSTORABLE = /\\u(0000|[dD][89a-fA-F])/;
+function storable(_key: string, value: unknown): unknown {
+  return typeof value === 'string' ? value.replace(/\0|\p{Surrogate}/gu, '\ufffd') : value;
+}
+export function jsonText(value: unknown): string {
+  const text = JSON.stringify(value);
+  return UNSTORABLE.test(text) ? JSON.stringify(value, storable) : text;
+}
+
+/** The stored rows are not what the checkpoint says: somebody else wrote them. */
+export class BrokenRows extends Error {}
+
+const keyObject = (table: TableDef, key: readonly KeyValue[]) =>
+  Object.fromEntries(table.key.map((name, i) => [name, key[i]]));
+
+/** Reads the current rows of `needs` into `rows`; those that are not there become known to be absent. */
+export async function load(client: Client, schema: string, needs: readonly Need[], rows: BatchRows): Promise<void> {
+  const byTable = new Map<TableDef, Need[]>();
+  for (const one of needs) {
+    const list = byTable.get(one.table);
+    if (list) list.push(one);
+    else byTable.set(one.table, [one]);
+  }
+  for (const [table, list] of byTable) {
+    const on = table.key.map((name) => `t.${quote(name)} = k.${quote(name)}`).join(' AND ');
+    const answer = await client.query<Row & { valid_from: number }>(
+      `SELECT t.* FROM json_to_recordset($1::json) AS k(${typed(table, table.key)})
+         JOIN ${fullName(schema, table)} t ON ${on} WHERE t.valid_to IS NULL`,
+      [jsonText(list.map((one) => keyObject(table, one.key)))],
+    );
+    for (const one of list) rows.remember(table, one.key, undefined, -1);
+    for (const { valid_from, valid_to: _open, ...row } of answer.rows) {
+      // Safe: key columns are text or bigint, which arrive as string or number.
+      rows.remember(
+        table,
+        table.key.map((name) => row[name] as KeyValue),
+        row,
+        valid_from,
+      );
+    }
+  }
+}
+
+async function close(client: Client, schema: string, table: TableDef, closes: readonly Close[]): Promise<void> {
+  const on = table.key.map((name) => `t.${quote(name)} = k.${quote(name)}`).join(' AND ');
+  const { rowCount } = await client.query(
+    `UPDATE ${fullName(schema, table)} t SET valid_to = k.valid_to
+       FROM json_to_recordset($1::json) AS k(${typed(table, table.key)}, valid_to bigint)
+      WHERE ${on} AND t.valid_to IS NULL`,
+    [jsonText(closes.map(({ key, to }) => ({ ...keyObject(table, key), valid_to: to })))],
+  );
+  if (rowCount !== closes.length) {
+    throw new BrokenRows(
+      `${fullName(schema, table)}: ${rowCount} of ${closes.length} rows were closed; rebuild the read model`,
+    );
+  }
+}
+
+async function insert(client: Client, schema: string, table: TableDef, inserts: readonly Insert[]): Promise<void> {
+  const names = Object.keys(table.columns);
+  const places = table.kind === 'facts' ? ['log_index'] : ['valid_from', 'valid_to'];
+  const columns = [...names, ...places].map(quote).join(', ');
+  const values = inserts.map(({ row, from, to }) =>
+    table.kind === 'facts' ? { ...row, log_index: from } : { ...row, valid_from: from, valid_to: to },
+  );
+  await client.query(
+    `INSERT INTO ${fullName(schema, table)} (${columns}) SELECT ${columns}
+       FROM json_to_recordset($1::json) AS r(${typed(table, names)}, ${places.map((p) => `${p} bigint`).join(', ')})`,
+    [jsonText(values)],
+  );
+}
+
+/** Writes all that `rows` changed: closes first, since one key has one open row. The caller holds the transaction. */
+export async function save(client: Client, schema: string, rows: BatchRows): Promise<void> {
+  for (const [table, { closes, inserts }] of rows.take()) {
+    if (closes.length > 0) await close(client, schema, table, closes);
+    if (inserts.length > 0) await insert(client, schema, table, inserts);
+  }
+}

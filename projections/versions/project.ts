@@ -1,0 +1,118 @@
+/** Pure. `versions`: the state of each version, where it came from, its files. Each fact of a version names the state after it. */
+import type { SequencedEvent } from '../../domain/events/envelope.ts';
+import { parseStream } from '../../domain/events/streams.ts';
+import type { ArtifactFile, VersionFact } from '../../domain/events/version.ts';
+import { need, put, type Change, type Projection, type Rows } from '../table.ts';
+import { versionRows, type VersionRow } from './schema.ts';
+
+const STATE_AFTER: Readonly<Record<VersionFact['type'], string>> = {
+  VersionDrafted: 'Draft',
+  TrainingStarted: 'Training',
+  TrainingCompleted: 'Trained.ready',
+  TrainingFailed: 'Draft',
+  ArtifactUploaded: 'Trained.ready',
+  PublishRequested: 'Trained.publishing',
+  PublishRefused: 'Trained.ready',
+  VersionPublished: 'Published',
+  DeploymentStarted: 'Deployed.rolling',
+  DeploymentCompleted: 'Deployed.live',
+  VersionSuperseded: 'Deployed.standby',
+  VersionRestored: 'Deployed.live',
+  VersionRolledBack: 'Rollback',
+};
+
+const tensorsOf = (files: readonly ArtifactFile[], before: string | null) =>
+  files.find((f) => f.format === 'safetensors')?.sha256 ?? before;
+
+/** The members that a fact changes, apart from state, time and stream version. */
+function members(row: VersionRow, fact: VersionFact, at: string): Partial<VersionRow> {
+  switch (fact.type) {
+    case 'VersionDrafted':
+      return { parent: fact.data.parent, contract_digest: fact.data.contract_digest };
+    case 'TrainingStarted':
+      return { run_id: fact.data.run_id };
+    case 'TrainingCompleted':
+      return { training: fact.data, tensors_sha: fact.data.artifact_sha };
+    case 'TrainingFailed':
+      return { run_id: null };
+    case 'ArtifactUploaded':
+      return { files: [...row.files, ...fact.data.files], tensors_sha: tensorsOf(fact.data.files, row.tensors_sha) };
+    case 'PublishRequested':
+      return { publication: { n: fact.data.n, state: 'running' }, requested_formats: fact.data.formats };
+    case 'PublishRefused':
+      return { publication: { n: fact.data.n, state: 'refused', code: fact.data.code } };
+    case 'VersionPublished':
+      return {
+        publication: { n: fact.data.n, state: 'published' },
+        files: fact.data.files,
+        tensors_sha: fact.data.tensors_sha,
+        report_sha: fact.data.report_sha,
+        published_at: at,
+      };
+    case 'DeploymentStarted':
+    case 'DeploymentCompleted':
+    case 'VersionSuperseded':
+    case 'VersionRestored':
+      return { rollout_id: fact.data.rollout_id };
+    case 'VersionRolledBack':
+      return { rolled_back: { rollout_id: fact.data.rollout_id, reason: fact.data.reason, at } };
+    default:
+      return fact satisfies never;
+  }
+}
+
+const drafted = (modelId: string, version: string, at: string): VersionRow => ({
+  model_id: modelId,
+  version,
+  state: 'Draft',
+  lifecycle_state: 'Draft',
+  parent: null,
+  contract_digest: null,
+  run_id: null,
+  training: null,
+  files: [],
+  tensors_sha: null,
+  report_sha: null,
+  rollout_id: null,
+  rolled_back: null,
+  publication: null,
+  requested_formats: [],
+  published_at: null,
+  created_at: at,
+  updated_at: at,
+  stream_version: 0,
+});
+
+function project(event: SequencedEvent, rows: Rows): Change[] {
+  const stream = parseStream(event.stream);
+  if (stream?.kind !== 'version') return [];
+  // Safe: the codec admits facts of the version stream only to that stream.
+  const fact = event.fact as VersionFact;
+  const before = rows.get(versionRows, stream.modelId, stream.version);
+  if (!before && fact.type !== 'VersionDrafted') {
+    throw new Error(`version ${stream.version} of model ${stream.modelId} was never drafted`);
+  }
+  const row = before ?? drafted(stream.modelId, stream.version, event.recordedAt);
+  const state = STATE_AFTER[fact.type];
+  return [
+    put(versionRows, {
+      ...row,
+      ...members(row, fact, event.recordedAt),
+      state,
+      lifecycle_state: state.split('.')[0]!,
+      updated_at: event.recordedAt,
+      stream_version: event.version,
+    }),
+  ];
+}
+
+export const versions: Projection = {
+  name: 'versions',
+  version: 1,
+  tables: [versionRows],
+  needs(event) {
+    const stream = parseStream(event.stream);
+    return stream?.kind === 'version' ? [need(versionRows, stream.modelId, stream.version)] : [];
+  },
+  project,
+};
