@@ -1,0 +1,72 @@
+/** A person ends a run: `stop` keeps the last aggregate, `abort` keeps nothing. Both abandon an open round with its rows. */
+import { trainingStream, versionStream } from '../domain/events/streams.ts';
+import { decideVersion } from '../machines/modelVersion.ts';
+import { decideTraining, type TrainingCommand } from '../machines/trainingRun.ts';
+import type { Queryable } from '../store/log/eventStore.ts';
+import { roundIdOf } from '../store/rounds/roundRow.ts';
+import type { Caller, CommandDeps, Outcome } from './context.ts';
+import { executeUnder, joinDecisions, type Conclusion, type Streams } from './execute.ts';
+import { existingRun } from './existing.ts';
+
+/** (RoundAbandoned +) TrainingStopped; with no aggregated round TrainingAborted `no_round` + TrainingFailed on the version. */
+export function stopTraining(
+  deps: CommandDeps,
+  caller: Caller,
+  { runId }: { readonly runId: string },
+): Promise<Outcome> {
+  return end(deps, caller, runId, (counted) => ({ type: 'stop', rule: 'manual', counted }));
+}
+
+/** (RoundAbandoned +) TrainingAborted + TrainingFailed, which makes the version a Draft again. */
+export function abortTraining(
+  deps: CommandDeps,
+  caller: Caller,
+  { runId, reason }: { readonly runId: string; readonly reason: string },
+): Promise<Outcome> {
+  return end(deps, caller, runId, (counted) => ({ type: 'abort', reason, counted }));
+}
+
+/** Under the run's lock: an upload is either accepted before the round is abandoned, or told that it is closed. */
+function end(
+  deps: CommandDeps,
+  caller: Caller,
+  runId: string,
+  commandOf: (counted: number) => TrainingCommand,
+): Promise<Outcome> {
+  return executeUnder(
+    deps,
+    caller,
+    (tx) => deps.rounds.lockRun(tx, runId),
+    (streams, tx) => conclude(deps, streams, tx, runId, commandOf),
+  );
+}
+
+async function conclude(
+  deps: CommandDeps,
+  streams: Streams,
+  tx: Queryable,
+  runId: string,
+  commandOf: (counted: number) => TrainingCommand,
+): Promise<Conclusion> {
+  const run = await existingRun(streams, runId);
+  const { current, spec } = run.context;
+  const now = streams.now().getTime();
+  const roundId = current && roundIdOf(runId, current.round, current.attempt);
+  const row = roundId ? await deps.rounds.round(roundId, tx) : undefined;
+  const ended = decideTraining(run, commandOf(row?.counted ?? 0), now);
+  const parts = [{ stream: trainingStream(runId), decision: ended }];
+  const aborted = ended.kind === 'facts' ? ended.facts.find((f) => f.type === 'TrainingAborted') : undefined;
+  if (!aborted || !spec) return joinDecisions(parts, abandonRow(deps, roundId, 'stopped'));
+
+  const stream = versionStream(spec.model_id, spec.new_version);
+  const version = await streams.version(spec.model_id, spec.new_version);
+  const failed = decideVersion(
+    version,
+    { type: 'failTraining', data: { run_id: runId, reason: aborted.data.reason } },
+    now,
+  );
+  return joinDecisions([...parts, { stream, decision: failed }], abandonRow(deps, roundId, 'aborted'));
+}
+
+const abandonRow = (deps: CommandDeps, roundId: string | null, cause: string) =>
+  roundId === null ? undefined : (tx: Queryable) => deps.rounds.end(tx, roundId, 'abandoned', cause);
