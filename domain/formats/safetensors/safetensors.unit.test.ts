@@ -1,0 +1,199 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { sha256Hex, utf8ToBytes } from '../../hash/sha256.ts';
+import { isRefused, refuse } from '../refused.ts';
+import { DTYPES, elementsOf, sizeOf } from './dtype.ts';
+import { compareUtf8 } from './order.ts';
+import { headerLength, parseHeader, readHeader, readSafetensors } from './read.ts';
+import { f32Tensor, f32Values, type Tensor } from './tensor.ts';
+import { encodeUpdate } from './update.ts';
+import { writeSafetensors } from './write.ts';
+
+const raw = (name: string, dtype: Tensor['dtype'], shape: number[], ...data: number[]): Tensor => {
+  return { name, dtype, shape, data: Uint8Array.from(data) };
+};
+const golden: Tensor[] = [
+  raw('mask', 'BOOL', [3], 1, 0, 1),
+  f32Tensor('w', [1], Float32Array.of(2)),
+  raw('bn.num_batches_tracked', 'I64', [], 7, 0, 0, 0, 0, 0, 0, 0),
+  f32Tensor('B', [1], Float32Array.of(3)),
+  f32Tensor('0', [1], Float32Array.of(1)),
+];
+
+/** A file with this header text, padded as the format wants. */
+function fileOf(header: string, data = new Uint8Array(0)): Uint8Array {
+  const text = utf8ToBytes(
+    header.padEnd(Math.ceil(utf8ToBytes(header).length / 8) * 8 - utf8ToBytes(header).length + header.length),
+  );
+  const file = new Uint8Array(8 + text.length + data.length);
+  new DataView(file.buffer).setBigUint64(0, BigInt(text.length), true);
+  file.set(text, 8);
+  file.set(data, 8 + text.length);
+  return file;
+}
+const faultOf = (file: Uint8Array) => {
+  const result = readSafetensors(file);
+  return isRefused(result) ? result : refuse('server_error', 'was accepted');
+};
+
+describe('canonical safetensors', () => {
+  it('writes the golden vector of learning.md 6, whatever the order given', () => {
+    for (const tensors of [golden, [...golden].reverse()]) {
+      const bytes = writeSafetensors(tensors);
+      expect(bytes.length).toBe(335);
+      expect(sha256Hex(bytes)).toBe('6bb0671f1e533cd85748e342a780a10f24d4a45e8e2bb7a3362f4a0be71320c0');
+    }
+  });
+
+  it('writes the golden base and updates of learning.md 5.6', () => {
+    const model = (v: number[]) => [
+      f32Tensor('w', [2, 2], Float32Array.from(v.slice(2))),
+      f32Tensor('b', [2], Float32Array.from(v.slice(0, 2))),
+    ];
+    const base = writeSafetensors(model([0.5, -1.25, 0, 3, 0.001, 0.1]));
+    expect(base.length).toBe(144);
+    expect(sha256Hex(base)).toBe('1d21bdce71da5d6adbf4db0a2f0be5f3111d4de28f5fa6da8357413093cf0b1f');
+    const deltas = [
+      [0.1, -0.2, 0, 1e-7, -3e-10, 2 ** -29],
+      [0.3, 0.7, -0, -1e-7, 5e-10, 3 * 2 ** -29],
+      [-0.05, 1 / 3, 1e-45, 2.5, 1e-8, -5 * 2 ** -29],
+    ];
+    const files = deltas.map((d, i) =>
+      encodeUpdate({
+        base: sha256Hex(base),
+        round: '00000000-0000-7000-8000-0000000000aa.1.1',
+        task: `00000000-0000-7000-8000-00000000000${i + 1}`,
+        samples: [600, 250, 1][i]!,
+        metrics: {},
+        deltas: model(d),
+      }),
+    );
+    expect(files.map((f) => f.length)).toEqual([384, 384, 376]);
+    expect(files.map((f) => sha256Hex(f).slice(0, 8))).toEqual(['8a08d78e', '38b39e74', '1382d919']);
+  });
+
+  it('keeps names that objects lose, and their values', () => {
+    const names = ['__proto__', '0', '1', 'constructor', 'ä', '\u{1F600}', '\uFFFD', '', '"\\\n'];
+    const file = readSafetensors(writeSafetensors(names.map((n, i) => f32Tensor(n, [], Float32Array.of(i)))));
+    if (isRefused(file)) throw new Error(file.detail);
+    expect(new Set(file.tensors.map((t) => t.name))).toEqual(new Set(names));
+    for (const t of file.tensors) expect(f32Values(t)[0]).toBe(names.indexOf(t.name));
+  });
+
+  it('reads back what it wrote, byte for byte', () => {
+    const tensor = fc
+      .record({
+        name: fc.string({ unit: 'grapheme', maxLength: 12 }).filter((n) => n !== '__metadata__'),
+        dtype: fc.constantFrom(...DTYPES),
+        shape: fc.array(fc.integer({ min: 0, max: 4 }), { maxLength: 4 }),
+      })
+      .chain((t) => {
+        const n = elementsOf(t.shape) * sizeOf(t.dtype);
+        return fc.uint8Array({ minLength: n, maxLength: n }).map((data): Tensor => ({ ...t, data }));
+      });
+    const tensors = fc.uniqueArray(tensor, { selector: (t) => t.name, maxLength: 8 });
+    const metadata = fc.array(fc.tuple(fc.string({ unit: 'grapheme' }), fc.string({ unit: 'grapheme' })), {
+      maxLength: 4,
+    });
+    fc.assert(
+      fc.property(tensors, metadata, (given, pairs) => {
+        const bytes = writeSafetensors(given, new Map(pairs));
+        const file = readSafetensors(bytes);
+        if (isRefused(file)) throw new Error(file.detail);
+        expect(file.metadata).toEqual(new Map(pairs));
+        expect(writeSafetensors(file.tensors, file.metadata)).toEqual(bytes);
+      }),
+    );
+  });
+
+  it('orders names as their UTF-8 bytes', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: 'binary' }), fc.string({ unit: 'binary' }), (a, b) => {
+        expect(Math.sign(compareUtf8(a, b))).toBe(Buffer.compare(Buffer.from(a), Buffer.from(b)));
+      }),
+    );
+  });
+
+  it('parses a header before the data have come', () => {
+    const bytes = writeSafetensors(golden, { task: 't' });
+    const length = headerLength(bytes.subarray(0, 8));
+    if (isRefused(length)) throw new Error(length.detail);
+    const header = parseHeader(bytes.subarray(8, 8 + length.headerBytes), bytes.length);
+    expect(header).toEqual(readHeader(bytes));
+    expect(header).toMatchObject({ dataBytes: 23, metadata: new Map([['task', 't']]) });
+  });
+});
+
+describe('the strict reader refuses', () => {
+  const w = (offsets: string, dtype = 'F32', shape = '[1]') =>
+    `"w":{"dtype":"${dtype}","shape":${shape},"data_offsets":${offsets}}`;
+  const four = new Uint8Array(4);
+  const cases: [string, Uint8Array, RegExp][] = [
+    ['nothing', new Uint8Array(0), /at least 8 bytes/],
+    ['a pickle', utf8ToBytes('PK\u0003\u0004 not safetensors at all'), /length prefix/],
+    ['a header that is not padded', new Uint8Array([2, 0, 0, 0, 0, 0, 0, 0, 0x7b, 0x7d]), /padded/],
+    ['half a header', fileOf('{}').subarray(0, 12), /header ends/],
+    ['no JSON', fileOf('hello'), /expected {/],
+    ['a name given twice', fileOf(`{${w('[0,4]')},${w('[0,4]')}}`, four), /twice/],
+    [
+      'a member we do not know',
+      fileOf('{"w":{"dtype":"F32","shape":[],"data_offsets":[0,4],"x":1}}', four),
+      /expected|unknown/,
+    ],
+    ['an unknown dtype', fileOf(`{${w('[0,4]', 'F8')}}`, four), /unknown dtype/],
+    ['a gap', fileOf(`{${w('[4,8]')}}`, new Uint8Array(8)), /begin at 0/],
+    ['offsets that disagree with the shape', fileOf(`{${w('[0,8]')}}`, new Uint8Array(8)), /takes 4 bytes/],
+    ['data left over', fileOf(`{${w('[0,4]')}}`, new Uint8Array(5)), /file has/],
+    ['data cut short', fileOf(`{${w('[0,4]')}}`, new Uint8Array(3)), /file has/],
+    ['nine dimensions', fileOf(`{${w('[0,4]', 'F32', '[1,1,1,1,1,1,1,1,1]')}}`, four), /more than 8/],
+    ['a shape past the limit', fileOf(`{${w('[0,4]', 'F32', '[100000,100000]')}}`, four), /more than 100000000/],
+    ['negative dimensions', fileOf(`{${w('[0,4]', 'F32', '[-1]')}}`, four), /whole number/],
+    ['half a surrogate', fileOf('{"\\ud800":{"dtype":"F32","shape":[],"data_offsets":[0,4]}}', four), /Unicode/],
+    ['metadata that are no strings', fileOf('{"__metadata__":{"a":1}}'), /expected "/],
+    ['bytes that are no UTF-8', fileOf('{}').fill(0xff, 10), /UTF-8/],
+    ['deep nesting', fileOf('['.repeat(1e6)), /expected {/],
+  ];
+  it.each(cases)('%s', (_, file, detail) => {
+    const fault = faultOf(file);
+    expect(fault.refused).toBe('malformed_container');
+    expect(fault.detail).toMatch(detail);
+  });
+
+  it('tensors out of canonical order, naming the one', () => {
+    const header =
+      '{"b":{"dtype":"F32","shape":[1],"data_offsets":[4,8]},"c":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}';
+    expect(faultOf(fileOf(header, new Uint8Array(8)))).toMatchObject({ refused: 'malformed_container', tensor: 'b' });
+    const keysOnly =
+      '{"c":{"dtype":"F32","shape":[1],"data_offsets":[4,8]},"b":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}';
+    expect(isRefused(readSafetensors(fileOf(keysOnly, new Uint8Array(8))))).toBe(false);
+  });
+
+  it('more tensors than allowed, and a name of megabytes, without exhausting the stack', () => {
+    const many = Array.from({ length: 20_001 }, (_, i) => `"${i}":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}`);
+    expect(faultOf(fileOf(`{${many.join(',')}}`)).detail).toMatch(/more than 20000 tensors/);
+    const long = 'n'.repeat(12e6);
+    expect(isRefused(readSafetensors(writeSafetensors([f32Tensor(long, [0], new Float32Array(0))])))).toBe(false);
+  });
+
+  it('3,000 mutated files with a typed fault, or reads them as canonical', () => {
+    const bytes = writeSafetensors(golden, { base: 'x', round: 'y' });
+    const mutation = fc.array(fc.tuple(fc.nat(bytes.length - 1), fc.nat(255)), { minLength: 1, maxLength: 4 });
+    fc.assert(
+      fc.property(mutation, fc.nat(bytes.length), fc.boolean(), (edits, cut, truncate) => {
+        const mutant = bytes.slice(0, truncate ? cut : bytes.length);
+        for (const [at, value] of edits) if (at < mutant.length) mutant[at] = value;
+        const file = readSafetensors(mutant);
+        if (isRefused(file)) expect(file.refused).toBe('malformed_container');
+        else expect(writeSafetensors(file.tensors, file.metadata).length).toBeLessThanOrEqual(mutant.length);
+      }),
+      { numRuns: 3000 },
+    );
+  });
+
+  it('by throwing only for a writer that lies about its tensors', () => {
+    const t = f32Tensor('w', [1], Float32Array.of(1));
+    expect(() => writeSafetensors([t, t])).toThrow(/twice/);
+    expect(() => writeSafetensors([{ ...t, shape: [2] }])).toThrow(/takes 8 bytes/);
+    expect(() => writeSafetensors([{ ...t, name: '__metadata__' }])).toThrow(/may not/);
+  });
+});
