@@ -86,6 +86,6 @@ export async function readTail(nc: NatsConnection, db: Client, head: () => Promi
   const index =
     (state.messages > 0 ? await lastIndex(jsm, state.last_seq, state.first_seq) : undefined) ??
     (state.last_seq > 0 ? await savedIndex(db, created, state.last_seq) : undefined) ??
-    Math.max(0, (await head()) + 1 - HISTORY) - 1;
+    Math.max(0, (await head()) - HISTORY) - 1;
   return { created, sequence: state.last_seq, logIndex: index };
 }

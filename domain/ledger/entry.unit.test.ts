@@ -1,0 +1,51 @@
+import { describe, expect, it } from 'vitest';
+import { leafHash } from '../hash/merkle.ts';
+import { bytesToHex, sha256Hex } from '../hash/sha256.ts';
+import { ledgerEntry, ledgerLeaf, type LedgerFact } from './entry.ts';
+
+const fact: LedgerFact = {
+  eventId: '019ab2c4-0000-7000-8000-000000000000',
+  stream: 'rollout-42',
+  streamVersion: 3,
+  type: 'RolloutPaused',
+  schemaVersion: 1,
+  machine: 'rollout@1',
+  actor: { kind: 'key', id: 'key_7Q2f' },
+  commandId: 'http:key_7Q2f:k1',
+  commandSeq: 1,
+  correlationId: null,
+  causationId: null,
+  recordedAt: '2026-11-23T07:16:00.123Z',
+};
+const place = { logIndex: 18204, sequencedAt: '2026-11-23T07:16:00.130Z' };
+const data = '{"cause":"manual","reason":"é"}';
+const text = (f: LedgerFact, d = data) => new TextDecoder().decode(ledgerEntry(f, place, d));
+
+describe('ledger entry', () => {
+  it('is this text, for ever', () => {
+    expect(text(fact)).toBe(
+      '{"actor":"key:key_7Q2f","commandId":"http:key_7Q2f:k1","commandSeq":1,' +
+        `"dataSha256":"${sha256Hex(data)}","eventId":"019ab2c4-0000-7000-8000-000000000000","logIndex":18204,` +
+        '"machine":"rollout@1","recordedAt":"2026-11-23T07:16:00.123Z","schemaVersion":1,' +
+        '"sequencedAt":"2026-11-23T07:16:00.130Z","stream":"rollout-42","streamVersion":3,"type":"RolloutPaused","v":1}',
+    );
+    expect(bytesToHex(ledgerLeaf(fact, place, data))).toBe(bytesToHex(leafHash(ledgerEntry(fact, place, data))));
+  });
+
+  it('names correlation and causation where there are any', () => {
+    expect(text({ ...fact, correlationId: 'rollout:42', causationId: 'x' })).toContain(
+      '"causationId":"x","commandId":"http:key_7Q2f:k1","commandSeq":1,"correlationId":"rollout:42"',
+    );
+  });
+
+  it('changes with every member of the fact, its place, and each byte of its data', () => {
+    const base = text(fact);
+    for (const key of Object.keys(fact)) {
+      const value = fact[key as keyof LedgerFact];
+      const other =
+        typeof value === 'number' ? value + 1 : key === 'actor' ? { kind: 'key', id: 'other' } : `${String(value)}x`;
+      expect(text({ ...fact, [key]: other })).not.toBe(base);
+    }
+    expect(text(fact, data.replace('"reason"', ' "reason"'))).not.toBe(base);
+  });
+});

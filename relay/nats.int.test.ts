@@ -1,0 +1,227 @@
+import { jetstreamManager, type JetStreamManager } from '@nats-io/jetstream';
+import { connect } from 'nats';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { abortedFact, openLog, request, until, type LogFixture } from '../test/support/log.ts';
+import { startNats } from '../test/support/services.ts';
+import { runNatsRelay, subscribeDoorbell } from './nats.ts';
+import { runSequencer } from './sequencer.ts';
+import { LOG_INDEX_HEADER, STREAM, STREAM_VERSION_HEADER } from './subjects.ts';
+
+const logger = { info: () => undefined, warn: () => undefined, error: () => undefined };
+
+let log: LogFixture;
+let nats: Awaited<ReturnType<typeof startNats>>;
+let stop: AbortController;
+let running: Promise<void>[];
+
+beforeEach(async () => {
+  log = await openLog();
+  nats = await startNats();
+  stop = new AbortController();
+  running = [runSequencer({ connectionString: log.appUrl, signal: stop.signal, log: logger })];
+});
+afterEach(async () => {
+  stop.abort();
+  await Promise.all(running);
+  await nats.stop();
+  await log.close();
+});
+
+const relay = (signal = stop.signal, onPublish: (index: number) => void = () => undefined) =>
+  runNatsRelay({ log: log.store, connectionString: log.appUrl, natsUrl: nats.url, signal, logger, onPublish });
+
+async function appendMany(n: number): Promise<void> {
+  await Promise.all(
+    Array.from({ length: n }, (_, i) => log.store.append(request({ [`rollout-${1 + (i % 9)}`]: 'any' }))),
+  );
+}
+
+/** Asks JetStream over a connection of its own. */
+async function withJetStream<T>(ask: (jsm: JetStreamManager) => Promise<T>): Promise<T> {
+  const nc = await connect({ servers: nats.url, timeout: 2_000 });
+  try {
+    return await ask(await jetstreamManager(nc));
+  } finally {
+    await nc.close();
+  }
+}
+const streamEnd = () => withJetStream(async (jsm) => (await jsm.streams.info(STREAM)).state.last_seq).catch(() => 0);
+
+/** Log indexes in the order of the stream. */
+const told = () =>
+  withJetStream(async (jsm) => {
+    const { state } = await jsm.streams.info(STREAM);
+    const indexes: (number | null)[] = [];
+    for (let seq = state.first_seq; seq <= state.last_seq; seq += 1) {
+      const index = (await jsm.streams.getMessage(STREAM, { seq }))?.header.get(LOG_INDEX_HEADER);
+      indexes.push(index ? Number(index) : null);
+    }
+    return indexes;
+  });
+const upTo = (n: number) => Array.from({ length: n }, (_, i) => i);
+
+describe('the NATS relay', () => {
+  it('tells each fact once, in log order, as a CloudEvent in binary mode with the bytes as stored', async () => {
+    running.push(relay());
+    await appendMany(40);
+    await until('all are told', async () => (await streamEnd()) === 40);
+    expect(await told()).toEqual(upTo(40));
+    const row = (await log.store.readRawLog(16, 1))[0]!;
+    const message = await withJetStream((jsm) => jsm.streams.getMessage(STREAM, { seq: 18 }));
+    expect(message!.string()).toBe(row.event!.data);
+    const id = row.event!.stream_id.slice('rollout-'.length);
+    expect(message!.subject).toBe(`edgeml.events.rollout.${id}.aborted`);
+    const header = (name: string) => message!.header.get(name);
+    expect({
+      type: header('ce-type'),
+      subject: header('ce-subject'),
+      sequence: header('ce-sequence'),
+      key: header('ce-partitionkey'),
+      id: header('Nats-Msg-Id'),
+      ceId: header('ce-id'),
+      content: header('Content-Type'),
+      version: header(STREAM_VERSION_HEADER),
+    }).toEqual({
+      type: 'dev.edgeml.rollout.aborted.v1',
+      subject: `rollouts/${id}`,
+      sequence: '00000000000000000017',
+      key: `rollout-${id}`,
+      id: row.event!.event_id,
+      ceId: row.event!.event_id,
+      content: 'application/json',
+      version: String(row.event!.stream_version),
+    });
+  });
+
+  it('makes a stream that keeps what it has', async () => {
+    running.push(relay());
+    await until('the stream is there', () =>
+      withJetStream((jsm) => jsm.streams.info(STREAM)).then(
+        () => true,
+        () => false,
+      ),
+    );
+    const { config } = await withJetStream((jsm) => jsm.streams.info(STREAM));
+    expect(config).toMatchObject({
+      subjects: ['edgeml.events.>'],
+      storage: 'file',
+      discard: 'old',
+      max_age: 7 * 86_400 * 1e9,
+      duplicate_window: 120 * 1e9,
+      deny_delete: true,
+      deny_purge: true,
+      allow_direct: true,
+    });
+    await expect(withJetStream((jsm) => jsm.streams.purge(STREAM))).rejects.toThrow();
+  });
+
+  it('goes on after the tail when the server is killed and restarted under load: no doubles, no gaps', async () => {
+    running.push(relay());
+    for (let round = 0; round < 3; round += 1) {
+      const load = appendMany(200);
+      await until('some are told', async () => (await streamEnd()) > round * 200 + 20);
+      await nats.kill();
+      await load;
+      await nats.start();
+      await until('all are told', async () => (await streamEnd()) === (round + 1) * 200, 30_000);
+    }
+    expect(await told()).toEqual(upTo(600));
+  });
+
+  it('goes on after the tail when the relay itself is stopped between any two publishes', async () => {
+    await appendMany(70);
+    for (let round = 1; round <= 6; round += 1) {
+      const one = new AbortController();
+      let published = 0;
+      await relay(one.signal, () => {
+        published += 1;
+        if (published === 7 + round) one.abort();
+      });
+    }
+    running.push(relay());
+    await until('all are told', async () => (await streamEnd()) === 70);
+    expect(await told()).toEqual(upTo(70));
+  });
+
+  it('makes a deleted stream again and tells it from the beginning, as far back as it reaches', async () => {
+    running.push(relay());
+    await appendMany(50);
+    await until('all are told', async () => (await streamEnd()) === 50);
+    await withJetStream((jsm) => jsm.streams.delete(STREAM));
+    await appendMany(30);
+    await until('all are told again', async () => (await streamEnd()) === 80, 30_000);
+    expect(await told()).toEqual(upTo(80));
+  });
+
+  it('gives a new stream the last 10,000 facts, and no more', async () => {
+    for (let i = 0; i < 11; i += 1) {
+      const events = Array.from({ length: 1_000 }, () => abortedFact('rollout-1'));
+      await log.store.append(request({ 'rollout-1': 'any' }, { events }));
+    }
+    await until('all are placed', async () => (await log.store.head()) === 10_999);
+    running.push(relay());
+    await until('all are told', async () => (await streamEnd()) === 10_001, 40_000);
+    const first = await withJetStream((jsm) => jsm.streams.getMessage(STREAM, { seq: 1 }));
+    expect(first!.header.get(LOG_INDEX_HEADER)).toBe('999');
+  });
+
+  it('passes a stranger’s message by', async () => {
+    const one = new AbortController();
+    await appendMany(10);
+    await relay(one.signal, (index) => index === 9 && one.abort());
+    const nc = await connect({ servers: nats.url });
+    nc.publish('edgeml.events.rollout.1.forged', '{}');
+    await nc.flush();
+    await nc.close();
+    await until('it is stored', async () => (await streamEnd()) === 11);
+    await appendMany(5);
+    running.push(relay());
+    await until('all are told', async () => (await streamEnd()) === 16);
+    expect(await told()).toEqual([...upTo(10), null, 10, 11, 12, 13, 14]);
+  });
+
+  it('uses the follower row where the messages have aged out', async () => {
+    const one = new AbortController();
+    await appendMany(10);
+    const first = relay(one.signal);
+    const saved = async () =>
+      (await log.admin.query(`SELECT log_index::int AS i FROM store.followers WHERE name = 'nats'`)).rows[0]?.i;
+    await until('the row is saved', async () => (await saved()) === 9);
+    one.abort();
+    await first;
+    await withJetStream(async (jsm) => {
+      const { config } = await jsm.streams.info(STREAM);
+      await jsm.streams.update(STREAM, { ...config, max_age: 100 * 1e6, duplicate_window: 100 * 1e6 });
+      await until('they have aged out', async () => (await jsm.streams.info(STREAM)).state.messages === 0);
+      await jsm.streams.update(STREAM, { ...config });
+    });
+    await appendMany(3);
+    running.push(relay());
+    await until('the rest is told', async () => (await streamEnd()) === 13);
+    expect(await told()).toEqual([10, 11, 12]);
+  });
+});
+
+describe('the doorbell', () => {
+  it('rings for facts, survives the server, and says nothing while it is away', async () => {
+    running.push(relay());
+    let rings = 0;
+    running.push(subscribeDoorbell({ natsUrl: nats.url, signal: stop.signal, onBell: () => (rings += 1) }));
+    await until('it rang when it connected', () => rings > 0);
+    const before = rings;
+    await appendMany(3);
+    await until('it rang for facts', () => rings >= before + 3);
+    await nats.kill();
+    await nats.start();
+    const after = rings;
+    await appendMany(1);
+    await until('it rings again', () => rings > after);
+  });
+
+  it('ends quietly where there never was a server', async () => {
+    const one = new AbortController();
+    const bell = subscribeDoorbell({ natsUrl: 'nats://127.0.0.1:1', signal: one.signal, onBell: () => undefined });
+    one.abort();
+    await expect(bell).resolves.toBeUndefined();
+  });
+});

@@ -1,0 +1,82 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { openLog, type LogFixture } from '../../test/support/log.ts';
+import { createPool, type Pool } from '../connect.ts';
+import { isWellFormed, keyHash } from './keyFormat.ts';
+import { createKeyStore, type KeyStore } from './keyStore.ts';
+
+let log: LogFixture;
+let pool: Pool;
+let keys: KeyStore;
+beforeAll(async () => {
+  log = await openLog();
+  pool = createPool({ connectionString: log.appUrl, max: 4 });
+  keys = createKeyStore(pool);
+});
+afterAll(async () => {
+  await pool.end();
+  await log.close();
+});
+const wanted = {
+  name: 'phones',
+  orgId: 'org_a',
+  roles: ['device', 'monitor'],
+  createdBy: 'key_x',
+  kind: 'live',
+} as const;
+
+describe('API keys', () => {
+  it('are found by their secret, which is not stored', async () => {
+    const { key, secret } = await keys.createKey(wanted);
+    expect(isWellFormed(secret)).toBe(true);
+    expect(key).toMatchObject({
+      name: 'phones',
+      orgId: 'org_a',
+      roles: ['device', 'monitor'],
+      last4: secret.slice(-4),
+      revokedAt: null,
+    });
+    expect(await keys.findBySecret(secret)).toEqual(key);
+    expect(await keys.findBySecret(`${secret.slice(0, -1)}_`)).toBeUndefined();
+    const { rows } = await log.admin.query('SELECT k::text AS row FROM ops.api_keys k');
+    expect(rows.some((r) => r.row.includes(secret))).toBe(false);
+    expect(rows.some((r) => r.row.includes(keyHash(secret).toString('hex')))).toBe(true);
+  });
+
+  it('note their use, once a minute at most', async () => {
+    const { key, secret } = await keys.createKey(wanted);
+    const lastUse = async () => (await keys.list('org_a')).find((k) => k.id === key.id)!.lastUsedAt;
+    expect(await lastUse()).toBeNull();
+    await keys.findBySecret(secret);
+    const first = await lastUse();
+    expect(first).toBeInstanceOf(Date);
+    await keys.findBySecret(secret);
+    expect(await lastUse()).toEqual(first);
+    await log.admin.query(`UPDATE ops.api_keys SET last_used_at = last_used_at - interval '2 minutes' WHERE id = $1`, [
+      key.id,
+    ]);
+    await keys.findBySecret(secret);
+    expect((await lastUse())!.getTime()).toBeGreaterThanOrEqual(first!.getTime());
+  });
+
+  it('are revoked for good, by their own organisation only', async () => {
+    const { key, secret } = await keys.createKey(wanted);
+    await expect(keys.revoke('org_b', key.id)).rejects.toMatchObject({ code: 'key_not_found' });
+    const revoked = await keys.revoke('org_a', key.id);
+    expect(revoked.revokedAt).toBeInstanceOf(Date);
+    expect(await keys.revoke('org_a', key.id)).toEqual(revoked);
+    expect(await keys.findBySecret(secret)).toBeUndefined();
+    expect((await keys.list('org_a')).map((k) => k.id)).toContain(key.id);
+    expect(await keys.list('org_b')).toEqual([]);
+  });
+
+  it('bootstrap makes one admin, however many processes start, and never brings a revoked one back', async () => {
+    const secret = 'an imported key of at least thirty-two characters'.replaceAll(' ', '-');
+    const all = await Promise.all(Array.from({ length: 5 }, () => keys.ensureBootstrap(secret, 'org_local')));
+    expect(new Set(all.map((k) => k.id)).size).toBe(1);
+    expect(all[0]).toMatchObject({ roles: ['admin'], orgId: 'org_local' });
+    await keys.revoke('org_local', all[0]!.id);
+    await keys.ensureBootstrap(secret, 'org_local');
+    expect(await keys.findBySecret(secret)).toBeUndefined();
+    await expect(keys.ensureBootstrap('short', 'org_local')).rejects.toMatchObject({ code: 'invalid_input' });
+  });
+});
