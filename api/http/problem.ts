@@ -1,0 +1,93 @@
+/** The one error body of both doors, and how faults of the framework become ours. */
+import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
+import { ERRORS, Fatal, LifecycleError, type ErrorCode } from '../../domain/errors.ts';
+import { isConnectionLost } from '../../store/connect.ts';
+import type { Problem } from '../schemas/common.ts';
+
+export const OWN_PREFIX = '/lifecycle/v1';
+export const isOwnDoor = (request: FastifyRequest) => request.url.startsWith(OWN_PREFIX);
+
+/** RFC 9457 body of `error`, as it is sent. `base` is the public URL: `type` resolves to a page per code. */
+export function problemOf(error: LifecycleError, about: { base: string; instance: string; requestId: string }): Problem {
+  const { code, evidence, row } = error;
+  // Some SDKs retry a 404 whose detail is exactly this text.
+  const detail = error.message === 'Not Found' ? 'There is nothing here.' : error.message;
+  return {
+    type: `${about.base}/errors/${code}`,
+    title: row.title,
+    status: row.status,
+    status_code: row.status,
+    detail,
+    message: detail,
+    code,
+    instance: about.instance,
+    request_id: about.requestId,
+    retryable: row.retryable,
+    ...(evidence.state === undefined ? {} : { state: evidence.state }),
+    ...(evidence.command === undefined ? {} : { command: evidence.command }),
+    ...(evidence.errors ? { errors: evidence.errors.map((e) => ({ ...e })) } : {}),
+    ...(evidence.guards ? { guards: evidence.guards.map((g) => ({ ...g })) } : {}),
+    ...(evidence.more ?? {}),
+  };
+}
+
+/** What the caller is told of anything thrown. Only `LifecycleError` was meant for them. */
+export function lifecycleErrorOf(error: unknown): LifecycleError {
+  if (error instanceof LifecycleError) return error;
+  if (error instanceof Fatal) {
+    return new LifecycleError('server_error', `${error.message}. Whether it was stored is unknown: read it again.`, {
+      more: { appended: 'unknown' },
+    });
+  }
+  if (isConnectionLost(error)) return unavailable('Postgres does not answer.');
+  const framework = frameworkError(error);
+  return framework ?? new LifecycleError('server_error', 'Something failed on our side.', { more: { appended: 'unknown' } });
+}
+
+const unavailable = (detail: string) =>
+  new LifecycleError('unavailable', `${detail} Try again shortly.`, {
+    retry_after_s: 2,
+    more: { appended: 'unknown' },
+  });
+
+const BY_FRAMEWORK_CODE: Readonly<Record<string, { code: ErrorCode; detail: string }>> = {
+  FST_ERR_CTP_BODY_TOO_LARGE: { code: 'payload_too_large', detail: 'The body is larger than this route takes.' },
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: { code: 'unsupported_media_type', detail: 'Send application/json.' },
+  FST_ERR_CTP_INVALID_CONTENT_LENGTH: { code: 'body_incomplete', detail: 'The body is not as long as Content-Length says.' },
+  FST_ERR_BAD_URL: { code: 'route_not_found', detail: 'The path is not a valid URL.' },
+  ECONNRESET: { code: 'body_incomplete', detail: 'The body ended before Content-Length.' },
+};
+
+function frameworkError(error: unknown): LifecycleError | undefined {
+  const code = error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : '';
+  const known = BY_FRAMEWORK_CODE[code];
+  if (known) return new LifecycleError(known.code, known.detail);
+  const status = error instanceof Error && 'statusCode' in error ? error.statusCode : undefined;
+  if (status === 400 && error instanceof Error) return new LifecycleError('invalid_json', error.message);
+  return undefined;
+}
+
+export const isServerFault = (error: LifecycleError) => ERRORS[error.code].status >= 500;
+
+/** Fastify's error handler. Answers the problem body, in the media type of the door. */
+export function createErrorHandler(base: string) {
+  return (error: FastifyError | Error, request: FastifyRequest, reply: FastifyReply) => {
+    const known = lifecycleErrorOf(error);
+    if (isServerFault(known)) request.log.error({ err: error, code: known.code }, 'the request failed');
+    return sendProblem(request, reply, known, base);
+  };
+}
+
+/** Sends `error` with what belongs to it: status, `Retry-After`, `WWW-Authenticate`. */
+export function sendProblem(request: FastifyRequest, reply: FastifyReply, error: LifecycleError, base: string) {
+  const { status } = error.row;
+  const instance = request.url.split('?')[0]!;
+  const body = problemOf(error, { base, instance, requestId: request.id });
+  if (status === 401) reply.header('www-authenticate', 'Bearer realm="edgeml"');
+  if (status === 503) reply.header('retry-after', String(error.evidence.retry_after_s ?? 2));
+  if (status >= 500 && body.appended === undefined) body.appended = false;
+  return reply
+    .code(status)
+    .type(isOwnDoor(request) ? 'application/problem+json' : 'application/json')
+    .send(body);
+}

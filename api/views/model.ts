@@ -1,0 +1,68 @@
+/** A model as the doors show it. */
+import { byPrecedenceDesc, isPrerelease } from '../../domain/semver.ts';
+import type { ModelContext, ModelState } from '../../machines/model.ts';
+import { isUsable, lifecycleState } from '../../machines/modelVersion.ts';
+import type { View } from '../reading.ts';
+import type { Lineage, LineageNode, Model } from '../schemas/model.ts';
+import { instant } from './instant.ts';
+
+/** Highest precedence among published versions that are no pre-release and not rolled back; null if there is none. */
+export async function latestVersion(view: View, modelId: string, context: ModelContext): Promise<string | null> {
+  const candidates = context.listed.filter((v) => !isPrerelease(v)).sort(byPrecedenceDesc);
+  for (const version of candidates) {
+    if (isUsable((await view.version(modelId, version)).state.state)) return version;
+  }
+  return null;
+}
+
+export async function modelView(view: View, id: string, state: ModelState): Promise<Model> {
+  const { context } = state;
+  return {
+    id,
+    org_id: context.orgId,
+    name: context.name,
+    framework: context.framework,
+    use_case: context.useCase,
+    description: context.description,
+    contract: context.contract === null ? null : { ...context.contract },
+    architecture: context.architecture,
+    stable_version: context.stable,
+    latest_version: await latestVersion(view, id, context),
+    versions: [...context.listed],
+    state: 'Registered',
+    created_at: instant(context.createdAt),
+    updated_at: instant(context.updatedAt),
+    stream_version: state.version,
+  };
+}
+
+export type LineageRollouts = ReadonlyMap<string, LineageNode['rollouts']>;
+
+/** One node per version named, and the rollouts that carried it. Versions whose stream is not there yet are left out. */
+export async function lineageView(
+  view: View,
+  model: ModelState & { id: string },
+  versions: readonly string[],
+  rollouts: LineageRollouts,
+): Promise<Lineage> {
+  const nodes: LineageNode[] = [];
+  for (const version of versions) {
+    const { state } = await view.version(model.id, version);
+    if (state.version === 0) continue;
+    const { training, parent, runId } = state.context;
+    nodes.push({
+      version,
+      lifecycle_state: lifecycleState(state.state),
+      parent,
+      base: training?.base.version ?? null,
+      run_id: training?.run_id ?? runId,
+      rounds: training?.rounds ?? null,
+      participants: training?.participants ?? null,
+      samples: training?.samples ?? null,
+      loss: training?.loss ?? null,
+      accuracy: training?.accuracy ?? null,
+      rollouts: [...(rollouts.get(version) ?? [])],
+    });
+  }
+  return { model_id: model.id, name: model.context.name, nodes, position: view.position };
+}

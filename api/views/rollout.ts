@@ -1,0 +1,65 @@
+/** A rollout as the own door shows it. */
+import { stageClockMs, type RolloutState } from '../../machines/rollout.ts';
+import type { Rollout, RolloutStatus } from '../schemas/rollout.ts';
+import { instant, instantOrNull } from './instant.ts';
+
+const STATUS: Readonly<Record<string, RolloutStatus>> = {
+  Pending: 'pending',
+  Active: 'active',
+  Held: 'held',
+  Paused: 'paused',
+  Completed: 'completed',
+  RolledBack: 'rolled_back',
+  Aborted: 'aborted',
+};
+export const rolloutStatus = (state: string): RolloutStatus => STATUS[state] ?? 'pending';
+
+/** Percent of the cohort that is in at `at`: the ramp of the stage counted by its clock. 0 once devices went back. */
+export function percentNow({ state, context }: RolloutState, at: number): number {
+  if (state === 'RolledBack' || state === 'Aborted') return 0;
+  const { entered } = context;
+  if (!entered) return 0;
+  const share = entered.ramp_ms === 0 ? 1 : Math.min(1, stageClockMs(context, at) / entered.ramp_ms);
+  return Math.floor(entered.from + (entered.to - entered.from) * share) / 100;
+}
+
+/** @param at Unix ms by which the stage clock is read */
+export function rolloutView(id: number, folded: RolloutState, at: number): Rollout {
+  const { context, state } = folded;
+  const spec = context.spec!; // a rollout that exists was created, and its first fact carries the spec
+  const clock = stageClockMs(context, at);
+  const needed = (context.entered?.ramp_ms ?? 0) + (context.entered?.min_bake_ms ?? 0);
+  const { rolledBack, paused, aborted } = context;
+  return {
+    id,
+    model_id: context.modelId,
+    version: context.version,
+    previous_version: context.previous,
+    status: rolloutStatus(state),
+    state,
+    stage: context.stage,
+    stages: spec.stages,
+    percent_now: percentNow(folded, at),
+    percent_target: spec.stages.at(-1)!.percent,
+    clock_ms: clock,
+    bake_left_ms: Math.max(0, needed - clock),
+    spec,
+    seed: context.seed,
+    judged: context.judged,
+    paused: paused && { ...paused, at: instant(paused.at) },
+    rolled_back: rolledBack && {
+      target: rolledBack.target,
+      trigger: rolledBack.trigger,
+      reason: rolledBack.reason,
+      evidence: rolledBack.evidence,
+      at: instant(rolledBack.at),
+    },
+    aborted: aborted && { ...aborted, at: instant(aborted.at) },
+    root_causes: context.rootCauses.map((c) => ({ text: c.text, at: instant(c.at) })),
+    created_at: instant(context.createdAt),
+    started_at: instantOrNull(context.startedAt),
+    completed_at: instantOrNull(context.completedAt),
+    updated_at: instant(context.updatedAt),
+    stream_version: folded.version,
+  };
+}
