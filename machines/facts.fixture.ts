@@ -8,17 +8,18 @@ import type { Folded, Machine } from './fold.ts';
 export const MODEL = '0a8f7d9e-52b4-5f0c-8f6e-2b1a4b6f7c11';
 export const RUN = '019ab000-0000-7000-8000-000000000001';
 export const sha = (digit: string) => digit.repeat(64);
-/** A minute after the epoch of the tests, so that bakes of `givenFacts` are over. */
 export const T0 = Date.parse('2026-01-01T00:00:00.000Z');
-export const NOW = T0 + 60_000;
+/** Facts of a given are this far apart: longer than the bake of {@link stage}. */
+export const STEP_MS = 20_000;
+export const NOW = T0 + 100 * STEP_MS;
 
-/** The state after `facts`, one millisecond apart from {@link T0}. @throws Error where the chart refuses one (a wrong test) */
+/** The state after `facts`, {@link STEP_MS} apart from {@link T0}. @throws Error where the chart refuses one (a wrong test) */
 export function given<C>(
   machine: Machine<C>,
   facts: readonly { readonly type: string; readonly data: unknown }[],
 ): Folded<C> {
   const folded = facts.reduce(
-    (state, fact, i) => machine.step(state, { ...fact, at: T0 + i, eventId: `e${i}`, version: i + 1 }),
+    (state, fact, i) => machine.step(state, { ...fact, at: T0 + i * STEP_MS, eventId: `e${i}`, version: i + 1 }),
     machine.initial(),
   );
   if (folded.divergence) throw new Error(`${folded.divergence.type} is refused in ${folded.divergence.state}`);

@@ -325,32 +325,38 @@ export function decideRollout(state: RolloutState, command: RolloutCommand, now:
       return decide([{ type: 'RolloutResumed', data: command.reason === undefined ? {} : { reason: command.reason } }]);
     case 'enterStage': {
       const exists = !!spec && command.stage < spec.stages.length && command.stage === context.stage + 1;
-      return decide(exists ? [stageFact(context, command.stage, 'auto')] : [], [
-        guard(
-          'nextStage',
-          exists,
-          `stage ${context.stage} of ${spec?.stages.length ?? 0} is running`,
-          'reload the rollout',
-        ),
-        baked(context, now, false),
-        healthy(context),
-        notRegressed(context),
-      ]);
+      return decide(
+        [exists ? stageFact(context, command.stage, 'auto') : noStage(context)],
+        [
+          guard(
+            'nextStage',
+            exists,
+            `stage ${context.stage} of ${spec?.stages.length ?? 0} is running`,
+            'reload the rollout',
+          ),
+          baked(context, now, false),
+          healthy(context),
+          notRegressed(context),
+        ],
+      );
     }
     case 'advance': {
       const next = context.stage + 1;
       const exists = !!spec && next < spec.stages.length;
-      return decide(exists ? [stageFact(context, next, 'manual', command.reason)] : [], [
-        guard(
-          'nextStage',
-          exists,
-          `stage ${context.stage} is the last of ${spec?.stages.length ?? 0}`,
-          'complete the rollout',
-        ),
-        baked(context, now, command.override),
-        overrideReason(command.override, command.reason),
-        notRegressed(context),
-      ]);
+      return decide(
+        [exists ? stageFact(context, next, 'manual', command.reason) : noStage(context)],
+        [
+          guard(
+            'nextStage',
+            exists,
+            `stage ${context.stage} is the last of ${spec?.stages.length ?? 0}`,
+            'complete the rollout',
+          ),
+          baked(context, now, command.override),
+          overrideReason(command.override, command.reason),
+          notRegressed(context),
+        ],
+      );
     }
     case 'judge':
       if ((context.judged?.verdict ?? 'PENDING') === command.judgement.verdict || context.regressed) return already;
@@ -426,6 +432,12 @@ export function decideRollout(state: RolloutState, command: RolloutCommand, now:
       return decide([{ type: 'RootCauseRecorded', data: { text: command.text } }]);
   }
 }
+
+/** Asks the chart whether the state lets a stage be entered, where the spec has none: the guard `nextStage` refuses it. */
+const noStage = (context: RolloutContext): Extract<RolloutFact, { type: 'StageEntered' }> => ({
+  type: 'StageEntered',
+  data: { stage: context.stage + 1, from: 0, to: 0, ramp_ms: 0, min_bake_ms: 0, max_bake_ms: 0, basis: 'auto' },
+});
 
 const published = (versionState: string, version: string) =>
   guard(
