@@ -1,0 +1,31 @@
+/** Where the follow-up of a rollback stands: from the log, the notices and the counters. */
+import { LifecycleError } from '../domain/errors.ts';
+import { rolloutStream } from '../domain/events/streams.ts';
+import { rolloutMachine } from '../machines/rollout.ts';
+import type { RollbackView } from './contract.ts';
+import type { ActivityDeps } from './deps.ts';
+import { foldStream } from './foldStream.ts';
+import { planRollback } from './rollbackPlan.ts';
+
+/** @throws LifecycleError `rollout_not_found` where nothing was rolled back, `stream_diverged` */
+export async function loadRollback(deps: ActivityDeps, { rolloutId }: { readonly rolloutId: number }): Promise<RollbackView> {
+  const stream = rolloutStream(rolloutId);
+  const { folded, events, now } = await foldStream(deps.commands.log, rolloutMachine, stream, 'rollout_not_found');
+  const fact = events.find((e) => e.fact.type === 'RolloutRolledBack');
+  const { rolledBack, version, rootCauses } = folded.context;
+  if (!fact || !rolledBack) throw new LifecycleError('rollout_not_found', `Rollout ${rolloutId} was not rolled back.`);
+  const next = planRollback({
+    rolloutId,
+    version,
+    target: rolledBack.target,
+    reason: rolledBack.reason,
+    trigger: rolledBack.trigger,
+    eventId: fact.id,
+    at: rolledBack.at,
+    now,
+    hasRootCause: rootCauses.length > 0,
+    told: await deps.notices.of(fact.id),
+    devices: await deps.devicesStillOn(rolloutId),
+  });
+  return { v: 1, stream, streamVersion: folded.version, state: folded.state, rolloutId, next };
+}

@@ -1,0 +1,68 @@
+/** Pure. What follows a rollback, by what was told already and how long ago it was: people, devices, post-mortem, reminders. */
+import type { RollbackStep } from './contract.ts';
+
+const HOUR = 3_600_000;
+const DAY = 24 * HOUR;
+const FOLLOW_MS = 72 * HOUR;
+const REMIND_AFTER_DAYS = [1, 3, 7];
+export const FOLLOW_UP_DAYS = 30;
+
+export interface RollbackStanding {
+  readonly rolloutId: number;
+  readonly version: string;
+  readonly target: string | null;
+  readonly reason: string;
+  readonly trigger: string;
+  /** The fact RolloutRolledBack. */
+  readonly eventId: string;
+  /** Unix ms. */
+  readonly at: number;
+  readonly now: number;
+  readonly hasRootCause: boolean;
+  /** Ids of the notices of that fact. */
+  readonly told: ReadonlySet<string>;
+  /** Devices that were told the version, and those that still report it. */
+  readonly devices: { readonly told: number; readonly outstanding: number };
+}
+
+export const noticeId = {
+  rolledBack: (eventId: string) => eventId,
+  returned: (eventId: string) => `${eventId}/returned`,
+  postMortem: (eventId: string) => `${eventId}/post-mortem`,
+  reminder: (eventId: string, days: number) => `${eventId}/reminder-${days}d`,
+};
+
+/** Enough of the devices are back: the rest may be switched off for weeks. */
+export const areBack = ({ told, outstanding }: RollbackStanding['devices']) => told - outstanding >= 0.995 * told;
+
+const share = ({ told, outstanding }: RollbackStanding['devices']) =>
+  told === 0 ? '100' : ((100 * (told - outstanding)) / told).toFixed(1);
+
+/** The next step. Never throws. Every notice has an id of its own, so a step done twice tells nobody twice. */
+export function planRollback(r: RollbackStanding): RollbackStep {
+  const { eventId, told, devices } = r;
+  const age = r.now - r.at;
+  const tell = (id: string, text: string): RollbackStep => ({
+    kind: 'tell',
+    notice: { eventId: id, audience: 'owners', text },
+  });
+  if (r.hasRootCause || age >= FOLLOW_UP_DAYS * DAY) return { kind: 'done' };
+  if (!told.has(noticeId.rolledBack(eventId))) {
+    const to = r.target === null ? 'no version: it was the first release, and is withdrawn' : r.target;
+    const text = `Rollout ${r.rolloutId}: ${r.version} was rolled back (${r.trigger}: ${r.reason}). Devices return to ${to}.`;
+    return tell(noticeId.rolledBack(eventId), text);
+  }
+  if (!told.has(noticeId.returned(eventId))) {
+    if (!areBack(devices) && age < FOLLOW_MS) return { kind: 'follow', leftMs: FOLLOW_MS - age };
+    const rest = devices.outstanding === 0 ? '' : ` ${devices.outstanding} of ${devices.told} still report it.`;
+    return tell(noticeId.returned(eventId), `Rollout ${r.rolloutId}: ${share(devices)} % of devices left ${r.version}.${rest}`);
+  }
+  if (!told.has(noticeId.postMortem(eventId))) return { kind: 'draft' };
+  for (const days of REMIND_AFTER_DAYS) {
+    if (told.has(noticeId.reminder(eventId, days))) continue;
+    if (age < days * DAY) return { kind: 'wait', leftMs: days * DAY - age };
+    const text = `Rollout ${r.rolloutId}: the root cause of the rollback of ${r.version} is not recorded after ${days} days.`;
+    return tell(noticeId.reminder(eventId, days), text);
+  }
+  return { kind: 'wait', leftMs: FOLLOW_UP_DAYS * DAY - age };
+}

@@ -1,0 +1,52 @@
+/** Pure. What a batch of facts means to the processes: which begin, which are rung, which are over. */
+import type { SequencedEvent } from '../domain/events/envelope.ts';
+import { processesTouched, type FactRing } from '../domain/events/processes.ts';
+import type { ProcessChange } from '../store/processes/processTable.ts';
+
+export interface ProcessNews {
+  readonly change: ProcessChange;
+  /** The last fact that rings it: one ring a process and batch. */
+  readonly ring: FactRing | undefined;
+}
+
+/** A process knows what it wrote itself. */
+const wroteIt = (event: SequencedEvent, process: string) =>
+  event.actor.kind === 'workflow' && event.actor.id === process;
+
+const ringOf = (event: SequencedEvent): FactRing => ({
+  v: 1,
+  stream: event.stream,
+  streamVersion: event.version,
+  type: event.fact.type,
+  eventId: event.id,
+  logIndex: event.logIndex,
+});
+
+/** @param events facts in log order @returns one entry a process, in the order in which they were first touched */
+export function newsOf(events: readonly SequencedEvent[]): ProcessNews[] {
+  const found = new Map<string, ProcessNews>();
+  for (const event of events) {
+    // Facts are JSON objects; their schema was checked when they were read.
+    const data = event.fact.data as Readonly<Record<string, unknown>>;
+    for (const touch of processesTouched(event.stream, event.fact.type, data)) {
+      const before = found.get(touch.id);
+      const ring = touch.rings && !wroteIt(event, touch.id) ? ringOf(event) : before?.ring;
+      found.set(touch.id, {
+        ring,
+        change: {
+          id: touch.id,
+          kind: touch.kind,
+          stream: event.stream,
+          opened: (before?.change.opened ?? false) || touch.starts,
+          closed: (before?.change.closed ?? false) || touch.ends,
+          due: ring?.streamVersion ?? 0,
+          rung: 0,
+          startedBy: touch.starts ? event.id : (before?.change.startedBy ?? event.id),
+          correlationId: touch.starts ? event.correlationId : (before?.change.correlationId ?? event.correlationId),
+          at: event.recordedAt,
+        },
+      });
+    }
+  }
+  return [...found.values()];
+}

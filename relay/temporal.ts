@@ -1,0 +1,152 @@
+/**
+ * Log → Temporal. Facts start workflows and ring them; the log decides, Temporal waits (temporal.md 1).
+ *
+ * One leader follows `log_index`: per batch it makes its calls first, then moves cursor and table `processes` in one statement.
+ * So each call is made at least once: a start finds the run that is there, a second ring is old news. While Temporal is away it
+ * stays where it is and keeps trying; commands never wait for it.
+ */
+import type { EventStore } from '../store/log/eventStore.ts';
+import {
+  createProcessTable,
+  type ProcessChange,
+  type ProcessRecord,
+  type ProcessTable,
+} from '../store/processes/processTable.ts';
+import { createBell, type Bell } from './bell.ts';
+import { lead, pause, type Logger } from './leader.ts';
+import { newsOf, type ProcessNews } from './processBatch.ts';
+import { keepReconciling } from './reconciler.ts';
+import { createTemporalCalls, type CallResult, type TemporalAddress, type TemporalCalls } from './temporalCalls.ts';
+import { memoOf } from './temporalMemo.ts';
+
+const PAGE = 200;
+const IDLE_POLL_MS = 1_000;
+const AWAY_MS = { least: 200, most: 5_000 };
+/** A call that Temporal answers with another error for this long is left to the reconciler, so that one id cannot stop all. */
+const PARK_AFTER_MS = 60_000;
+
+export interface TemporalRelayOptions {
+  readonly log: Pick<EventStore, 'readLog' | 'readStream'>;
+  /** As `edgeml_app`, direct: its session holds the leader's lock and makes every write. */
+  readonly connectionString: string;
+  readonly temporal: TemporalAddress;
+  readonly taskQueue: string;
+  readonly signal: AbortSignal;
+  readonly logger: Logger;
+  /** How often the reconciler compares open processes with live runs. */
+  readonly reconcileEveryMs?: number;
+  /** Told after the cursor moved. */
+  readonly onMove?: (logIndex: number) => void;
+  /** For tests of faults: stands between the relay and its calls. */
+  readonly intercept?: (calls: TemporalCalls) => TemporalCalls;
+  readonly parkAfterMs?: number;
+}
+
+interface Desk {
+  readonly log: TemporalRelayOptions['log'];
+  readonly table: ProcessTable;
+  readonly calls: TemporalCalls;
+  readonly signal: AbortSignal;
+  readonly logger: Logger;
+  readonly parkAfterMs: number;
+}
+
+/** Makes one call until it is answered. `parked`: Temporal refuses it; the row stays behind and the reconciler tries again. */
+async function insist(desk: Desk, id: string, call: () => Promise<CallResult>): Promise<'done' | 'missing' | 'parked'> {
+  const began = performance.now();
+  let waitMs = AWAY_MS.least;
+  for (let tries = 1; !desk.signal.aborted; tries += 1) {
+    const result = await call();
+    if (result === 'done' || result === 'missing') return result;
+    const why = result === 'away' ? 'Temporal does not answer' : result.failed;
+    if (tries === 1) desk.logger.warn({ loop: 'temporal relay', process: id, why }, 'a call failed; trying again');
+    if (result !== 'away' && performance.now() - began > desk.parkAfterMs) {
+      desk.logger.error({ alarm: 'temporal_relay_parked', process: id, why }, 'left to the reconciler');
+      return 'parked';
+    }
+    await pause(waitMs, desk.signal);
+    waitMs = Math.min(AWAY_MS.most, waitMs * 2);
+  }
+  throw new Error('stopped while a call was under way');
+}
+
+/** Starts or rings one process. @returns its change, with the version that Temporal took the ring of */
+async function tell(
+  desk: Desk,
+  { change, ring }: ProcessNews,
+  known: ProcessRecord | undefined,
+): Promise<ProcessChange> {
+  const { id } = change;
+  const rung: ProcessChange = { ...change, rung: change.due };
+  const start = async (how: 'once' | 'again') => {
+    const memo = await memoOf(desk.log, known ?? change);
+    return insist(desk, id, () => desk.calls.start(id, memo, how));
+  };
+  const open = change.opened || known?.state === 'open';
+  if (change.opened && !change.closed && (await start('once')) === 'parked') return change;
+  // No run waits for what was over before this batch, or never began.
+  if (!ring || !open) return rung;
+  const result = await insist(desk, id, () => desk.calls.ring(id, ring));
+  if (result === 'parked') return change;
+  // Without a run: moot if the subject is closed; else the run was lost, and its start reloads everything.
+  if (result === 'missing' && !change.closed && (await start('again')) === 'parked') return change;
+  return rung;
+}
+
+async function follow(desk: Desk, bell: Bell, onMove: (logIndex: number) => void): Promise<void> {
+  let cursor = await desk.table.cursor();
+  while (!desk.signal.aborted) {
+    const events = await desk.log.readLog(cursor, PAGE);
+    const last = events.at(-1);
+    if (last) {
+      const news = newsOf(events);
+      const known = await desk.table.find(news.map((n) => n.change.id));
+      const changes: ProcessChange[] = [];
+      // A crash here makes these calls again: starts find their runs, rings are old news.
+      for (const one of news) changes.push(await tell(desk, one, known.get(one.change.id)));
+      await desk.table.move(cursor, last.logIndex, changes);
+      cursor = last.logIndex;
+      onMove(cursor);
+    }
+    if (events.length < PAGE) await bell.wait(IDLE_POLL_MS, desk.signal);
+  }
+}
+
+/**
+ * Relays and reconciles until `signal` aborts; never throws. Any number may run: one leads. Survives that Temporal is not there
+ * at the start or goes later (it waits), and that Temporal's database is deleted (the reconciler starts the open processes again).
+ */
+export function runTemporalRelay(options: TemporalRelayOptions): Promise<void> {
+  const { connectionString, signal, logger, log, onMove = () => undefined, intercept = (calls) => calls } = options;
+  return lead({ connectionString, name: 'temporal relay', signal, logger }, async (session, until) => {
+    const bell = createBell();
+    session.client.on('notification', bell.ring);
+    await session.client.query('LISTEN edgeml_log');
+    const failed = new AbortController();
+    const calls = intercept(createTemporalCalls(options.temporal, options.taskQueue));
+    const desk: Desk = {
+      log,
+      calls,
+      logger,
+      table: createProcessTable(session.client),
+      signal: AbortSignal.any([until, failed.signal]),
+      parkAfterMs: options.parkAfterMs ?? PARK_AFTER_MS,
+    };
+    const orStop = (loop: Promise<void>) =>
+      loop.catch((error: unknown) => {
+        failed.abort();
+        throw error;
+      });
+    try {
+      const loops = [
+        orStop(follow(desk, bell, onMove)),
+        orStop(keepReconciling(desk, options.reconcileEveryMs ?? 60_000)),
+      ];
+      const results = await Promise.allSettled(loops);
+      const fault = results.find((r) => r.status === 'rejected');
+      if (fault && !until.aborted) throw fault.reason;
+    } finally {
+      await calls.close();
+    }
+  });
+}

@@ -1,0 +1,116 @@
+/**
+ * The calls that relay and reconciler make to Temporal. Each has a deadline of 2 s, since a call to a dead server retries for
+ * 19 s on its own. Nothing here throws: what happened is a value.
+ */
+import {
+  Client,
+  Connection,
+  isGrpcServiceError,
+  WorkflowExecutionAlreadyStartedError,
+  WorkflowNotFoundError,
+  type WorkflowClient,
+} from '@temporalio/client';
+import { parseProcess, PROCESSES, type FactRing } from '../domain/events/processes.ts';
+
+const DEADLINE_MS = 2_000;
+
+export interface TemporalAddress {
+  readonly address: string;
+  readonly namespace: string;
+  readonly tls?: boolean;
+  readonly apiKey?: string;
+}
+
+/** `missing`: no run of that id, or none that lives. `away`: no answer; whether it took effect is unknown, so call again. */
+export type CallResult = 'done' | 'missing' | 'away' | { readonly failed: string };
+export type Life = 'alive' | 'ended' | 'missing' | 'away' | { readonly failed: string };
+
+/** What an operator reads beside the id in Temporal. Below 2 KB, and no secrets. */
+export interface Memo {
+  readonly stream: string;
+  readonly model: string | null;
+  readonly version: string | null;
+  readonly startedByEvent: string;
+  readonly correlationId: string | null;
+}
+
+export interface TemporalCalls {
+  /**
+   * Starts the process, or finds it running. `once`: never a second run of an id that ended (a fact starts it once). `again`:
+   * a new run although one ended (the log says that it is open).
+   */
+  start(id: string, memo: Memo, how: 'once' | 'again'): Promise<CallResult>;
+  ring(id: string, fact: FactRing): Promise<CallResult>;
+  cancel(id: string): Promise<CallResult>;
+  life(id: string): Promise<Life>;
+  close(): Promise<void>;
+}
+
+const GRPC = { cancelled: 1, deadlineExceeded: 4, notFound: 5, resourceExhausted: 8, unavailable: 14 };
+/** A namespace that is not there yet is a server that is not ready: answered with `notFound` outside of a workflow. */
+const AWAY: readonly number[] = [GRPC.cancelled, GRPC.deadlineExceeded, GRPC.resourceExhausted, GRPC.unavailable];
+
+function classify(error: unknown): 'done' | 'missing' | 'away' | { failed: string } {
+  if (error instanceof WorkflowExecutionAlreadyStartedError) return 'done';
+  if (error instanceof WorkflowNotFoundError) return 'missing';
+  const cause = error instanceof Error && isGrpcServiceError(error.cause) ? error.cause : error;
+  if (isGrpcServiceError(cause) && (AWAY.includes(cause.code) || cause.code === GRPC.notFound)) return 'away';
+  const why = error instanceof Error ? error : new Error(String(error));
+  return { failed: `${why.name}: ${why.message}${why.cause instanceof Error ? ` (${why.cause.message})` : ''}` };
+}
+
+/** The one argument of a workflow, by its id. @throws Error for an id that is none of ours (a bug) */
+function startOf(id: string): { workflow: string; input: Record<string, unknown> } {
+  const parsed = parseProcess(id);
+  if (!parsed) throw new Error(`${id} is no process id`);
+  const { kind, ...subject } = parsed;
+  return { workflow: PROCESSES[kind].workflow, input: { v: 1, ...subject } };
+}
+
+/** A lazy connection: the first call connects, a lost one is made anew within 2 s. The caller closes it. */
+export function createTemporalCalls(temporal: TemporalAddress, taskQueue: string): TemporalCalls {
+  const connection = Connection.lazy({
+    address: temporal.address,
+    ...(temporal.tls ? { tls: true } : {}),
+    ...(temporal.apiKey === undefined ? {} : { apiKey: temporal.apiKey }),
+    // grpc-js waits up to two minutes between tries otherwise, and rings would wait with it.
+    channelArgs: { 'grpc.initial_reconnect_backoff_ms': 100, 'grpc.max_reconnect_backoff_ms': 2_000 },
+  });
+  const workflows: WorkflowClient = new Client({ connection, namespace: temporal.namespace }).workflow;
+  const call = <T>(make: () => Promise<T>) => connection.withDeadline(Date.now() + DEADLINE_MS, make);
+  const attempt = async (make: () => Promise<unknown>): Promise<CallResult> => {
+    try {
+      await call(make);
+      return 'done';
+    } catch (error) {
+      return classify(error);
+    }
+  };
+  return {
+    start(id, memo, how) {
+      const { workflow, input } = startOf(id);
+      return attempt(() =>
+        workflows.start(workflow, {
+          workflowId: id,
+          taskQueue,
+          args: [input],
+          memo: { ...memo },
+          workflowIdConflictPolicy: 'USE_EXISTING',
+          workflowIdReusePolicy: how === 'once' ? 'REJECT_DUPLICATE' : 'ALLOW_DUPLICATE',
+        }),
+      );
+    },
+    ring: (id, fact) => attempt(() => workflows.getHandle(id).signal('fact', fact)),
+    cancel: (id) => attempt(() => workflows.getHandle(id).cancel()),
+    async life(id) {
+      try {
+        const { status } = await call(() => workflows.getHandle(id).describe());
+        return status.name === 'RUNNING' || status.name === 'PAUSED' ? 'alive' : 'ended';
+      } catch (error) {
+        const result = classify(error);
+        return result === 'done' ? 'ended' : result;
+      }
+    },
+    close: () => connection.close(),
+  };
+}

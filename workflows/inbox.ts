@@ -1,0 +1,27 @@
+/** The doorbell of a workflow. The handler only records; the main loop drains it. */
+import { defineSignal, setHandler } from '@temporalio/workflow';
+import type { FactRing } from '../domain/events/processes.ts';
+
+export const factSignal = defineSignal<[FactRing]>('fact');
+
+export interface Inbox {
+  /** A fact was rung that no load has seen. */
+  pending(): boolean;
+  /** A load saw the stream at this version: rings at or below it are old news. */
+  seen(streamVersion: number): void;
+}
+
+/** Listens from now on; call it before the first await, or a ring that comes with the start is lost. */
+export function inbox(): Inbox {
+  let rung = 0;
+  let loaded = 0;
+  setHandler(factSignal, (ring) => {
+    rung = Math.max(rung, ring.streamVersion);
+  });
+  return {
+    pending: () => rung > loaded,
+    seen: (version) => {
+      loaded = Math.max(loaded, version);
+    },
+  };
+}

@@ -1,0 +1,48 @@
+/** A trained version is converted, checked and published, or refused with the checks that failed. */
+import { setHandler } from '@temporalio/workflow';
+import type { PublishView } from '../activities/contract.ts';
+import { publishStepId } from '../domain/events/commandIds.ts';
+import { continueIfLong, deskOf, IDLE_MS, viewQuery, type Desk } from './desk.ts';
+import { openDoors, type Doors } from './doors.ts';
+import { inbox } from './inbox.ts';
+
+export interface PublishInput {
+  readonly v: 1;
+  readonly modelId: string;
+  readonly version: string;
+  readonly n: number;
+}
+
+/** Ends when publication `n` is over. Bytes travel as hashes. */
+export async function publishVersion(input: PublishInput): Promise<{ readonly state: string }> {
+  const news = inbox();
+  let view: PublishView | undefined;
+  setHandler(viewQuery, () => view);
+  const doors = openDoors();
+  const desk = deskOf(doors, news);
+  for (;;) {
+    let done = false;
+    await desk.surviving(async () => {
+      const { modelId, version, n } = input;
+      view = await doors.main.loadPublishPlan({ v: 1, modelId, version, n });
+      news.seen(view.streamVersion);
+      done = view.next.kind === 'done';
+      if (!done) await take(view, desk, doors);
+    });
+    if (done && view) return { state: view.state };
+    await continueIfLong<typeof publishVersion>(input);
+  }
+}
+
+async function take({ modelId, version, n, next }: PublishView, desk: Desk, doors: Doors): Promise<void> {
+  if (next.kind !== 'build') return desk.firstOf(IDLE_MS); // a step of a newer plan
+  const built = await doors.compute.buildVersion({ v: 1, modelId, version, n });
+  const result = await desk.submit(built);
+  // Another version of the line was published meanwhile: this one never will be, so say so.
+  if (result.outcome !== 'refused' || result.code !== 'version_not_monotone') return;
+  await desk.submit({
+    commandId: publishStepId(modelId, version, n, 'refused'),
+    expect: built.expect,
+    command: { kind: 'refusePublish', modelId, version, n, code: result.code, checks: [] },
+  });
+}

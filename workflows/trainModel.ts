@@ -1,0 +1,56 @@
+/** Rounds of federated training, one after the other, until the plan says that the version is trained. */
+import { setHandler } from '@temporalio/workflow';
+import type { TrainingView } from '../activities/contract.ts';
+import { continueIfLong, deskOf, IDLE_MS, viewQuery, type Desk } from './desk.ts';
+import { openDoors, type Doors } from './doors.ts';
+import { inbox } from './inbox.ts';
+
+export interface TrainingInput {
+  readonly v: 1;
+  readonly runId: string;
+}
+
+/** Ends when the run has succeeded or was aborted, by whomever. Carries hashes and counts, never tensors. */
+export async function trainModel(input: TrainingInput): Promise<{ readonly state: string }> {
+  const news = inbox();
+  let view: TrainingView | undefined;
+  setHandler(viewQuery, () => view);
+  const doors = openDoors();
+  const desk = deskOf(doors, news);
+  for (;;) {
+    let done = false;
+    await desk.surviving(async () => {
+      view = await doors.main.loadTraining({ v: 1, runId: input.runId });
+      news.seen(view.streamVersion);
+      done = view.next.kind === 'done';
+      if (!done) await take(view, desk, doors);
+    });
+    if (done && view) return { state: view.state };
+    await continueIfLong<typeof trainModel>(input);
+  }
+}
+
+async function take({ runId, round, attempt, next }: TrainingView, desk: Desk, doors: Doors): Promise<void> {
+  const which = { v: 1 as const, runId, round, attempt };
+  switch (next.kind) {
+    case 'open':
+    case 'close':
+    case 'abandon':
+    case 'pause':
+    case 'finish':
+      await desk.submit(next.submit);
+      return;
+    case 'collect':
+      return desk.firstOf(next.leftMs, () => doors.watch.watchRound(which));
+    case 'aggregate':
+      await desk.submit(await doors.compute.aggregateRound(which));
+      return;
+    case 'evaluate':
+      await desk.submit(await doors.compute.evaluateRound(which));
+      return;
+    case 'wait':
+      return desk.firstOf(next.leftMs ?? IDLE_MS);
+    default: // a step of a newer plan
+      return desk.firstOf(IDLE_MS);
+  }
+}
