@@ -1,0 +1,67 @@
+/** What every command is built from: global flags, the connection, and text for people. */
+import type { Command } from 'commander';
+import { Audit } from '../../sdk/audit.ts';
+import { Federation } from '../../sdk/federation.ts';
+import type { Http } from '../../sdk/http.ts';
+import { ModelRegistry } from '../../sdk/registry.ts';
+import { connect } from '../connect.ts';
+import { CliError, EXIT } from '../exit.ts';
+import { createOutput, type Format, type Output } from '../output.ts';
+
+export interface GlobalFlags {
+  readonly url?: string;
+  readonly keyFile?: string;
+  readonly output: Format;
+  readonly asOf?: string;
+  readonly yes?: boolean;
+  readonly progress: boolean;
+  readonly timeout?: string;
+}
+
+export interface Session {
+  readonly flags: GlobalFlags;
+  readonly out: Output;
+  readonly http: Http;
+  readonly registry: ModelRegistry;
+  readonly federation: Federation;
+  readonly audit: Audit;
+  /** The flag as an option of reads. */
+  readonly asOf: { asOf?: string };
+}
+
+/** Reads the global flags of the running command and connects. */
+export function session(command: Command): Session {
+  const flags = command.optsWithGlobals<GlobalFlags>();
+  const http = connect({
+    ...(flags.url === undefined ? {} : { url: flags.url }),
+    ...(flags.keyFile === undefined ? {} : { keyFile: flags.keyFile }),
+  });
+  return {
+    flags,
+    http,
+    out: createOutput(flags.output, { progress: flags.progress }),
+    registry: new ModelRegistry(http),
+    federation: new Federation(http),
+    audit: new Audit(http),
+    asOf: flags.asOf === undefined ? {} : { asOf: flags.asOf },
+  };
+}
+
+/** Asks once on a terminal before what cannot be undone; off a terminal a missing `-y` is a usage error. */
+export async function confirm(flags: GlobalFlags, question: string): Promise<void> {
+  if (flags.yes) return;
+  if (!process.stdin.isTTY) throw new CliError(`${question} Say so with -y.`, EXIT.usage);
+  process.stderr.write(`${question} [y/N] `);
+  const answer = await new Promise<string>((resolve) => process.stdin.once('data', (d) => resolve(String(d).trim())));
+  process.stdin.pause();
+  if (!/^y(es)?$/i.test(answer)) throw new CliError('Nothing was changed.', EXIT.usage);
+}
+
+export const number = (text: string, name: string): number => {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 0) throw new CliError(`${name} is a whole number, not "${text}"`, EXIT.usage);
+  return value;
+};
+
+export const figure = (value: number | null | undefined, digits = 4) => (value == null ? '–' : value.toFixed(digits));
+export const percent = (value: number) => `${Number(value.toFixed(2))} %`;

@@ -1,0 +1,242 @@
+/** The one reader of `process.env`. Processes import it and hand values on; everything else gets values. */
+import { readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+export interface Config {
+  readonly database: { readonly url: string; readonly migrateUrl?: string };
+  readonly nats: { readonly url: string };
+  readonly temporal: {
+    readonly address: string;
+    readonly namespace: string;
+    readonly taskQueue: string;
+    readonly apiKey?: string;
+    readonly tls: boolean;
+  };
+  /** `publicUrl` has no trailing slash. Signed links and SDKs use it. */
+  readonly http: { readonly host: string; readonly port: number; readonly publicUrl: string };
+  readonly home: string;
+  readonly blobDir: string;
+  readonly bootstrapKeyFile?: string;
+  readonly secretFile?: string;
+  readonly org: string;
+  readonly logLevel: LogLevel;
+  readonly maxUploadBytes: number;
+  readonly workerMetricsPort?: number;
+}
+
+const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+/** Collects every fault before it refuses, so that one start shows all of them. Values never reach the text: they may be secrets. */
+class Faults {
+  readonly #lines: string[] = [];
+
+  add(name: string, expected: string): undefined {
+    this.#lines.push(`${name}: ${expected}`);
+    return undefined;
+  }
+
+  refuse(): void {
+    if (this.#lines.length === 0) return;
+    const lines = this.#lines.map((line) => `\n  - ${line}`).join('');
+    throw new Error(`The configuration is refused.${lines}\nEvery variable is described in .env.example.`);
+  }
+}
+
+const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[?::1\]?)$/i;
+
+/** Whether a host name can only mean this machine. */
+export function isLoopback(host: string): boolean {
+  return LOOPBACK.test(host);
+}
+
+/** An empty variable counts as unset, which is what `NAME=` in an env file means to a person. */
+const text = (env: Environment, name: string): string | undefined => env[name]?.trim() || undefined;
+
+function url(faults: Faults, env: Environment, name: string, schemes: readonly string[]): URL | undefined {
+  const value = text(env, name);
+  if (value === undefined) return faults.add(name, `is required, such as ${schemes[0]}//host:port`);
+  if (!URL.canParse(value) || !schemes.includes(new URL(value).protocol)) {
+    return faults.add(name, `must be a URL that begins with ${schemes.join(' or ')}//`);
+  }
+  return new URL(value);
+}
+
+function integer(faults: Faults, env: Environment, name: string, range: [min: number, max: number]): number | undefined {
+  const value = text(env, name);
+  if (value === undefined) return undefined;
+  if (/^\d+$/.test(value) && Number(value) >= range[0] && Number(value) <= range[1]) return Number(value);
+  return faults.add(name, `must be an integer from ${range[0]} to ${range[1]}`);
+}
+
+function readDatabase(faults: Faults, env: Environment): Config['database'] {
+  const schemes = ['postgresql:', 'postgres:'];
+  const app = url(faults, env, 'DATABASE_URL', schemes);
+  if (app && decodeURIComponent(app.username) !== 'edgeml_app') {
+    faults.add('DATABASE_URL', 'must name the user edgeml_app, the role that cannot change events');
+  }
+  const migrate = text(env, 'DATABASE_MIGRATE_URL') && url(faults, env, 'DATABASE_MIGRATE_URL', schemes);
+  if (migrate && decodeURIComponent(migrate.username) === 'edgeml_app') {
+    faults.add('DATABASE_MIGRATE_URL', 'must name a login that may create roles, never edgeml_app itself');
+  }
+  return {
+    url: text(env, 'DATABASE_URL') ?? '',
+    ...(migrate ? { migrateUrl: text(env, 'DATABASE_MIGRATE_URL') ?? '' } : {}),
+  };
+}
+
+function readTemporal(faults: Faults, env: Environment): Config['temporal'] {
+  const address = text(env, 'TEMPORAL_ADDRESS') ?? '';
+  const host = /^(.+):\d{1,5}$/.exec(address)?.[1];
+  if (host === undefined) faults.add('TEMPORAL_ADDRESS', 'is required, as host:port');
+  const tls = text(env, 'TEMPORAL_TLS');
+  if (tls !== undefined && tls !== 'on' && tls !== 'off') faults.add('TEMPORAL_TLS', 'must be on or off');
+  const apiKey = text(env, 'TEMPORAL_API_KEY');
+  if (host !== undefined && !isLoopback(host)) {
+    if (apiKey !== undefined && tls === 'off') {
+      faults.add('TEMPORAL_TLS', 'is off, so TEMPORAL_API_KEY would travel in the clear; take one of the two away');
+    }
+    if (apiKey === undefined && tls === undefined) {
+      faults.add(
+        'TEMPORAL_ADDRESS',
+        'is another machine, reached without TLS or an API key. Set TEMPORAL_TLS=on or TEMPORAL_API_KEY; on a private ' +
+          'network that you trust, say so with TEMPORAL_TLS=off',
+      );
+    }
+  }
+  return {
+    address,
+    namespace: text(env, 'TEMPORAL_NAMESPACE') ?? 'default',
+    taskQueue: text(env, 'TEMPORAL_TASK_QUEUE') ?? 'edgeml-main',
+    ...(apiKey === undefined ? {} : { apiKey }),
+    tls: tls === 'on' || (apiKey !== undefined && tls !== 'off'),
+  };
+}
+
+function readHttp(faults: Faults, env: Environment): Config['http'] {
+  const host = text(env, 'HTTP_HOST') ?? '127.0.0.1';
+  const port = integer(faults, env, 'HTTP_PORT', [1, 65_535]) ?? 7400;
+  const shown = isLoopback(host) && host.includes(':') ? `[${host.replace(/[[\]]/g, '')}]` : host;
+  if (text(env, 'PUBLIC_URL') !== undefined) url(faults, env, 'PUBLIC_URL', ['https:', 'http:']);
+  return { host, port, publicUrl: (text(env, 'PUBLIC_URL') ?? `http://${shown}:${port}`).replace(/\/+$/, '') };
+}
+
+function checkBootstrapKey(faults: Faults, file: string, http: Config['http']): void {
+  const name = 'EDGEML_BOOTSTRAP_KEY_FILE';
+  let key: string;
+  try {
+    key = readFileSync(file, 'utf8').trim();
+  } catch {
+    return faults.add(name, 'names a file that cannot be read');
+  }
+  if (key.length < 32 || /\s/.test(key)) faults.add(name, 'must hold one key of 32 characters or more and nothing else');
+  const exposed = !isLoopback(http.host) || (URL.canParse(http.publicUrl) && !isLoopback(new URL(http.publicUrl).hostname));
+  if (key.startsWith('ek_test_') && exposed) {
+    faults.add(name, 'holds an ek_test_ key, which works on loopback only; with this HTTP_HOST or PUBLIC_URL use ek_live_');
+  }
+}
+
+function checkSecret(faults: Faults, file: string): void {
+  try {
+    if (readFileSync(file).length >= 32) return;
+    faults.add('EDGEML_SECRET_FILE', 'must hold 32 random bytes (head -c 32 /dev/urandom)');
+  } catch {
+    faults.add('EDGEML_SECRET_FILE', 'names a file that cannot be read');
+  }
+}
+
+/**
+ * Everything the server and the worker are told from outside, checked. `migrateUrl` present: the server migrates at boot; absent:
+ * it refuses an old schema.
+ *
+ * @throws Error that lists every fault at once, and no value of a variable
+ */
+export function readConfig(env: Environment = process.env): Config {
+  const faults = new Faults();
+  const home = resolve(text(env, 'EDGEML_HOME') ?? '.edgeml');
+  const http = readHttp(faults, env);
+  const bootstrapKeyFile = text(env, 'EDGEML_BOOTSTRAP_KEY_FILE');
+  if (bootstrapKeyFile !== undefined) checkBootstrapKey(faults, bootstrapKeyFile, http);
+  const secretFile = text(env, 'EDGEML_SECRET_FILE');
+  if (secretFile !== undefined) checkSecret(faults, secretFile);
+  const level = text(env, 'LOG_LEVEL') ?? 'info';
+  const logLevel = LOG_LEVELS.find((known) => known === level) ?? 'info';
+  if (logLevel !== level) faults.add('LOG_LEVEL', `must be one of ${LOG_LEVELS.join(', ')}`);
+  const database = readDatabase(faults, env);
+  url(faults, env, 'NATS_URL', ['nats:', 'tls:']);
+  const temporal = readTemporal(faults, env);
+  const workerMetricsPort = integer(faults, env, 'WORKER_METRICS_PORT', [1, 65_535]);
+  const maxUploadBytes = integer(faults, env, 'MAX_UPLOAD_BYTES', [1024, 2 ** 40]) ?? 256 * 1024 * 1024;
+  faults.refuse();
+  return {
+    database,
+    nats: { url: text(env, 'NATS_URL') ?? '' },
+    temporal,
+    http,
+    home,
+    blobDir: resolve(text(env, 'EDGEML_BLOB_DIR') ?? join(home, 'blobs')),
+    ...(bootstrapKeyFile === undefined ? {} : { bootstrapKeyFile }),
+    ...(secretFile === undefined ? {} : { secretFile }),
+    org: text(env, 'EDGEML_ORG') ?? 'org_local',
+    logLevel,
+    maxUploadBytes,
+    ...(workerMetricsPort === undefined ? {} : { workerMetricsPort }),
+  };
+}
+
+/** What the embedded stack is told from outside. */
+export interface DevSettings {
+  readonly home: string;
+  /** The cache of downloaded servers; may be shared between checkouts. */
+  readonly tools: string;
+  /** Rung 1 of the ladder, by tool. */
+  readonly binaries: Readonly<Record<'temporal' | 'nats' | 'temporalTestServer', string | undefined>>;
+  readonly path: string;
+  /** Parts that run elsewhere: a variable that is set switches our own off. */
+  readonly external: Readonly<Record<string, string>>;
+}
+
+/** Variables that name a part which runs elsewhere, with those that go with each. */
+const EXTERNAL = {
+  DATABASE_URL: ['DATABASE_MIGRATE_URL'],
+  NATS_URL: [],
+  TEMPORAL_ADDRESS: ['TEMPORAL_NAMESPACE', 'TEMPORAL_TASK_QUEUE', 'TEMPORAL_API_KEY', 'TEMPORAL_TLS'],
+} as const;
+
+/** Never throws: what is missing has a default, what is wrong is refused by the part that uses it. */
+export function readDevSettings(env: Environment = process.env): DevSettings {
+  const external: Record<string, string> = {};
+  for (const [name, more] of Object.entries(EXTERNAL)) {
+    if (text(env, name) === undefined) continue;
+    for (const variable of [name, ...more]) {
+      const value = text(env, variable);
+      if (value !== undefined) external[variable] = value;
+    }
+  }
+  return {
+    home: resolve(text(env, 'EDGEML_HOME') ?? '.edgeml'),
+    tools: resolve(text(env, 'EDGEML_TOOLS') ?? join(import.meta.dirname, '.edgeml', 'tools')),
+    binaries: {
+      temporal: text(env, 'TEMPORAL_CLI_PATH'),
+      nats: text(env, 'NATS_SERVER_PATH'),
+      temporalTestServer: text(env, 'TEMPORAL_TEST_SERVER_PATH'),
+    },
+    path: env['PATH'] ?? '',
+    external,
+  };
+}
+
+/** The environment a child process starts from: ours, and on top what it is told. */
+export function childEnvironment(added: Environment, env: Environment = process.env): Record<string, string> {
+  const merged = Object.entries({ ...env, ...added });
+  return Object.fromEntries(merged.filter((entry): entry is [string, string] => entry[1] !== undefined));
+}
+
+/** What the `edgeml` command reads. `EDGEML_API_BASE` is the older SDKs' name and ends in `/api/v1`. */
+export function readClientEnv(env: Environment = process.env): { readonly url?: string; readonly apiKey?: string } {
+  const url = text(env, 'EDGEML_URL') ?? text(env, 'EDGEML_API_BASE')?.replace(/\/api\/v1\/?$/, '');
+  const apiKey = text(env, 'EDGEML_API_KEY');
+  return { ...(url === undefined ? {} : { url }), ...(apiKey === undefined ? {} : { apiKey }) };
+}

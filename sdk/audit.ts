@@ -1,0 +1,59 @@
+/** Reading and checking the record: events, streams, replay, verify; and keys. */
+import { segment, pick } from './registry.ts';
+import type { CallOptions, Http } from './http.ts';
+import type { AuditResult, EventPage, Key, KeyCreated, Keys, Me, Replay, Role, Stream } from './types.ts';
+
+const own = '/lifecycle/v1';
+
+/** One line of a running verify. */
+export interface AuditProgress {
+  readonly step: string;
+  readonly done: number;
+  readonly total: number | null;
+}
+
+export class Audit {
+  readonly #http: Http;
+  constructor(http: Http) {
+    this.#http = http;
+  }
+
+  /** Facts from a position on, in log order. */
+  events(
+    q: { from?: number; limit?: number; kind?: string; type?: string; model?: string; cursor?: string } = {},
+    o: CallOptions = {},
+  ): Promise<EventPage> {
+    return this.#http.json('GET', `${own}/events`, { query: q, signal: o.signal });
+  }
+
+  stream(name: string, o: CallOptions & { asOf?: string } = {}): Promise<Stream> {
+    return this.#http.json('GET', `${own}/streams/${segment(name)}`, { query: { as_of: o.asOf }, signal: o.signal });
+  }
+
+  /** Each fact of a stream with the state before and after it. `to`: a position, `event:<id>`, or a time. */
+  replay(stream: string, to?: string, o: CallOptions = {}): Promise<Replay> {
+    return this.#http.json('GET', `${own}/audit/replay`, { query: { stream, to }, signal: o.signal });
+  }
+
+  /** Checks the whole log. Every finding is listed; `passed` is the verdict. */
+  async verify(v: { fast?: boolean } = {}, o: CallOptions = {}): Promise<AuditResult['result']> {
+    const answer = await this.#http.send('POST', `${own}/audit/verify`, { body: v, ...pick(o) });
+    const lines = new TextDecoder().decode(answer.bytes).trim().split('\n');
+    const last = JSON.parse(lines.at(-1)!) as AuditResult; // the last line, by the route's schema
+    return last.result;
+  }
+
+  createKey(k: { name: string; roles: Role[] }, o: CallOptions = {}): Promise<KeyCreated> {
+    return this.#http.json('POST', `${own}/keys`, { body: k, ...pick(o) });
+  }
+  async listKeys(o: CallOptions = {}): Promise<readonly Key[]> {
+    const keys: Keys = await this.#http.json('GET', `${own}/keys`, { signal: o.signal });
+    return keys.items;
+  }
+  revokeKey(id: string, o: CallOptions = {}): Promise<Key> {
+    return this.#http.json('POST', `${own}/keys/${segment(id)}/revoke`, { body: {}, ...pick(o) });
+  }
+  whoAmI(o: CallOptions = {}): Promise<Me> {
+    return this.#http.json('GET', `${own}/access/me`, { signal: o.signal });
+  }
+}

@@ -1,0 +1,47 @@
+/** Long work: a 202 names an operation, whose state is a fold of facts; we poll it until it ends. */
+import { EdgeMLError, type Problem } from './errors.ts';
+import type { CallOptions, Http, Progress } from './http.ts';
+import type { Operation } from './types.ts';
+
+const POLL_MS = 300;
+
+const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
+
+/** The operation's last state. @throws EdgeMLError when it failed or was cancelled, with its problem body */
+export async function follow(http: Http, id: string, o: CallOptions = {}): Promise<Operation> {
+  for (;;) {
+    const operation: Operation = await http.json('GET', `/lifecycle/v1/operations/${encodeURIComponent(id)}`, {
+      signal: o.signal,
+    });
+    report(operation, o);
+    if (operation.state === 'succeeded') return operation;
+    if (operation.state !== 'running') {
+      const problem = operation.error as Problem | null | undefined; // a problem body, by the route's schema
+      throw new EdgeMLError(problem?.detail ?? `${id} ${operation.state}`, problem?.status ?? 409, problem ?? undefined);
+    }
+    await sleep(POLL_MS);
+  }
+}
+
+/** Sends a command that may answer 202, and follows it unless `wait` is false. */
+export async function settle(http: Http, method: string, path: string, body: unknown, o: CallOptions): Promise<Operation> {
+  const operation: Operation = await http.json(method, path, {
+    body,
+    idempotencyKey: o.idempotencyKey,
+    signal: o.signal,
+  });
+  report(operation, o);
+  if (o.wait === false || operation.state === 'succeeded') return operation;
+  return follow(http, operation.id, o);
+}
+
+function report(operation: Operation, o: CallOptions): void {
+  const { progress } = operation;
+  if (!o.onProgress || !progress) return;
+  o.onProgress({
+    phase: progress.message,
+    done: progress.done,
+    ...(progress.total === null ? {} : { total: progress.total }),
+    unit: progress.unit as Progress['unit'], // the server's words are a subset, by the route's schema
+  });
+}

@@ -1,0 +1,98 @@
+/** Models, versions, blobs and lineage. */
+import { sha256Hex } from '../domain/hash/sha256.ts';
+import type { CallOptions, Http } from './http.ts';
+import { settle } from './operation.ts';
+import type { Architecture, Lineage, Model, ModelPage, ModelSummary, Version, VersionPage } from './types.ts';
+
+const own = '/lifecycle/v1';
+export const segment = (text: string) => encodeURIComponent(text);
+
+export class ModelRegistry {
+  readonly #http: Http;
+  constructor(http: Http) {
+    this.#http = http;
+  }
+
+  /** The model of that name, registered if there is none. @throws Conflict if it exists with another framework or use case */
+  ensureModel(
+    m: {
+      name: string;
+      framework: string;
+      useCase: string;
+      description?: string;
+      /** A graph the server can build from named tensors; without one only weights can be published. */
+      architecture?: Architecture;
+      contract?: Record<string, unknown>;
+    },
+    o: CallOptions = {},
+  ): Promise<Model> {
+    const body = {
+      name: m.name,
+      framework: m.framework,
+      use_case: m.useCase,
+      ...(m.description === undefined ? {} : { description: m.description }),
+      ...(m.architecture === undefined ? {} : { architecture: m.architecture }),
+      ...(m.contract === undefined ? {} : { contract: m.contract }),
+    };
+    return this.#http.json('POST', `${own}/models`, { body, ...pick(o) });
+  }
+
+  getModel(idOrName: string, o: CallOptions & { asOf?: string } = {}): Promise<Model> {
+    return this.#http.json('GET', `${own}/models/${segment(idOrName)}`, { query: { as_of: o.asOf }, signal: o.signal });
+  }
+
+  async *listModels(o: CallOptions = {}): AsyncIterable<ModelSummary> {
+    for (let cursor: string | undefined; ; ) {
+      const page: ModelPage = await this.#http.json('GET', `${own}/models`, { query: { cursor }, signal: o.signal });
+      yield* page.items;
+      if (!page.next_cursor) return;
+      cursor = page.next_cursor;
+    }
+  }
+
+  draftVersion(v: { model: string; version: string; parent?: string }, o: CallOptions = {}): Promise<Version> {
+    const body = { version: v.version, ...(v.parent === undefined ? {} : { parent: v.parent }) };
+    return this.#http.json('POST', `${own}/models/${segment(v.model)}/versions`, { body, ...pick(o) });
+  }
+
+  getVersion(model: string, version: string, o: CallOptions & { asOf?: string } = {}): Promise<Version> {
+    const path = `${own}/models/${segment(model)}/versions/${segment(version)}`;
+    return this.#http.json('GET', path, { query: { as_of: o.asOf }, signal: o.signal });
+  }
+
+  listVersions(model: string, o: CallOptions = {}): Promise<VersionPage> {
+    return this.#http.json('GET', `${own}/models/${segment(model)}/versions`, { signal: o.signal });
+  }
+
+  /**
+   * Publishes and, unless `wait` is false, follows the operation to its end.
+   *
+   * @throws EdgeMLError with the code of the gate that refused
+   */
+  async publishVersion(v: { model: string; version: string; formats?: string[] }, o: CallOptions = {}): Promise<Version> {
+    const path = `${own}/models/${segment(v.model)}/versions/${segment(v.version)}/publish`;
+    await settle(this.#http, 'POST', path, v.formats ? { formats: v.formats } : {}, o);
+    return this.getVersion(v.model, v.version, o);
+  }
+
+  lineage(model: string, o: CallOptions & { asOf?: string } = {}): Promise<Lineage> {
+    return this.#http.json('GET', `${own}/models/${segment(model)}/lineage`, {
+      query: { as_of: o.asOf },
+      signal: o.signal,
+    });
+  }
+
+  /** Stores bytes under their SHA-256 and gives it back; the same bytes again are no error. */
+  async putBlob(bytes: Uint8Array, o: CallOptions = {}): Promise<{ sha256: string; bytes: number }> {
+    const sha256 = sha256Hex(bytes);
+    await this.#http.send('PUT', `${own}/blobs/${sha256}`, {
+      raw: bytes,
+      headers: { 'content-type': 'application/octet-stream' },
+      signal: o.signal,
+    });
+    return { sha256, bytes: bytes.length };
+  }
+}
+
+/** The members of CallOptions that one request takes. */
+export const pick = (o: CallOptions) => ({ idempotencyKey: o.idempotencyKey, signal: o.signal });
