@@ -1,0 +1,17 @@
+/** Pure. The door of the learning room: the arithmetic of federated rounds. */
+export { acceptedRoot, type AcceptedUpdate } from './acceptedRoot.ts';
+export { admitUpdate, openingTerms, type AdmissionTerms, type Admitted, type UpdateFile } from './admission.ts';
+export { accumulate, gridFor, limitFor, sgdStep, weightOf, type Grid } from './grid.ts';
+export { drawOf, leasesNeeded, planSeed } from './leases.ts';
+export { manifestBytes, type ManifestUpdate } from './manifest.ts';
+export { poolMetrics, readMetrics, type MetricSums, type PooledFigures } from './metrics.ts';
+export { isBuffer, squares } from './norm.ts';
+export { isRefused, refuse, type Refused } from './refused.ts';
+export { checkTrainableBase } from './trainableBase.ts';
+export {
+  parseTrainingRequest,
+  requestSha,
+  specOf,
+  type RequestErrors,
+  type TrainingRequest,
+} from './trainingRequest.ts';

@@ -1,0 +1,22 @@
+/** Pure. Whether a model file can be the base of a training run. */
+import { refuse, type Refused } from './refused.ts';
+
+/**
+ * Undefined if the tensors can be trained: at least one F32 tensor, and no other kind of float.
+ *
+ * @param tensors names and dtypes of the base, or of an `init_artifact`
+ */
+export function checkTrainableBase(
+  tensors: readonly { readonly name: string; readonly dtype: string }[],
+): Refused | undefined {
+  const other = tensors.find((t) => ['F64', 'F16', 'BF16'].includes(t.dtype));
+  if (other) {
+    return refuse(
+      'dtype_mismatch',
+      `tensor "${other.name}" is ${other.dtype}; only F32 can be trained, convert it`,
+      other.name,
+    );
+  }
+  if (!tensors.some((t) => t.dtype === 'F32')) return refuse('dtype_mismatch', 'the base holds no F32 tensor to train');
+  return undefined;
+}

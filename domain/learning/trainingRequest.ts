@@ -1,0 +1,123 @@
+/** Pure. From a training request's JSON to the spec of a run: checks, defaults, and the hash that recognises a repeat. */
+import type { ErrorCode } from '../errors.ts';
+import type { TrainingSpec } from '../events/training.ts';
+import { canonicalSha } from '../hash/canonicalJson.ts';
+import { FIELDS, NOT_YET, type Field, type Group } from './requestFields.ts';
+
+/** A request with its defaults; the seed is null unless the caller pinned one. */
+export type TrainingRequest = Omit<TrainingSpec, 'model_id' | 'seed'> & { readonly seed: string | null };
+
+export interface RequestErrors {
+  /** `unknown_field` if a member is none of ours, `invalid_version` if only `new_version` is wrong, else `invalid_input`. */
+  readonly refused: Extract<ErrorCode, 'unknown_field' | 'invalid_version' | 'invalid_input'>;
+  readonly detail: string;
+  readonly errors: readonly { readonly pointer: string; readonly detail: string }[];
+}
+
+type Members = Readonly<Record<string, unknown>>;
+const isMembers = (value: unknown): value is Members =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+const isGroup = (rule: Field | Group): rule is Group => 'members' in rule;
+/** RFC 6901 escapes. */
+const pointerOf = (parent: string, key: string) => `${parent}/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`;
+
+interface Found {
+  readonly errors: { pointer: string; detail: string }[];
+  hasUnknown: boolean;
+}
+
+function read(body: Members, rules: Readonly<Record<string, Field | Group>>, at: string, found: Found): Members {
+  const value: Record<string, unknown> = {};
+  for (const key of Object.keys(body)) {
+    if (Object.hasOwn(rules, key)) continue;
+    const isLater = at === '' && Object.hasOwn(NOT_YET, key);
+    if (!isLater) found.hasUnknown = true;
+    const known = Object.keys(rules).join(', ');
+    found.errors.push({
+      pointer: pointerOf(at, key),
+      detail: isLater ? NOT_YET[key]! : `is no member of a training request; known are ${known}`,
+    });
+  }
+  for (const [key, rule] of Object.entries(rules)) {
+    const pointer = pointerOf(at, key);
+    const given = Object.hasOwn(body, key) ? body[key] : undefined;
+    if (isGroup(rule)) {
+      if (given !== undefined && !isMembers(given)) found.errors.push({ pointer, detail: 'must be an object' });
+      else value[key] = read(given ?? {}, rule.members, pointer, found);
+      continue;
+    }
+    const one = given === undefined ? rule.fallback : given;
+    if (one === undefined && key === 'goal') continue;
+    const problem = one === undefined ? 'is required' : rule.check(one);
+    if (problem !== undefined) found.errors.push({ pointer, detail: problem });
+    value[key] = one;
+  }
+  return value;
+}
+
+/** Members that fit one by one but not together. */
+function disagreements(request: TrainingRequest): { pointer: string; detail: string }[] {
+  const errors: { pointer: string; detail: string }[] = [];
+  if (request.goal !== null && request.goal < request.min_updates) {
+    errors.push({
+      pointer: '/goal',
+      detail: `must be at least min_updates, ${request.min_updates}: no round closes below its quorum`,
+    });
+  }
+  if (request.base_version !== null && request.init_artifact !== null) {
+    errors.push({ pointer: '/init_artifact', detail: 'names first weights, base_version a version: send one of them' });
+  }
+  return errors;
+}
+
+function refusal(found: Found): RequestErrors {
+  const [first] = found.errors;
+  const isVersion = found.errors.length === 1 && first?.pointer === '/new_version' && first.detail !== 'is required';
+  const refused = found.hasUnknown ? 'unknown_field' : isVersion ? 'invalid_version' : 'invalid_input';
+  return { refused, detail: `${first?.pointer} ${first?.detail}`, errors: found.errors };
+}
+
+/** Checks a request and fills in what it leaves out. All faults are named at once. Never throws. */
+export function parseTrainingRequest(body: unknown): TrainingRequest | RequestErrors {
+  if (!isMembers(body))
+    return {
+      refused: 'invalid_input',
+      detail: 'a training request is a JSON object',
+      errors: [{ pointer: '', detail: 'must be an object' }],
+    };
+  const found: Found = { errors: [], hasUnknown: false };
+  const value = read(body, FIELDS, '', found);
+  if (found.errors.length > 0) return refusal(found);
+  const { allow_rolled_back_base: allowed, ...rest } = value;
+  // FIELDS names every member of the spec with a check at least as strict as its schema; a test holds one against the other.
+  const request = {
+    ...rest,
+    goal: Object.hasOwn(rest, 'goal') ? rest['goal'] : rest['min_updates'],
+    ...(allowed === null ? {} : { allow_rolled_back_base: allowed }),
+  } as unknown as TrainingRequest;
+  found.errors.push(...disagreements(request));
+  return found.errors.length > 0 ? refusal(found) : request;
+}
+
+/**
+ * The frozen spec of a run. `spec_sha` is `canonicalSha` of it.
+ *
+ * @param resolved the base version that null stood for (null: training starts from `init_artifact`), and a drawn seed for
+ *                 requests that pin none
+ */
+export function specOf(
+  request: TrainingRequest,
+  resolved: { readonly modelId: string; readonly baseVersion: string | null; readonly seed: string },
+): TrainingSpec {
+  return {
+    ...request,
+    model_id: resolved.modelId,
+    base_version: resolved.baseVersion,
+    seed: request.seed ?? resolved.seed,
+  };
+}
+
+/** Recognises the same request again: SHA-256 before defaults, drawing and resolving. @param body as it was sent */
+export function requestSha(modelId: string, body: unknown): string {
+  return canonicalSha({ model_id: modelId, request: body });
+}

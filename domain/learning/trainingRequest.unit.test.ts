@@ -1,0 +1,129 @@
+import { Value } from 'typebox/value';
+import { describe, expect, it } from 'vitest';
+import { TrainingSpec } from '../events/training.ts';
+import { FIELDS } from './requestFields.ts';
+import {
+  parseTrainingRequest,
+  requestSha,
+  specOf,
+  type RequestErrors,
+  type TrainingRequest,
+} from './trainingRequest.ts';
+
+const accepted = (body: unknown): TrainingRequest => {
+  const request = parseTrainingRequest(body);
+  if ('refused' in request) throw new Error(JSON.stringify(request));
+  return request;
+};
+const refused = (body: unknown): RequestErrors => {
+  const request = parseTrainingRequest(body);
+  if (!('refused' in request)) throw new Error('was accepted');
+  return request;
+};
+const resolved = { modelId: 'm', baseVersion: '1.0.0', seed: 'f'.repeat(64) };
+
+describe('parseTrainingRequest', () => {
+  it('fills in the defaults of learning.md 1', () => {
+    expect(specOf(accepted({ new_version: '1.1.0' }), resolved)).toEqual({
+      model_id: 'm',
+      base_version: '1.0.0',
+      init_artifact: null,
+      new_version: '1.1.0',
+      rounds: 20,
+      min_updates: 100,
+      goal: 100,
+      seed: 'f'.repeat(64),
+      selection: { strategy: 'open', dropout: 0.1 },
+      windows: { selection: '2m', report: '10m', extend: '10m' },
+      on_quorum_miss: { retry: 3, backoff: ['1m', '30m'] },
+      client: { epochs: 1, batch_size: 10, lr: 0.1, proximal_mu: 0 },
+      aggregation: { rule: 'fedavg', weight: 'samples', weight_cap: 10_000 },
+      server_optimizer: { name: 'sgd', lr: 1 },
+      admission: { max_norm: null, max_samples: 100_000, zero_samples: 'reject', per_device: 1 },
+      metrics: ['loss', 'accuracy'],
+      retention: { updates: '7d' },
+      publish: false,
+      evaluation: null,
+    });
+  });
+
+  it('makes specs that the fact’s schema accepts, and knows every member of it', () => {
+    const full = accepted({
+      new_version: '1.1.0',
+      min_updates: 3,
+      goal: null,
+      seed: '1'.repeat(64),
+      windows: { report: '500ms' },
+      on_quorum_miss: { retry: 0, backoff: ['200ms', '1s'] },
+      client: { lr: 2, epochs: 5 },
+      aggregation: { weight: 'uniform' },
+      admission: { max_norm: 3.5 },
+      retention: { updates: 'keep' },
+      publish: true,
+      evaluation: { set: '2'.repeat(64) },
+      allow_rolled_back_base: { reason: 'only one we have' },
+    });
+    const spec = specOf(full, resolved);
+    expect(Value.Errors(TrainingSpec, spec)).toEqual([]);
+    expect(spec).toMatchObject({ goal: null, seed: '1'.repeat(64), windows: { report: '500ms', extend: '10m' } });
+    expect(new Set([...Object.keys(FIELDS), 'model_id'])).toEqual(new Set(Object.keys(TrainingSpec.properties)));
+  });
+
+  const faults: [string, Record<string, unknown>, string, string, RegExp][] = [
+    ['a typo', { min_update: 3 }, 'unknown_field', '/min_update', /known are/],
+    ['a typo inside', { client: { learning_rate: 3 } }, 'unknown_field', '/client/learning_rate', /epochs/],
+    ['an object’s own names', { constructor: 1 }, 'unknown_field', '/constructor', /no member/],
+    ['a version with a v', { new_version: 'v1.1.0' }, 'invalid_version', '/new_version', /without v/],
+    ['a reserved version', { new_version: '1.1.0-round.3' }, 'invalid_version', '/new_version', /reserved/],
+    ['no rounds', { rounds: 0 }, 'invalid_input', '/rounds', /from 1 to 10000/],
+    ['half a round', { rounds: 1.5 }, 'invalid_input', '/rounds', /whole/],
+    ['a goal below the quorum', { min_updates: 10, goal: 5 }, 'invalid_input', '/goal', /at least min_updates/],
+    [
+      'draw',
+      { selection: { strategy: 'draw' } },
+      'invalid_input',
+      '/selection/strategy',
+      /this release offers no draw/,
+    ],
+    ['FedProx', { client: { proximal_mu: 0.1 } }, 'invalid_input', '/client/proximal_mu', /FedProx/],
+    ['a robust rule', { aggregation: { rule: 'median' } }, 'invalid_input', '/aggregation/rule', /robust/],
+    ['adam', { server_optimizer: { name: 'adam' } }, 'invalid_input', '/server_optimizer/name', /adaptive/],
+    ['adaptive norm', { admission: { max_norm: 'adaptive' } }, 'invalid_input', '/admission/max_norm', /adaptive/],
+    ['privacy', { privacy: { clip: 1 } }, 'invalid_input', '/privacy', /not in this release/],
+    ['early stopping', { stop: null }, 'invalid_input', '/stop', /by hand/],
+    ['a duration without unit', { windows: { report: '10' } }, 'invalid_input', '/windows/report', /duration/],
+    ['a group that is none', { windows: 3 }, 'invalid_input', '/windows', /object/],
+    ['an evaluation set without a hash', { evaluation: { set: 'mails' } }, 'invalid_input', '/evaluation', /SHA-256/],
+    [
+      'two bases',
+      { base_version: '1.0.0', init_artifact: '0'.repeat(64) },
+      'invalid_input',
+      '/init_artifact',
+      /one of them/,
+    ],
+    ['a negative rate', { client: { lr: -1 } }, 'invalid_input', '/client/lr', /above 0/],
+  ];
+  it.each(faults)('refuses %s', (_, members, code, pointer, detail) => {
+    const { refused: found, errors } = refused({ new_version: '1.1.0', ...members });
+    expect(found).toBe(code);
+    expect(errors).toHaveLength(1);
+    expect(errors[0]).toMatchObject({ pointer, detail: expect.stringMatching(detail) as string });
+  });
+
+  it('names all faults at once, and wants an object with new_version', () => {
+    expect(refused({ rounds: 0, goal: 'all' }).errors.map((e) => e.pointer)).toEqual([
+      '/new_version',
+      '/rounds',
+      '/goal',
+    ]);
+    for (const body of [undefined, null, 3, 'x', []]) expect(refused(body).refused).toBe('invalid_input');
+    expect(refused({}).refused).toBe('invalid_input');
+  });
+
+  it('recognises the same request by content, before defaults', () => {
+    const sha = requestSha('m', { new_version: '1.1.0', rounds: 20 });
+    expect(requestSha('m', { rounds: 20, new_version: '1.1.0' })).toBe(sha);
+    expect(requestSha('m', { new_version: '1.1.0' })).not.toBe(sha);
+    expect(requestSha('n', { new_version: '1.1.0', rounds: 20 })).not.toBe(sha);
+  });
+});
