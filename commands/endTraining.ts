@@ -1,4 +1,4 @@
-/** A person ends a run: `stop` keeps the last aggregate, `abort` keeps nothing. Both abandon an open round with its rows. */
+/** What stopping and aborting a run share: the open round is abandoned with its row, and a run without result fails its version. */
 import { trainingStream, versionStream } from '../domain/events/streams.ts';
 import { decideVersion } from '../machines/modelVersion.ts';
 import { decideTraining, type TrainingCommand } from '../machines/trainingRun.ts';
@@ -8,26 +8,13 @@ import type { Caller, CommandDeps, Outcome } from './context.ts';
 import { executeUnder, joinDecisions, type Conclusion, type Streams } from './execute.ts';
 import { existingRun } from './existing.ts';
 
-/** (RoundAbandoned +) TrainingStopped; with no aggregated round TrainingAborted `no_round` + TrainingFailed on the version. */
-export function stopTraining(
-  deps: CommandDeps,
-  caller: Caller,
-  { runId }: { readonly runId: string },
-): Promise<Outcome> {
-  return end(deps, caller, runId, (counted) => ({ type: 'stop', rule: 'manual', counted }));
-}
-
-/** (RoundAbandoned +) TrainingAborted + TrainingFailed, which makes the version a Draft again. */
-export function abortTraining(
-  deps: CommandDeps,
-  caller: Caller,
-  { runId, reason }: { readonly runId: string; readonly reason: string },
-): Promise<Outcome> {
-  return end(deps, caller, runId, (counted) => ({ type: 'abort', reason, counted }));
-}
-
-/** Under the run's lock: an upload is either accepted before the round is abandoned, or told that it is closed. */
-function end(
+/**
+ * Under the run's lock: an upload is either accepted before the round is abandoned, or told that it is closed.
+ *
+ * @param commandOf the command, given the updates that count in the open round
+ * @throws LifecycleError `training_not_found`
+ */
+export function endTraining(
   deps: CommandDeps,
   caller: Caller,
   runId: string,

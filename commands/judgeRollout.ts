@@ -8,6 +8,11 @@ import { existingRollout } from './existing.ts';
 import { foresee } from './foresee.ts';
 import { rollbackParts } from './rollBack.ts';
 
+export interface JudgeRollout {
+  readonly rolloutId: number;
+  readonly judgement: Judgement;
+}
+
 /**
  * HealthJudged. REGRESSED under `on_regressed: rollback` adds the rollback's facts, or RolloutPaused `no_restore_target` where
  * some version was stable and none may be used.
@@ -15,7 +20,7 @@ import { rollbackParts } from './rollBack.ts';
 export async function judgeRollout(
   deps: CommandDeps,
   caller: Caller,
-  { rolloutId, judgement }: { readonly rolloutId: number; readonly judgement: Judgement },
+  { rolloutId, judgement }: JudgeRollout,
 ): Promise<Outcome> {
   return execute(deps, caller, (streams) => concludeLook(streams, rolloutId, judgement));
 }

@@ -5,11 +5,17 @@ import type { Caller, CommandDeps, Outcome } from './context.ts';
 import { execute, joinDecisions } from './execute.ts';
 import { existingRun } from './existing.ts';
 
+export interface PauseTraining {
+  readonly runId: string;
+  readonly reason: string;
+  readonly by: string;
+}
+
 /** TrainingPaused. `by` says who: a key, or the workflow after too many abandoned rounds. */
 export async function pauseTraining(
   deps: CommandDeps,
   caller: Caller,
-  { runId, reason, by }: { readonly runId: string; readonly reason: string; readonly by: string },
+  { runId, reason, by }: PauseTraining,
 ): Promise<Outcome> {
   return execute(deps, caller, async (streams) => {
     const run = await existingRun(streams, runId);

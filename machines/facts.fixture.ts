@@ -94,14 +94,16 @@ export const version = {
 } satisfies Record<string, VersionFact>;
 
 export const stage = (percent: number) => ({ percent, ramp: '0s', min_bake: '10s', max_bake: '30s' });
-export const rolloutSpec = (percents: readonly number[], onRegressed: RolloutSpec['on_regressed'] = 'rollback') =>
-  ({
-    version: '1.1.0',
-    stages: percents.map(stage),
-    look: '1s',
-    policy: { rules: [] },
-    on_regressed: onRegressed,
-  }) satisfies RolloutSpec;
+export const rolloutSpec = (
+  percents: readonly number[],
+  onRegressed: RolloutSpec['on_regressed'] = 'rollback',
+): RolloutSpec => ({
+  version: '1.1.0',
+  stages: percents.map(stage),
+  look: '1s',
+  policy: { rules: [] },
+  on_regressed: onRegressed,
+});
 
 const arm = { devices: 10, predictions: 100, errors: 1, downloads: 10, download_failures: 0, latency: {} };
 export const judgement = (verdict: Judgement['verdict'], at: Partial<Judgement> = {}): Judgement => ({

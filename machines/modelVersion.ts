@@ -16,7 +16,11 @@ export interface VersionContext {
   readonly uploaded: readonly ArtifactFile[];
   /** Safetensors of the tensors: the trained or uploaded bytes, then the published ones. */
   readonly tensorsSha: string | null;
-  readonly published: { readonly files: readonly ArtifactFile[]; readonly reportSha: string; readonly at: number } | null;
+  readonly published: {
+    readonly files: readonly ArtifactFile[];
+    readonly reportSha: string;
+    readonly at: number;
+  } | null;
   /** Number of PublishRequested facts; `n` of the running or last publication. */
   readonly publications: number;
   readonly requestedFormats: readonly string[];
@@ -265,9 +269,7 @@ export function decideVersion(state: VersionState, command: VersionCommand, now:
       return decide([{ type: 'VersionRestored', data: { rollout_id: command.rolloutId } }]);
     case 'rollBack':
       if (state.state === 'Rollback') return already;
-      return decide([
-        { type: 'VersionRolledBack', data: { rollout_id: command.rolloutId, reason: command.reason } },
-      ]);
+      return decide([{ type: 'VersionRolledBack', data: { rollout_id: command.rolloutId, reason: command.reason } }]);
   }
 }
 

@@ -34,7 +34,11 @@ export interface TrainingContext {
   readonly lastAbandoned: { readonly reason: string; readonly at: number } | null;
   readonly paused: { readonly reason: string; readonly by: string; readonly at: number } | null;
   readonly stopped: DataOf<'TrainingStopped'> | null;
-  readonly ended: { readonly kind: 'succeeded' | 'aborted'; readonly reason: string | null; readonly at: number } | null;
+  readonly ended: {
+    readonly kind: 'succeeded' | 'aborted';
+    readonly reason: string | null;
+    readonly at: number;
+  } | null;
   readonly requestedAt: number;
   readonly updatedAt: number;
 }
@@ -296,7 +300,12 @@ export function decideTraining(state: TrainingState, command: TrainingCommand, n
       return decide(
         [{ type: 'RoundOpened', data: command.data }],
         [
-          guard('roundsLeft', !!spec && context.rounds.length < spec.rounds, `${context.rounds.length} rounds are in`, 'finish the run'),
+          guard(
+            'roundsLeft',
+            !!spec && context.rounds.length < spec.rounds,
+            `${context.rounds.length} rounds are in`,
+            'finish the run',
+          ),
           guard('nextRound', command.data.round === next, `round ${next} is next`, `open round ${next}`),
           guard(
             'nextAttempt',
@@ -304,8 +313,18 @@ export function decideTraining(state: TrainingState, command: TrainingCommand, n
             `attempt ${context.attempts + 1} is next`,
             'reload the run',
           ),
-          guard('evaluated', evaluated, evaluated ? 'nothing to evaluate' : 'the last round is not evaluated', 'evaluate it'),
-          guard('base', command.data.base_sha === currentBase(context), 'the base is the last aggregate', 'reload the run'),
+          guard(
+            'evaluated',
+            evaluated,
+            evaluated ? 'nothing to evaluate' : 'the last round is not evaluated',
+            'evaluate it',
+          ),
+          guard(
+            'base',
+            command.data.base_sha === currentBase(context),
+            'the base is the last aggregate',
+            'reload the run',
+          ),
         ],
       );
     }

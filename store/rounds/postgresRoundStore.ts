@@ -3,7 +3,8 @@ import { createHmac, randomBytes } from 'node:crypto';
 import type { Queryable } from '../log/eventStore.ts';
 import { namedSql } from '../sql/namedSql.ts';
 import { roundOf, type RawRound, type RoundRow } from './roundRow.ts';
-import type { AcceptedUpdate, RoundStore, Task, UpdateMetrics } from './roundStore.ts';
+import type { MetricSums } from '../../domain/learning/metrics.ts';
+import type { AcceptedRow, RoundStore, Task } from './roundStore.ts';
 
 const TASK = namedSql('round_task');
 const ACCEPT = namedSql('round_accept');
@@ -35,12 +36,12 @@ interface UpdateRow extends Record<string, unknown> {
   norm: number;
   max_abs: number;
   bytes: number;
-  metrics: UpdateMetrics;
+  metrics: MetricSums | null;
 }
 
 /** How manifests name a device (`learning.md` 8.3): 16 bytes that only the run's key links to it. */
-export const pseudonymOf = (runKey: Uint8Array, deviceId: string): Uint8Array =>
-  new Uint8Array(createHmac('sha256', runKey).update(deviceId).digest().subarray(0, 16));
+export const pseudonymOf = (runKey: Uint8Array, deviceId: string): string =>
+  createHmac('sha256', runKey).update(deviceId).digest('hex').slice(0, 32);
 
 function taskOf(row: TaskRow): Task {
   const round = roundOf(row.round);
@@ -52,7 +53,7 @@ function taskOf(row: TaskRow): Task {
     state: row.task_state,
     detail: row.detail,
     round,
-    pseudonym: row.run_key === null ? null : pseudonymOf(row.run_key, row.device_id),
+    pseudonymHex: row.run_key === null ? null : pseudonymOf(row.run_key, row.device_id),
     receipt: row.own_update
       ? {
           updateSha: row.update_sha,
@@ -67,10 +68,10 @@ function taskOf(row: TaskRow): Task {
   };
 }
 
-const updateOf = (row: UpdateRow): AcceptedUpdate => ({
+const updateOf = (row: UpdateRow): AcceptedRow => ({
   taskId: row.task_id,
   updateSha: row.update_sha,
-  pseudonym: new Uint8Array(row.pseudonym),
+  pseudonymHex: row.pseudonym.toString('hex'),
   weight: row.weight,
   samples: row.samples,
   norm: row.norm,
@@ -183,7 +184,14 @@ export function createRoundStore(pool: Queryable): RoundStore {
     async accept(tx, task, update, { counted, closes }) {
       const { roundId } = task.round;
       const { rows } = await tx.query<{ accepted_at: Date }>(ACCEPT, [
-        ...[roundId, task.taskId, task.deviceId, update.updateSha, Buffer.from(update.pseudonym), update.weight],
+        ...[
+          roundId,
+          task.taskId,
+          task.deviceId,
+          update.updateSha,
+          Buffer.from(update.pseudonymHex, 'hex'),
+          update.weight,
+        ],
         ...[update.samples, update.norm, update.maxAbs, update.bytes, JSON.stringify(update.metrics), counted, closes],
       ]);
       // The lock was held since the task was read as leased: no row is a bug, and must not commit a close.

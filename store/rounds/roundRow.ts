@@ -2,13 +2,7 @@
 import type { TrainingSpec } from '../../domain/events/training.ts';
 
 /** Members of the run's spec that devices and admission need, so that neither folds the run's stream. */
-export interface RoundPlan {
-  readonly client: TrainingSpec['client'];
-  readonly seed: string;
-  readonly aggregation: TrainingSpec['aggregation'];
-  readonly max_samples: number;
-  readonly metrics: readonly string[];
-}
+export type RoundPlan = Pick<TrainingSpec, 'client' | 'seed' | 'admission' | 'aggregation' | 'metrics'>;
 
 /** What opening writes. Times are RFC 3339, of the store's clock, as in RoundOpened. */
 export interface NewRound {

@@ -2,6 +2,7 @@
  * The port of the rounds: rows about devices, which never become facts. Durable when a call returns (a call on a transaction:
  * when that commits); concurrent; unordered; idempotent where it says so. Who decides about a round holds {@link lockRun}.
  */
+import type { ManifestUpdate } from '../../domain/learning/manifest.ts';
 import type { Queryable } from '../log/eventStore.ts';
 import type { NewRound, RoundRow } from './roundRow.ts';
 
@@ -14,20 +15,9 @@ export interface Receipt {
   readonly acceptedAt: string;
 }
 
-/** Sums that a device reports with its update. */
-export type UpdateMetrics = Readonly<Record<string, number>>;
-
-export interface AcceptedUpdate {
+/** What a manifest says of an update, and the task it came by. */
+export interface AcceptedRow extends ManifestUpdate {
   readonly taskId: string;
-  readonly updateSha: string;
-  /** 16 bytes of HMAC-SHA256(run key, device id). */
-  readonly pseudonym: Uint8Array;
-  readonly weight: number;
-  readonly samples: number;
-  readonly norm: number;
-  readonly maxAbs: number;
-  readonly bytes: number;
-  readonly metrics: UpdateMetrics;
 }
 
 export interface Task {
@@ -39,8 +29,8 @@ export interface Task {
   /** Code of the refusal, or the device's reason for the abort. */
   readonly detail: string | null;
   readonly round: RoundRow;
-  /** The device's pseudonym in this run; null once the run's key is deleted. */
-  readonly pseudonym: Uint8Array | null;
+  /** The device's pseudonym in this run, hex; null once the run's key is deleted. */
+  readonly pseudonymHex: string | null;
   /** The accepted update of this task. */
   readonly receipt: Receipt | null;
   /** Another task of the device was accepted in this round. */
@@ -64,7 +54,7 @@ export interface RoundStore {
   /** Rounds that collect, oldest first; of one organisation, run or model where given. */
   openRounds(of: { readonly orgId?: string; readonly runId?: string; readonly modelId?: string }): Promise<RoundRow[]>;
   /** Every accepted update of a round, by task id. */
-  accepted(roundId: string, on?: Queryable): Promise<AcceptedUpdate[]>;
+  accepted(roundId: string, on?: Queryable): Promise<AcceptedRow[]>;
   /** Refused uploads of a round, by code. */
   refused(roundId: string, on?: Queryable): Promise<Record<string, number>>;
   /** Distinct devices with an accepted update in the rounds named. */
@@ -80,7 +70,7 @@ export interface RoundStore {
   accept(
     tx: Queryable,
     task: Task,
-    update: AcceptedUpdate,
+    update: AcceptedRow,
     counts: { readonly counted: 0 | 1; readonly closes: string | null },
   ): Promise<Receipt>;
   /** Counts a refused upload; `ends` also ends the task, which frees the device's slot. */

@@ -1,0 +1,42 @@
+/** The tensors a device must send for a base: read once per base, since blobs never change. */
+import { LifecycleError } from '../domain/errors.ts';
+import { isRefused, readHeader, type HeaderEntry } from '../domain/formats/safetensors/index.ts';
+import type { ArtifactStore } from '../store/artifacts/artifactStore.ts';
+
+export interface BaseLayout {
+  readonly sha256: string;
+  readonly bytes: number;
+  /** All tensors, in canonical order. F32 ones are trained. */
+  readonly tensors: readonly HeaderEntry[];
+}
+
+/** Metadata, names and padding of an update: 64 KiB, and 256 bytes a tensor (`learning.md` 4, row 6). */
+const SLACK = 65_536;
+const SLACK_PER_TENSOR = 256;
+const KEPT = 32;
+
+const layouts = new WeakMap<ArtifactStore, Map<string, BaseLayout>>();
+
+/** @throws LifecycleError `blob_unknown`; `malformed_container` for a base that is not safetensors */
+export async function baseLayout(blobs: ArtifactStore, sha256: string): Promise<BaseLayout> {
+  const known = layouts.get(blobs) ?? new Map<string, BaseLayout>();
+  layouts.set(blobs, known);
+  const found = known.get(sha256);
+  if (found) return found;
+  const bytes = await blobs.bytes(sha256);
+  const header = readHeader(bytes);
+  if (isRefused(header)) throw new LifecycleError(header.refused, `Base ${sha256}: ${header.detail}`);
+  const layout = { sha256, bytes: bytes.length, tensors: header.entries };
+  if (known.size >= KEPT) known.delete(known.keys().next().value!);
+  known.set(sha256, layout);
+  return layout;
+}
+
+/** The tensors an update has: the F32 ones of the base. */
+export const trainedTensors = (layout: BaseLayout) => layout.tensors.filter((t) => t.dtype === 'F32');
+
+/** The longest body an update of this base may have, in bytes. */
+export function maxUpdateBytes(layout: BaseLayout): number {
+  const trained = trainedTensors(layout);
+  return trained.reduce((sum, t) => sum + t.end - t.begin, 0) + SLACK + SLACK_PER_TENSOR * trained.length;
+}

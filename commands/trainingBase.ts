@@ -1,0 +1,70 @@
+/** The weights a run starts from. */
+import { LifecycleError } from '../domain/errors.ts';
+import { checkTrainableBase, type TrainingRequest } from '../domain/learning/index.ts';
+import { byPrecedenceDesc, isPrerelease } from '../domain/semver.ts';
+import type { ModelState } from '../machines/model.ts';
+import { isUsable } from '../machines/modelVersion.ts';
+import { baseLayout } from './baseTensors.ts';
+import type { CommandDeps } from './context.ts';
+import type { Streams } from './execute.ts';
+import { existingVersion } from './existing.ts';
+
+export interface TrainingBase {
+  readonly version: string | null;
+  readonly sha: string;
+}
+
+/**
+ * The version named, else the latest usable one, else `init_artifact` (only while the model has no published version).
+ *
+ * @throws LifecycleError `version_not_found`; `blob_unknown`; `invalid_input`; `dtype_mismatch`, `malformed_container` for
+ *   weights that cannot be trained
+ */
+export async function trainingBase(
+  deps: CommandDeps,
+  streams: Streams,
+  modelId: string,
+  model: ModelState,
+  request: TrainingRequest,
+): Promise<TrainingBase> {
+  const base = await chooseBase(streams, modelId, model, request);
+  if (!(await deps.blobs.stat(base.sha))) {
+    throw new LifecycleError('blob_unknown', `The weights ${base.sha} are not stored. Upload them first.`);
+  }
+  const untrainable = checkTrainableBase((await baseLayout(deps.blobs, base.sha)).tensors);
+  if (untrainable) throw new LifecycleError(untrainable.refused, `Base ${base.sha}: ${untrainable.detail}`);
+  return base;
+}
+
+async function chooseBase(
+  streams: Streams,
+  modelId: string,
+  model: ModelState,
+  { base_version: named, init_artifact: init, allow_rolled_back_base: allowed }: TrainingRequest,
+): Promise<TrainingBase> {
+  if (named !== null) {
+    const { state, context } = await existingVersion(streams, modelId, named);
+    if (context.tensorsSha === null) throw invalid('/base_version', `${named} is ${state} and has no weights`);
+    if (state === 'Rollback' && !allowed) {
+      throw invalid(
+        '/base_version',
+        `${named} was rolled back; say allow_rolled_back_base with a reason, or name another`,
+      );
+    }
+    return { version: named, sha: context.tensorsSha };
+  }
+  if (init !== null) {
+    if (model.context.listed.length > 0) {
+      throw invalid('/init_artifact', 'the model has published versions: name a base_version, or leave both out');
+    }
+    return { version: null, sha: init };
+  }
+  for (const version of model.context.listed.filter((v) => !isPrerelease(v)).sort(byPrecedenceDesc)) {
+    const { state, context } = await streams.version(modelId, version);
+    if (isUsable(state) && context.tensorsSha !== null) return { version, sha: context.tensorsSha };
+  }
+  throw invalid('/init_artifact', 'the model has no usable version: upload first weights and name them');
+}
+
+const invalid = (pointer: string, detail: string) =>
+  new LifecycleError('invalid_input', `${pointer} ${detail}.`, { errors: [{ pointer, detail }] });
