@@ -1,0 +1,69 @@
+/**
+ * Pure. What a rollout does next: the one place that knows the order of stages, bakes and the end. Workflows ask, wait, and
+ * submit the answer; the rollout's machine has the last word.
+ */
+import type { Judgement, RolloutSpec } from '../events/rollout.ts';
+
+/** A rollout as plain data, from the fold of its stream. Times are Unix milliseconds. */
+export interface RolloutView {
+  readonly state: 'Pending' | 'Active' | 'Held' | 'Paused' | 'Completed' | 'RolledBack' | 'Aborted';
+  readonly spec: RolloutSpec;
+  /** -1 before the first stage. */
+  readonly stage: number;
+  readonly entered: {
+    readonly from: number;
+    readonly to: number;
+    readonly rampMs: number;
+    readonly minBakeMs: number;
+    readonly maxBakeMs: number;
+  } | null;
+  /** Milliseconds the stage ran before `clockSince`; null there: the clock stands. */
+  readonly clockMs: number;
+  readonly clockSince: number | null;
+  /** The last judgement of this stage. */
+  readonly lastJudgement: Judgement | null;
+}
+
+export type NextStep =
+  | { readonly kind: 'enterStage'; readonly stage: number }
+  /** Keep looking. `leftMs` is 0 where the bake is over and the judge has not said so yet: look now. */
+  | { readonly kind: 'bake'; readonly stage: number; readonly leftMs: number; readonly until: 'min' | 'max' }
+  | { readonly kind: 'complete' }
+  | { readonly kind: 'pauseInconclusive'; readonly missing: readonly string[] }
+  /** Only a fact from outside moves it: a person, a start, a rollback. */
+  | { readonly kind: 'wait' }
+  | { readonly kind: 'done' };
+
+/** Milliseconds the stage has run by `now`: time in Active since StageEntered. */
+export function stageClock(view: Pick<RolloutView, 'clockMs' | 'clockSince'>, now: number): number {
+  return view.clockMs + (view.clockSince === null ? 0 : Math.max(0, now - view.clockSince));
+}
+
+/** The last stage is 100 % of everyone. A smaller target, or a cohort, stays where it is and is judged. */
+const completesByItself = (spec: RolloutSpec) => spec.stages.at(-1)?.percent === 100 && spec.cohort === undefined;
+
+/**
+ * The next step at `now`. Never throws, always answers; the same view and time give the same step.
+ *
+ * HEALTHY and a bake of at least `min_bake` lead on; INCONCLUSIVE pauses, whenever it comes; REGRESSED waits here, since the
+ * append that recorded it has already rolled back, held or paused.
+ */
+export function nextStep(view: RolloutView, now: number): NextStep {
+  const { state, spec, stage, entered, lastJudgement } = view;
+  if (state === 'Completed' || state === 'RolledBack' || state === 'Aborted') return { kind: 'done' };
+  if (state !== 'Active' || !entered) return { kind: 'wait' };
+
+  const verdict = lastJudgement?.stage === stage ? lastJudgement.verdict : 'PENDING';
+  if (verdict === 'REGRESSED') return { kind: 'wait' };
+  if (verdict === 'INCONCLUSIVE') return { kind: 'pauseInconclusive', missing: lastJudgement?.missing ?? [] };
+
+  const clock = stageClock(view, now);
+  const minMs = entered.rampMs + entered.minBakeMs;
+  if (clock < minMs) return { kind: 'bake', stage, leftMs: minMs - clock, until: 'min' };
+  if (verdict !== 'HEALTHY') {
+    const leftMs = Math.max(0, entered.rampMs + entered.maxBakeMs - clock);
+    return { kind: 'bake', stage, leftMs, until: 'max' };
+  }
+  if (stage + 1 < spec.stages.length) return { kind: 'enterStage', stage: stage + 1 };
+  return completesByItself(spec) ? { kind: 'complete' } : { kind: 'wait' };
+}

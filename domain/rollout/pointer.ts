@@ -1,0 +1,108 @@
+/**
+ * Pure. The pointer document: all that is needed to tell any device of a model its version. One per model, a fold of the log.
+ * The fold is in `pointerFold.ts`, its use for telemetry in `arms.ts`.
+ */
+import { bucketOf, isInCohort, isInside, widthAt, type Cohort } from './assignment.ts';
+
+export type PointerStatus = 'pending' | 'active' | 'held' | 'paused';
+
+/** A stage in buckets and milliseconds. The clock stands while `clock_since` is null. */
+export interface Threshold {
+  readonly from: number;
+  readonly to: number;
+  readonly ramp_ms: number;
+  /** Milliseconds run before `clock_since`. */
+  readonly clock_ms: number;
+  /** RFC 3339, the log's time. */
+  readonly clock_since: string | null;
+}
+
+/** A rollout that has not ended. A pending one (`seed` and `threshold` are null) is told to nobody. */
+export interface PointerRollout {
+  readonly id: number;
+  readonly version: string;
+  readonly seed: string | null;
+  /** First bucket of its range. */
+  readonly lo: number;
+  readonly threshold: Threshold | null;
+  readonly cohort: Cohort | null;
+  readonly on_regressed: 'rollback' | 'hold';
+  /** -1 before the first stage. */
+  readonly stage: number;
+  readonly status: PointerStatus;
+  /** Why it is paused. */
+  readonly pause_cause: string | null;
+}
+
+export interface Pointer {
+  readonly model_id: string;
+  /** Log index of the newest fact that changed this document. */
+  readonly epoch: number;
+  readonly stable: string | null;
+  /** Highest published version by precedence that is no pre-release and not rolled back. */
+  readonly latest: string | null;
+  readonly ever_rolled_out: boolean;
+  readonly listed: readonly string[];
+  readonly rolled_back: readonly string[];
+  readonly rollouts: readonly PointerRollout[];
+  /** Completed rollouts, which may still be rolled back: their ids and versions. */
+  readonly completed: readonly { readonly id: number; readonly version: string }[];
+}
+
+/** What an assignment needs to know of a device. `id` as the server issued it. */
+export interface AssignedDevice {
+  readonly id: string;
+  readonly platform: string | null;
+}
+
+export interface Assignment {
+  readonly version: string;
+  readonly source: 'rollout' | 'default';
+  readonly rolloutId?: number;
+  /** Of the live rollout's hash, also where the device is outside; absent where no rollout is live. */
+  readonly bucket?: number;
+}
+
+/** A rollout with its hash and its stage: one that devices are told. */
+export type LiveRollout = PointerRollout & { readonly seed: string; readonly threshold: Threshold };
+
+/** Whether devices are told this rollout: started and not ended; a paused one still counts. */
+export function isLiveRollout(rollout: PointerRollout): rollout is LiveRollout {
+  return rollout.status !== 'pending' && rollout.seed !== null && rollout.threshold !== null;
+}
+
+/** Milliseconds the stage has run by `now`; a stopped clock stays. */
+export function thresholdClockMs(threshold: Threshold, now: Date): number {
+  const { clock_ms, clock_since } = threshold;
+  return clock_ms + (clock_since === null ? 0 : Math.max(0, now.getTime() - Date.parse(clock_since)));
+}
+
+/** Buckets that are in at `now`: a stopped clock freezes them. */
+export function thresholdWidth(threshold: Threshold, now: Date): number {
+  const { from, to, ramp_ms } = threshold;
+  return widthAt({ from, to, rampMs: ramp_ms, clockMs: thresholdClockMs(threshold, now) });
+}
+
+/**
+ * The version a device is to run, first match wins: live rollout, stable, and latest published only if the model never had a
+ * rollout. A version that was rolled back is skipped everywhere. No row per device stands behind it.
+ *
+ * @param now the database's clock, so that two servers answer alike
+ * @returns undefined where no version is in force for the device
+ * @source `rollout.md` 3.5, `wire-contract.md` 4.1
+ */
+export function assign(pointer: Pointer, device: AssignedDevice, now: Date): Assignment | undefined {
+  const isGood = (version: string) => !pointer.rolled_back.includes(version);
+  let place: { readonly bucket?: number } = {};
+  for (const rollout of pointer.rollouts) {
+    if (!isLiveRollout(rollout)) continue;
+    const bucket = bucketOf(pointer.model_id, rollout.seed, device.id);
+    place = { bucket };
+    if (!isGood(rollout.version) || !isInCohort(rollout.cohort, device.platform)) continue;
+    if (!isInside(bucket, rollout.lo, thresholdWidth(rollout.threshold, now))) continue;
+    return { version: rollout.version, source: 'rollout', rolloutId: rollout.id, bucket };
+  }
+  const fallback = pointer.stable ?? (pointer.ever_rolled_out ? null : pointer.latest);
+  if (fallback === null || !isGood(fallback)) return undefined;
+  return { version: fallback, source: 'default', ...place };
+}

@@ -1,0 +1,162 @@
+/**
+ * Pure. `thresholds@1`: is the stage healthy, by fixed thresholds over its totals (`rollout.md` 5.9). Integers decide; what is
+ * recorded is enough to divide again, so an auditor recomputes every judgement from the log.
+ */
+import { durationMs } from '../duration.ts';
+import type { ArmCounters, Conviction, Judgement, RolloutSpec, Rule, Verdict } from '../events/rollout.ts';
+import { canonicalJson, canonicalSha } from '../hash/canonicalJson.ts';
+import { latencyQuantile, latencyTotal } from './latency.ts';
+
+export interface Look {
+  readonly spec: RolloutSpec;
+  readonly stage: number;
+  /** Number that this HealthJudged would have in its stage, from 1. */
+  readonly look: number;
+  /** The stage's totals. Only the canary is judged; control is recorded for the reader. */
+  readonly counters: { readonly canary: ArmCounters; readonly control: ArmCounters };
+  /** Stage clock, milliseconds. */
+  readonly clockMs: number;
+  readonly rampMs: number;
+  readonly minBakeMs: number;
+  readonly maxBakeMs: number;
+}
+
+/** Names the thresholds that were in force, by content. */
+export const policySha = (spec: RolloutSpec): string => canonicalSha(spec.policy);
+
+interface Measured {
+  readonly numerator: number;
+  readonly denominator: number;
+  /** What `min_predictions` counts: the metric's own denominator. */
+  readonly samples: number;
+  readonly unit: string;
+}
+
+/** A metric as a fraction of integers; latency in milliseconds is microseconds over 1000. */
+function measure(metric: Rule['metric'], canary: ArmCounters): Measured {
+  switch (metric) {
+    case 'error_rate':
+      return {
+        numerator: canary.errors,
+        denominator: canary.predictions,
+        samples: canary.predictions,
+        unit: 'predictions',
+      };
+    case 'download_failure_rate':
+      return {
+        numerator: canary.download_failures,
+        denominator: canary.downloads,
+        samples: canary.downloads,
+        unit: 'downloads',
+      };
+    case 'latency_p95':
+      return {
+        numerator: latencyQuantile(canary.latency, 95) ?? 0,
+        denominator: 1000,
+        samples: latencyTotal(canary.latency),
+        unit: 'timed predictions',
+      };
+    default:
+      return metric satisfies never;
+  }
+}
+
+/** Equal fractions and decimals give equal doubles (both are rounded once), so 5 of 100 is not above 0.05. */
+function exceeds({ op, value }: Rule, { numerator, denominator }: Measured): boolean {
+  const measured = numerator / denominator;
+  return op === '>' ? measured > value : measured >= value;
+}
+
+/** What the rule still lacks, in words; undefined once both its minimums are met. */
+function lacking(rule: Rule, canary: ArmCounters, { samples, unit }: Measured): string | undefined {
+  if (canary.devices >= rule.min_devices && samples >= rule.min_predictions) return undefined;
+  const devices = `${canary.devices} of ${rule.min_devices} devices`;
+  return `${rule.metric}: ${devices}, ${samples} of ${rule.min_predictions} ${unit}`;
+}
+
+/** A fault of the way to the device says nothing about the model: it stops the rollout, and never marks the version. */
+const blamesModel = (rule: Rule) => rule.metric !== 'download_failure_rate';
+
+interface Ruled {
+  readonly breach: { readonly rule: Rule; readonly conviction: Conviction } | undefined;
+  readonly missing: string[];
+}
+
+/** The first true rule, one about the model before one about the way there; and what the rules lack. */
+function applyRules(rules: readonly Rule[], canary: ArmCounters): Ruled {
+  const breaches: { rule: Rule; conviction: Conviction }[] = [];
+  const missing: string[] = [];
+  for (const [index, rule] of rules.entries()) {
+    const measured = measure(rule.metric, canary);
+    const lacks = lacking(rule, canary, measured);
+    if (lacks !== undefined) missing.push(lacks);
+    else if (exceeds(rule, measured)) {
+      const { numerator, denominator } = measured;
+      const { metric, value: limit, op } = rule;
+      breaches.push({ rule, conviction: { index, metric, numerator, denominator, limit, op } });
+    }
+  }
+  if (rules.length === 0 && (canary.devices < 1 || canary.predictions < 1)) {
+    missing.push(`no rules: ${canary.devices} of 1 devices, ${canary.predictions} of 1 predictions`);
+  }
+  return { breach: breaches.find((b) => blamesModel(b.rule)) ?? breaches[0], missing };
+}
+
+/**
+ * One look at a stage. Never throws.
+ *
+ * - A rule about the model that is true, with its minimums met: REGRESSED, at any time.
+ * - `download_failure_rate` likewise, but INCONCLUSIVE: the rollout pauses and nobody is rolled back.
+ * - Before ramp + min_bake: PENDING. After it HEALTHY, if every rule has its minimums and none is true.
+ * - Otherwise PENDING until ramp + max_bake, then INCONCLUSIVE. No data is never good news.
+ *
+ * @source `rollout.md` 5.9, 6; `spine.md` 6
+ */
+export function judge({ spec, stage, look, counters, clockMs, rampMs, minBakeMs, maxBakeMs }: Look): Judgement {
+  const { breach, missing } = applyRules(spec.policy.rules, counters.canary);
+  const answer = (verdict: Verdict, rule: Conviction | null, lacks: readonly string[]): Judgement => ({
+    stage,
+    look,
+    verdict,
+    algorithm: 'thresholds@1',
+    rule,
+    missing: [...lacks],
+    counters,
+    clock_ms: clockMs,
+    policy_sha: policySha(spec),
+  });
+
+  if (breach && blamesModel(breach.rule)) return answer('REGRESSED', breach.conviction, []);
+  if (breach) return answer('INCONCLUSIVE', breach.conviction, [downloadsFail(breach.conviction), ...missing]);
+  if (clockMs < rampMs + minBakeMs) return answer('PENDING', null, missing);
+  if (missing.length === 0) return answer('HEALTHY', null, []);
+  return answer(clockMs < rampMs + maxBakeMs ? 'PENDING' : 'INCONCLUSIVE', null, missing);
+}
+
+const downloadsFail = ({ numerator, denominator, op, limit }: Conviction) =>
+  `download_failure_rate: ${numerator} of ${denominator} downloads failed (limit ${op} ${limit}); ` +
+  'see to the downloads, then resume, or abort and start again';
+
+/**
+ * Recomputes a recorded judgement from its own integers and the spec of its rollout: for audit, which never decides again.
+ *
+ * @returns `expected` is what the judgement should have been; undefined where the spec has no such stage
+ */
+export function recheck(
+  judgement: Judgement,
+  spec: RolloutSpec,
+): { readonly equal: boolean; readonly expected: Judgement | undefined } {
+  const stage = spec.stages[judgement.stage];
+  if (!stage) return { equal: false, expected: undefined };
+  const expected = judge({
+    spec,
+    stage: judgement.stage,
+    look: judgement.look,
+    counters: judgement.counters,
+    clockMs: judgement.clock_ms,
+    rampMs: durationMs(stage.ramp),
+    minBakeMs: durationMs(stage.min_bake),
+    maxBakeMs: durationMs(stage.max_bake),
+  });
+  return { equal: canonicalJson(expected) === canonicalJson(judgement), expected };
+}
