@@ -1,0 +1,26 @@
+/** Whether a publication is still to be done. */
+import { versionStream } from '../domain/events/streams.ts';
+import { versionMachine } from '../machines/modelVersion.ts';
+import type { PublishView } from './contract.ts';
+import type { ActivityDeps } from './deps.ts';
+import { foldStream } from './foldStream.ts';
+
+/** @throws LifecycleError `version_not_found`, `stream_diverged` */
+export async function loadPublishPlan(
+  deps: ActivityDeps,
+  { modelId, version, n }: { readonly modelId: string; readonly version: string; readonly n: number },
+): Promise<PublishView> {
+  const stream = versionStream(modelId, version);
+  const { folded } = await foldStream(deps.commands.log, versionMachine, stream, 'version_not_found');
+  const isRunning = folded.state === 'Trained.publishing' && folded.context.publications === n;
+  return {
+    v: 1,
+    stream,
+    streamVersion: folded.version,
+    state: folded.state,
+    modelId,
+    version,
+    n,
+    next: { kind: isRunning ? 'build' : 'done' },
+  };
+}

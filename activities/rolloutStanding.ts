@@ -1,0 +1,47 @@
+/** A folded rollout as the plain data that plan and judge take. */
+import type { ArmCounters, Judgement } from '../domain/events/rollout.ts';
+import { stageClock, type RolloutView as Standing } from '../domain/rollout/plan.ts';
+import { judge } from '../domain/rollout/thresholds.ts';
+import type { RolloutState } from '../machines/rollout.ts';
+
+/** @throws Error before RolloutCreated (a bug: such a stream has no facts) */
+export function standingOf({ state, context }: RolloutState): Standing {
+  if (!context.spec) throw new Error('a rollout without its spec');
+  const { entered } = context;
+  return {
+    // The chart's states are those of the plan; `None` has no spec.
+    state: state as Standing['state'],
+    spec: context.spec,
+    stage: context.stage,
+    entered: entered && {
+      from: entered.from,
+      to: entered.to,
+      rampMs: entered.ramp_ms,
+      minBakeMs: entered.min_bake_ms,
+      maxBakeMs: entered.max_bake_ms,
+    },
+    clockMs: context.clockMs,
+    clockSince: context.clockSince,
+    lastJudgement: context.judged,
+  };
+}
+
+/** One look at the stage that runs; undefined before the first. */
+export function lookAt(
+  rollout: RolloutState,
+  counters: { readonly canary: ArmCounters; readonly control: ArmCounters },
+  now: number,
+): Judgement | undefined {
+  const { spec, stage, entered, clockMs, clockSince } = standingOf(rollout);
+  if (!entered) return undefined;
+  return judge({
+    spec,
+    stage,
+    look: rollout.context.looks + 1,
+    counters,
+    clockMs: stageClock({ clockMs, clockSince }, now),
+    rampMs: entered.rampMs,
+    minBakeMs: entered.minBakeMs,
+    maxBakeMs: entered.maxBakeMs,
+  });
+}

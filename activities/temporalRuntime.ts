@@ -1,0 +1,41 @@
+/** Temporal's native runtime: one a process, installed first. Its logs go through ours, or an outage prints raw lines to stderr. */
+import { DefaultLogger, NativeConnection, Runtime, type LogLevel } from '@temporalio/worker';
+import type { ActivityLogger } from './deps.ts';
+
+const METHOD: Readonly<Record<LogLevel, keyof ActivityLogger | undefined>> = {
+  TRACE: undefined,
+  DEBUG: undefined,
+  INFO: 'info',
+  WARN: 'warn',
+  ERROR: 'error',
+};
+
+/** Call it once, before any connection; a second call throws. We handle signals ourselves. */
+export function installRuntime(logger: ActivityLogger, metricsPort?: number): void {
+  Runtime.install({
+    logger: new DefaultLogger('INFO', ({ level, message, meta }) => {
+      const method = METHOD[level];
+      if (method) logger[method]({ ...meta }, message);
+    }),
+    shutdownSignals: [],
+    telemetryOptions: {
+      logging: { filter: { core: 'WARN', other: 'WARN' }, forward: {} },
+      ...(metricsPort === undefined ? {} : { metrics: { prometheus: { bindAddress: `127.0.0.1:${metricsPort}` } } }),
+    },
+  });
+}
+
+export interface TemporalTarget {
+  readonly address: string;
+  readonly tls: boolean;
+  readonly apiKey?: string;
+}
+
+/** The connection of workers. The caller closes it. @throws what Temporal's client throws where nobody answers */
+export function connectWorker({ address, tls, apiKey }: TemporalTarget): Promise<NativeConnection> {
+  return NativeConnection.connect({
+    address,
+    ...(tls ? { tls: true } : {}),
+    ...(apiKey === undefined ? {} : { apiKey }),
+  });
+}
