@@ -69,6 +69,8 @@ export interface Machine<C> {
   propose(folded: Folded<C>, facts: readonly { type: string; data: unknown }[], at: number): { refused?: string };
   /** Names of the states that have a transition for a fact: what a refusal tells the caller. */
   statesAccepting(type: string): string[];
+  /** Names of the guards of the chart that let `event` through from here; empty where it has none, or is refused. */
+  guardsMet(folded: Folded<C>, event: FactEvent): string[];
 }
 
 /**
@@ -132,6 +134,13 @@ export function wrap<C>(name: string, chart: AnyStateMachine): Machine<C> {
       }
       return {};
     },
+    guardsMet: (folded, event) =>
+      chart.getTransitionData(folded.snapshot, event).flatMap(({ guard }) => {
+        if (guard === undefined) return [];
+        return [
+          typeof guard === 'string' ? guard : 'type' in guard ? guard.type : 'name' in guard ? guard.name : 'guard',
+        ];
+      }),
     statesAccepting: (type) => {
       const found: string[] = [];
       const visit = (node: StateNode) => {

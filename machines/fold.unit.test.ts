@@ -56,7 +56,7 @@ describe.each(kinds)('the wrapper over the %s chart', (kind) => {
           theirs = documented;
         });
       }),
-      { numRuns: 200 },
+      { numRuns: 100 },
     );
     expect(legal).toBeGreaterThan(500);
     expect(illegal).toBeGreaterThan(100);

@@ -1,0 +1,112 @@
+import { describe, expect, it } from 'vitest';
+import { cellOf, row, tableOf } from './decisions.fixture.ts';
+import { given, NOW, onnxFile, RUN, trainingCompleted, version as f } from './facts.fixture.ts';
+import { decideVersion, isUsable, lifecycleState, versionMachine, type VersionCommand } from './modelVersion.ts';
+
+const at = (...facts: Parameters<typeof given>[1]) => given(versionMachine, facts);
+const decide = (state: ReturnType<typeof at>, command: VersionCommand) => decideVersion(state, command, NOW);
+
+const trained = [f.drafted, f.trainingStarted, f.trainingCompleted];
+const published = [...trained, f.publishRequested, f.published];
+const live = [...published, f.deploymentStarted, f.deploymentCompleted];
+const states = {
+  None: at(),
+  Draft: at(f.drafted),
+  Training: at(f.drafted, f.trainingStarted),
+  ready: at(...trained),
+  publishing: at(...trained, f.publishRequested),
+  Published: at(...published),
+  rolling: at(...published, f.deploymentStarted),
+  live: at(...live),
+  standby: at(...live, f.superseded),
+  Rollback: at(...live, f.rolledBack),
+};
+const columns = Object.keys(states);
+const r = (text: string) => row(columns, text);
+
+const commands: Record<string, VersionCommand> = {
+  draft: { type: 'draft', data: f.drafted.data },
+  startTraining: { type: 'startTraining', data: f.trainingStarted.data },
+  completeTraining: { type: 'completeTraining', data: trainingCompleted },
+  failTraining: { type: 'failTraining', data: f.trainingFailed.data },
+  uploadArtifact: { type: 'uploadArtifact', data: { files: [onnxFile] } },
+  requestPublish: { type: 'requestPublish', formats: ['safetensors'] },
+  refusePublish: { type: 'refusePublish', data: f.publishRefused.data },
+  publish: { type: 'publish', data: f.published.data },
+  startDeployment: { type: 'startDeployment', rolloutId: 42 },
+  completeDeployment: { type: 'completeDeployment', rolloutId: 42 },
+  supersede: { type: 'supersede', by: '1.1.1', rolloutId: 43 },
+  restore: { type: 'restore', rolloutId: 43 },
+  rollBack: { type: 'rollBack', rolloutId: 42, reason: 'iOS fails' },
+};
+
+describe('modelVersion@1, every state × command', () => {
+  it('is the way from Draft to Deployed, or to Rollback', () => {
+    // prettier-ignore
+    const expected = {
+      //                    None | Draft | Training | ready | publishing | Published | rolling | live | standby | Rollback
+      draft:              r('✓   | =     |          |       |            |           |         |      |         |  '),
+      startTraining:      r('    | ✓     | =        |       |            |           |         |      |         |  '),
+      completeTraining:   r('state sameRun | state sameRun | ✓ | |       |           |         |      |         |  '),
+      failTraining:       r('state sameRun | state sameRun | ✓ | |       |           |         |      |         |  '),
+      uploadArtifact:     r('    | ✓     |          | ✓     |            |           |         |      |         |  '),
+      requestPublish:     r('    |       |          | ✓     | =          | =         | =       | =    | =       |  '),
+      refusePublish:      r('state samePublication | state samePublication | state samePublication | state samePublication | ✓ | | | | |'),
+      publish:            r('state samePublication | state samePublication | state samePublication | state samePublication | ✓ | = | = | = | = |'),
+      startDeployment:    r('    |       |          |       |            | ✓         |         |      | ✓       |  '),
+      completeDeployment: r('    |       |          |       |            |           | ✓       |      |         |  '),
+      supersede:          r('    |       |          |       |            |           | ✓       | ✓    |         |  '),
+      restore:            r('    |       |          |       |            |           |         | =    | ✓       |  '),
+      rollBack:           r('    |       |          |       |            |           | ✓       | ✓    |         | ='),
+    };
+    expect(tableOf(states, commands, decide)).toEqual(expected);
+  });
+
+  it('shows six states by the names of the product', () => {
+    const shown = new Set(Object.values(states).map((s) => lifecycleState(s.state)));
+    expect([...shown]).toEqual(['None', 'Draft', 'Training', 'Trained', 'Published', 'Deployed', 'Rollback']);
+  });
+});
+
+describe('guards of modelVersion@1', () => {
+  it('a run ends only its own training', () => {
+    const other = { run_id: '019ab000-0000-7000-8000-000000000002' };
+    expect(cellOf(decide(states.Training, { type: 'failTraining', data: { ...other, reason: 'x' } }))).toBe('sameRun');
+    const completed = { ...trainingCompleted, ...other };
+    expect(cellOf(decide(states.Training, { type: 'completeTraining', data: completed }))).toBe('sameRun');
+    expect(states.Training.context.runId).toBe(RUN);
+  });
+
+  it('a failed training makes it a Draft again, free for another run', () => {
+    const failed = at(f.drafted, f.trainingStarted, f.trainingFailed);
+    expect(failed.state).toBe('Draft');
+    expect(cellOf(decide(failed, { type: 'startTraining', data: f.trainingStarted.data }))).toBe('✓');
+  });
+
+  it('uploaded bytes never change: the same again is already so, others conflict', () => {
+    const uploaded = at(f.drafted, f.uploaded);
+    expect(decide(uploaded, { type: 'uploadArtifact', data: f.uploaded.data }).kind).toBe('already');
+    const other = { files: [{ ...f.uploaded.data.files[0]!, sha256: '9'.repeat(64) }] };
+    const refused = decide(uploaded, { type: 'uploadArtifact', data: other });
+    expect(cellOf(refused)).toBe('immutableFile');
+    expect(refused).toMatchObject({ refusal: { code: 'conflict' } });
+  });
+
+  it('a publication is numbered; after a refusal the next one is 2, and a late answer to 1 changes nothing', () => {
+    const again = at(...trained, f.publishRequested, f.publishRefused);
+    expect(decide(again, { type: 'requestPublish', formats: ['onnx'] })).toMatchObject({
+      facts: [{ data: { n: 2, formats: ['onnx'] } }],
+    });
+    expect(decide(again, { type: 'refusePublish', data: f.publishRefused.data }).kind).toBe('already');
+    const second = at(...trained, f.publishRequested, f.publishRefused, {
+      type: 'PublishRequested',
+      data: { n: 2, formats: ['onnx'] },
+    });
+    expect(cellOf(decide(second, { type: 'publish', data: f.published.data }))).toBe('samePublication');
+  });
+
+  it('tells devices only what was published and not rolled back', () => {
+    const usable = Object.entries(states).filter(([, s]) => isUsable(s.state));
+    expect(usable.map(([name]) => name)).toEqual(['Published', 'rolling', 'live', 'standby']);
+  });
+});
