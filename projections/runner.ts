@@ -103,6 +103,7 @@ async function follow(
         break;
       case 'moved':
         logger.info({ projection: projection.name }, 'the checkpoint was moved by another; going on from there');
+        await createSchema(client, schema, projection); // dropped by hand: begin anew
         await pause(20, signal);
         break;
       case 'stopped':

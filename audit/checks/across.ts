@@ -1,0 +1,262 @@
+/** What must hold between streams: facts that belong together are one append, and a model has one stable version. */
+import { parseStream, type AnyFact } from '../../domain/events/streams.ts';
+import { createFindings, placeOf, type DecodedRow, type Findings, type PresentRow } from '../finding.ts';
+
+interface ModelView {
+  stable: string | null;
+  /** Versions that are Deployed.live. */
+  readonly live: Set<string>;
+  /** Rollouts that have started and not ended, with the index of their start. */
+  readonly rollouts: Map<number, number>;
+}
+
+type TypeOf = AnyFact['type'];
+type Of<T extends TypeOf> = Extract<AnyFact, { type: T }>;
+
+/** A fact that must come with others in its append. */
+interface Together {
+  readonly code: string;
+  readonly needs: (
+    row: DecodedRow,
+    group: readonly DecodedRow[],
+    modelOf: (rollout: number) => string | undefined,
+  ) => string[];
+}
+
+const isOf = <T extends TypeOf>(fact: AnyFact, type: T): fact is Of<T> => fact.type === type;
+const find = <T extends TypeOf>(
+  group: readonly DecodedRow[],
+  type: T,
+  fits: (fact: Of<T>, stream: string) => boolean,
+) => group.some(({ row, fact }) => isOf(fact, type) && fits(fact, row.event.stream_id));
+
+const versionStream = (model: string | undefined, version: string) => `version-${model ?? '?'}@${version}`;
+const rolloutOf = (stream: string) => {
+  const parsed = parseStream(stream);
+  return parsed?.kind === 'rollout' ? parsed.rolloutId : undefined;
+};
+const ifNot = (holds: boolean, what: string) => (holds ? [] : [what]);
+
+/** What each fact misses in its append. Read as: "a RolloutRolledBack comes with …". */
+const TOGETHER: Partial<Record<TypeOf, Together>> = {
+  RolloutRolledBack: {
+    code: 'rollback_split',
+    needs({ row, fact }, group, modelOf) {
+      const rollout = rolloutOf(row.event.stream_id);
+      const target = isOf(fact, 'RolloutRolledBack') ? fact.data.target : null;
+      const model = rollout === undefined ? undefined : modelOf(rollout);
+      return [
+        ...ifNot(
+          find(group, 'VersionRolledBack', (f) => f.data.rollout_id === rollout),
+          'VersionRolledBack',
+        ),
+        ...ifNot(
+          target === null ||
+            find(group, 'StableVersionRestored', (f, s) => f.data.version === target && s === `model-${model}`),
+          `StableVersionRestored of ${target}`,
+        ),
+      ];
+    },
+  },
+  VersionRolledBack: {
+    code: 'rollback_split',
+    needs({ fact }, group) {
+      const id = isOf(fact, 'VersionRolledBack') ? fact.data.rollout_id : undefined;
+      return ifNot(
+        find(group, 'RolloutRolledBack', (_, s) => rolloutOf(s) === id),
+        `RolloutRolledBack of rollout ${id}`,
+      );
+    },
+  },
+  VersionPublished: {
+    code: 'publication_split',
+    needs({ row }, group) {
+      const of = parseStream(row.event.stream_id);
+      if (of?.kind !== 'version') return [];
+      const isListed = find(
+        group,
+        'VersionListed',
+        (f, s) => f.data.version === of.version && s === `model-${of.modelId}`,
+      );
+      return ifNot(isListed, `VersionListed of ${of.version}`);
+    },
+  },
+  VersionListed: {
+    code: 'publication_split',
+    needs({ row, fact }, group) {
+      const of = parseStream(row.event.stream_id);
+      if (of?.kind !== 'model' || !isOf(fact, 'VersionListed')) return [];
+      const stream = versionStream(of.modelId, fact.data.version);
+      return ifNot(
+        find(group, 'VersionPublished', (_, s) => s === stream),
+        `VersionPublished on ${stream}`,
+      );
+    },
+  },
+  RolloutStarted: {
+    code: 'start_split',
+    needs({ row }, group) {
+      const id = rolloutOf(row.event.stream_id);
+      return [
+        ...ifNot(
+          find(group, 'StageEntered', (f, s) => f.data.stage === 0 && rolloutOf(s) === id),
+          'StageEntered 0',
+        ),
+        ...ifNot(
+          find(group, 'DeploymentStarted', (f) => f.data.rollout_id === id),
+          'DeploymentStarted',
+        ),
+      ];
+    },
+  },
+  RolloutCompleted: {
+    code: 'completion_split',
+    needs({ row }, group) {
+      const id = rolloutOf(row.event.stream_id);
+      return [
+        ...ifNot(
+          find(group, 'DeploymentCompleted', (f) => f.data.rollout_id === id),
+          'DeploymentCompleted',
+        ),
+        ...ifNot(
+          find(group, 'StableVersionChanged', (f) => f.data.rollout_id === id),
+          'StableVersionChanged',
+        ),
+      ];
+    },
+  },
+  DeploymentCompleted: {
+    code: 'completion_split',
+    needs({ row, fact }, group) {
+      const of = parseStream(row.event.stream_id);
+      if (of?.kind !== 'version' || !isOf(fact, 'DeploymentCompleted')) return [];
+      const isStable = find(
+        group,
+        'StableVersionChanged',
+        (f, s) => f.data.version === of.version && s === `model-${of.modelId}`,
+      );
+      return ifNot(isStable, `StableVersionChanged to ${of.version}`);
+    },
+  },
+  StableVersionChanged: {
+    code: 'completion_split',
+    needs({ row, fact }, group) {
+      const of = parseStream(row.event.stream_id);
+      if (of?.kind !== 'model' || !isOf(fact, 'StableVersionChanged')) return [];
+      const stream = versionStream(of.modelId, fact.data.version);
+      return ifNot(
+        find(group, 'DeploymentCompleted', (_, s) => s === stream),
+        `DeploymentCompleted on ${stream}`,
+      );
+    },
+  },
+};
+
+export interface Across extends Findings {
+  /** @param decoded undefined where the fact cannot be read: its append is not judged, `decode` has said why */
+  see(row: PresentRow, decoded: DecodedRow | undefined): void;
+  /** @param isWhole whether the last append ends at the head; a part of it may wait for its place */
+  end(isWhole: boolean): void;
+}
+
+/** Judges each append when it is whole, by facts only, so that it depends on no machine. */
+export function checkAcross(): Across {
+  const findings = createFindings('across');
+  const models = new Map<string, ModelView>();
+  const rolloutModels = new Map<number, string>();
+  let group: DecodedRow[] = [];
+  let command: string | undefined;
+  let isReadable = true;
+
+  const viewOf = (modelId: string): ModelView => {
+    let view = models.get(modelId);
+    if (!view) models.set(modelId, (view = { stable: null, live: new Set(), rollouts: new Map() }));
+    return view;
+  };
+
+  /** @returns the model that the fact may have changed */
+  function apply({ row, fact }: DecodedRow): string | undefined {
+    const of = parseStream(row.event.stream_id);
+    if (!of) return undefined;
+    switch (fact.type) {
+      case 'RolloutCreated':
+        if (of.kind === 'rollout') rolloutModels.set(of.rolloutId, fact.data.model_id);
+        return undefined;
+      case 'RolloutStarted':
+      case 'RolloutCompleted':
+      case 'RolloutAborted':
+      case 'RolloutRolledBack': {
+        const model = of.kind === 'rollout' ? rolloutModels.get(of.rolloutId) : undefined;
+        if (model === undefined || of.kind !== 'rollout') return undefined;
+        if (fact.type === 'RolloutStarted') viewOf(model).rollouts.set(of.rolloutId, row.log_index);
+        else viewOf(model).rollouts.delete(of.rolloutId);
+        return model;
+      }
+      case 'StableVersionChanged':
+      case 'StableVersionRestored':
+        if (of.kind !== 'model') return undefined;
+        viewOf(of.modelId).stable = fact.data.version;
+        return of.modelId;
+      case 'DeploymentCompleted':
+      case 'VersionRestored':
+        if (of.kind !== 'version') return undefined;
+        viewOf(of.modelId).live.add(of.version);
+        return of.modelId;
+      case 'VersionSuperseded':
+      case 'VersionRolledBack':
+        if (of.kind !== 'version') return undefined;
+        viewOf(of.modelId).live.delete(of.version);
+        return of.modelId;
+      default:
+        return undefined;
+    }
+  }
+
+  function judgeTogether(): void {
+    for (const one of group) {
+      const rule = TOGETHER[one.fact.type];
+      const missing = rule?.needs(one, group, (rollout) => rolloutModels.get(rollout)) ?? [];
+      if (!rule || missing.length === 0) continue;
+      const { row, fact } = one;
+      findings.add(
+        rule.code,
+        `${fact.type} by ${row.event.command_id} came without ${missing.join(' and ')}`,
+        placeOf(row),
+      );
+    }
+  }
+
+  function judgeModel(modelId: string, last: DecodedRow): void {
+    const { stable, live, rollouts } = viewOf(modelId);
+    const others = [...live].filter((v) => v !== stable);
+    if (others.length > 0) {
+      const detail = `model ${modelId} has stable ${stable ?? 'none'}, and ${others.join(', ')} is live`;
+      findings.add('not_one_stable', detail, placeOf(last.row));
+    }
+    if (rollouts.size > 1) {
+      const which = [...rollouts].map(([id, index]) => `${id} (started at ${index})`).join(', ');
+      findings.add('two_live_rollouts', `model ${modelId} has live rollouts ${which}`, placeOf(last.row));
+    }
+  }
+
+  function close(isWhole: boolean): void {
+    const last = group.at(-1);
+    const touched = new Set(group.map(apply).filter((m) => m !== undefined));
+    if (isWhole && isReadable && last) {
+      judgeTogether();
+      for (const modelId of touched) judgeModel(modelId, last);
+    }
+    group = [];
+    isReadable = true;
+  }
+
+  return Object.assign(findings, {
+    see(row: PresentRow, decoded: DecodedRow | undefined): void {
+      if (command !== row.event.command_id) close(true);
+      command = row.event.command_id;
+      if (decoded) group.push(decoded);
+      else isReadable = false;
+    },
+    end: close,
+  });
+}

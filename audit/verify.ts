@@ -1,0 +1,161 @@
+/**
+ * The one invariant checker: `edgeml audit verify` and the tests call the same function. If an invariant is not here, it does
+ * not exist.
+ *
+ * The log is read once, in batches, and every check sees each row; the read models are rebuilt beside the live ones and compared.
+ * All steps run, whatever the earlier ones found. Reads only, apart from scratch schemas that are gone when it returns.
+ */
+import { createPool, type Pool } from '../store/connect.ts';
+import type { RawLogRow } from '../store/log/rows.ts';
+import type { LogReader } from '../projections/follower.ts';
+import { projections as allProjections } from '../projections/registry.ts';
+import type { Projection } from '../projections/table.ts';
+import { checkAcross } from './checks/across.ts';
+import { checkCoverage } from './checks/coverage.ts';
+import { checkDecode, checkDivergence } from './checks/facts.ts';
+import { checkBytes, checkTree, type RecordedRoot } from './checks/ledger.ts';
+import { checkReadModels } from './checks/readModels.ts';
+import { checkStreams } from './checks/stream.ts';
+import { STEPS, type Finding, type Findings, type PresentRow, type StepName } from './finding.ts';
+
+export interface VerifyDeps {
+  /** As `edgeml_app`, direct. */
+  readonly connectionString: string;
+  readonly log: LogReader & {
+    readRawLog(after: number, limit: number): Promise<RawLogRow[]>;
+    head(): Promise<number>;
+  };
+  /** Those of this build, unless a test brings its own. */
+  readonly projections?: readonly Projection[];
+}
+
+export interface VerifyOptions {
+  /** Leaves `read_model` out. */
+  readonly fast?: boolean;
+  readonly signal?: AbortSignal;
+  /** `phase`: the log, then the read models. Units are facts. */
+  readonly onProgress?: (progress: { phase: 'log' | 'read_model'; done: number; total: number }) => void;
+}
+
+export interface StepReport {
+  readonly step: StepName;
+  /** Facts that were looked at; null where the step was left out. */
+  readonly checked: number | null;
+  /** Number of findings; the list of a step is cut at 1,000. */
+  readonly findings: number;
+}
+
+export interface VerifyReport {
+  readonly passed: boolean;
+  /** The last log index when the audit began, -1 for an empty log; later facts were not looked at. */
+  readonly head: number;
+  /** Hex RFC 6962 root of the facts up to `head`. */
+  readonly root: string;
+  readonly steps: readonly StepReport[];
+  /** By step, then in log order. */
+  readonly findings: readonly Finding[];
+}
+
+const BATCH = 2_000;
+
+const nextIndexOf = async (db: Pool): Promise<number> =>
+  (await db.query<{ next_index: number }>('SELECT next_index FROM store.sequencer')).rows[0]?.next_index ?? 0;
+
+const rootsOf = async (db: Pool): Promise<RecordedRoot[]> =>
+  (await db.query<RecordedRoot>('SELECT tree_size, root FROM store.checkpoints ORDER BY tree_size')).rows;
+
+/** The sequencer may cut an append between two of its batches: then its rest still waits. */
+async function isWhole(db: Pool, last: PresentRow | undefined): Promise<boolean> {
+  if (!last) return true;
+  const { era, xid, command_id, command_seq } = last.event;
+  const { rows } = await db.query<{ n: number }>(
+    'SELECT count(*)::int AS n FROM store.events WHERE era = $1 AND xid = $2::xid8 AND command_id = $3',
+    [era, xid, command_id],
+  );
+  return (rows[0]?.n ?? 0) <= command_seq;
+}
+
+async function verifyWith(db: Pool, deps: VerifyDeps, options: VerifyOptions): Promise<VerifyReport> {
+  const { signal = new AbortController().signal, onProgress, fast = false } = options;
+  // Roots and the next index first: the log that is read after them reaches at least so far.
+  const roots = await rootsOf(db);
+  const coverage = checkCoverage(await nextIndexOf(db));
+  const head = await deps.log.head();
+  const bytes = checkBytes();
+  const tree = checkTree(roots);
+  const stream = checkStreams();
+  const decode = checkDecode();
+  const divergence = checkDivergence();
+  const across = checkAcross();
+
+  let last: PresentRow | undefined;
+  let seen = 0;
+  for (let after = -1; after < head;) {
+    if (signal.aborted) throw new Error('the audit was cancelled');
+    const rows = (await deps.log.readRawLog(after, BATCH)).filter((row) => row.log_index <= head);
+    if (rows.length === 0) break;
+    for (const row of rows) {
+      coverage.see(row);
+      tree.see(row.leaf_hash);
+      if (!row.event) continue;
+      last = { ...row, event: row.event };
+      bytes.see(last);
+      stream.see(last);
+      const decoded = decode.see(last);
+      divergence.see(last, decoded);
+      across.see(last, decoded);
+    }
+    seen += rows.length;
+    after = rows.at(-1)!.log_index;
+    onProgress?.({ phase: 'log', done: after + 1, total: head + 1 });
+  }
+  await coverage.end(db, head);
+  tree.end();
+  across.end(await isWhole(db, last));
+
+  const readModels = fast
+    ? undefined
+    : await checkReadModels({
+        connectionString: deps.connectionString,
+        log: deps.log,
+        projections: deps.projections ?? allProjections,
+        head,
+        signal,
+        ...(onProgress ? { onProgress: (done, total) => onProgress({ phase: 'read_model', done, total }) } : {}),
+      });
+  const found: Readonly<Record<StepName, Findings | undefined>> = {
+    coverage,
+    bytes,
+    tree,
+    stream,
+    decode,
+    divergence,
+    across,
+    read_model: readModels?.findings,
+  };
+  const steps = STEPS.map((step): StepReport => {
+    const checked = step === 'read_model' ? (readModels ? readModels.comparedTo + 1 : null) : seen;
+    return { step, checked, findings: found[step]?.count ?? 0 };
+  });
+  return {
+    passed: steps.every((s) => s.findings === 0),
+    head,
+    root: tree.root(),
+    steps,
+    findings: STEPS.flatMap((step) => found[step]?.list ?? []),
+  };
+}
+
+/**
+ * Checks everything up to the head at the moment of the call. A finding is a value; it throws only where it could not run.
+ *
+ * @throws the driver's error where Postgres cannot be asked; Error when `signal` aborts
+ */
+export async function verify(deps: VerifyDeps, options: VerifyOptions = {}): Promise<VerifyReport> {
+  const db = createPool({ connectionString: deps.connectionString, max: 1, name: 'audit' });
+  try {
+    return await verifyWith(db, deps, options);
+  } finally {
+    await db.end();
+  }
+}

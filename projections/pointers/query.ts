@@ -1,0 +1,42 @@
+/** What the in-memory pointer table asks: everything once, then what changed. */
+import { sql } from 'kysely';
+import type { ReadDb } from '../database.ts';
+import { quote } from '../ddl.ts';
+import { schemaOf } from '../table.ts';
+import { pointers } from './project.ts';
+import type { PointerRow } from './schema.ts';
+
+export interface PointerChanges {
+  /** Current pointers that changed after `since`. */
+  readonly rows: readonly PointerRow[];
+  /** Checkpoint of the projection, of the same snapshot. */
+  readonly position: number;
+}
+
+interface Joined {
+  position: number;
+  model_id: string | null;
+  epoch: number;
+  pointer: PointerRow['pointer'];
+}
+
+/**
+ * One statement, so rows and position are of one snapshot.
+ *
+ * @param since log index; -1 reads all of them
+ * @returns undefined while nobody has filled the read model
+ * @throws the driver's 42P01 where the schema is not there yet
+ */
+export async function readPointers(db: ReadDb, since: number): Promise<PointerChanges | undefined> {
+  const schema = sql.raw(quote(schemaOf(pointers)));
+  const { rows } = await sql<Joined>`
+    SELECT c.log_index AS position, p.model_id, p.epoch, p.pointer
+      FROM ${schema}.checkpoint c
+      LEFT JOIN ${schema}.pointers p ON p.valid_to IS NULL AND p.valid_from > ${since}`.execute(db);
+  const [first] = rows;
+  if (!first) return undefined;
+  const changed = rows.flatMap(({ model_id, epoch, pointer }) =>
+    model_id === null ? [] : [{ model_id, epoch, pointer }],
+  );
+  return { rows: changed, position: first.position };
+}

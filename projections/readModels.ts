@@ -1,0 +1,151 @@
+/** The read side: every list of the API, and how far the read models are. Reads only; any number of processes may hold one. */
+import { Kysely, PostgresDialect } from 'kysely';
+import { LifecycleError } from '../domain/errors.ts';
+import type { SequencedEvent } from '../domain/events/envelope.ts';
+import { createPool } from '../store/connect.ts';
+import type { LogDatabase } from '../store/log/tables.ts';
+import { listEvents, type EventFilter } from './activity/query.ts';
+import { findModel, listModels, type ModelFilter } from './catalog/query.ts';
+import type { ModelRow } from './catalog/schema.ts';
+import { readCheckpoint } from './checkpoint.ts';
+import type { ReadTables } from './database.ts';
+import type { Page, PageRequest } from './page.ts';
+import { projections } from './registry.ts';
+import { listJudgements, listRollouts, type RolloutFilter } from './rollouts/query.ts';
+import type { JudgementRow, RolloutRow } from './rollouts/schema.ts';
+import { schemaOf } from './table.ts';
+import { listRoundFacts, listRuns, type ListedRun, type RunFilter } from './training/query.ts';
+import type { RoundRow } from './training/schema.ts';
+import { readLineage, type LineageNode } from './versions/lineage.ts';
+import { listVersions } from './versions/query.ts';
+import type { VersionRow } from './versions/schema.ts';
+
+export type ReadModelName = 'catalog' | 'versions' | 'rollouts' | 'training' | 'pointers' | 'activity';
+
+export interface ReadModelStatus {
+  readonly name: string;
+  /** -1 before the first fact, or while nobody has begun to fill it. */
+  readonly position: number;
+  readonly stopped: { readonly at: number; readonly why: string } | null;
+}
+
+/** Items of a list that is not paged, and the log index as of which it was read. */
+export interface Listed<T> {
+  readonly items: readonly T[];
+  readonly position: number;
+}
+
+export interface ReadModels {
+  position(name: ReadModelName): Promise<number>;
+  /** Where every read model is and whether it stands: readiness, metrics. */
+  status(): Promise<readonly ReadModelStatus[]>;
+  /** True once the read model holds the fact at `logIndex`; false after `timeoutMs`. */
+  waitFor(name: ReadModelName, logIndex: number, timeoutMs: number): Promise<boolean>;
+
+  models(filter: ModelFilter, page?: PageRequest): Promise<Page<ModelRow>>;
+  model(modelId: string, asOf?: number): Promise<ModelRow | undefined>;
+  versions(filter: { modelId: string; lifecycleState?: string }, asOf?: number): Promise<Listed<VersionRow>>;
+  lineage(modelId: string, asOf?: number): Promise<Listed<LineageNode>>;
+  rollouts(filter: RolloutFilter, page?: PageRequest): Promise<Page<RolloutRow>>;
+  judgements(rolloutId: number, asOf?: number): Promise<Listed<JudgementRow & { readonly log_index: number }>>;
+  runs(filter: RunFilter, page?: PageRequest): Promise<Page<ListedRun>>;
+  roundFacts(runId: string, asOf?: number): Promise<Listed<RoundRow & { readonly log_index: number }>>;
+  events(filter: EventFilter, page?: PageRequest): Promise<Page<SequencedEvent>>;
+
+  close(): Promise<void>;
+}
+
+const POLL_MS = 15;
+const schemas = new Map(projections.map((p) => [p.name, schemaOf(p)]));
+
+/** Opens a pool lazily; the caller closes it. Lists throw `projection_behind` where they are asked beyond the checkpoint. */
+export function createReadModels({
+  connectionString,
+  max = 8,
+}: {
+  connectionString: string;
+  max?: number;
+}): ReadModels {
+  const pool = createPool({ connectionString, max, name: 'read models' });
+  const db = new Kysely<ReadTables>({ dialect: new PostgresDialect({ pool }) });
+  const log = new Kysely<LogDatabase>({ dialect: new PostgresDialect({ pool }) });
+
+  const checkpointOf = (name: string) => {
+    const schema = schemas.get(name);
+    if (schema === undefined) throw new Error(`there is no read model ${name}`);
+    return readCheckpoint(pool, schema);
+  };
+
+  /** Position of a read model that somebody fills. */
+  async function place(name: ReadModelName): Promise<number> {
+    const checkpoint = await checkpointOf(name);
+    if (checkpoint) return checkpoint.log_index;
+    throw new LifecycleError('projection_behind', `The read model ${name} has not been filled yet.`, {
+      retry_after_s: 1,
+    });
+  }
+
+  async function at(names: readonly ReadModelName[], asOf: number | undefined): Promise<number> {
+    const least = Math.min(...(await Promise.all(names.map(place))));
+    if (asOf === undefined || asOf <= least) return asOf ?? least;
+    throw new LifecycleError(
+      'projection_behind',
+      `Asked for ${asOf}; the read model ${names.join(', ')} is at ${least}.`,
+      {
+        retry_after_s: 1,
+      },
+    );
+  }
+
+  return {
+    position: async (name) => (await checkpointOf(name))?.log_index ?? -1,
+
+    async status() {
+      return Promise.all(
+        projections.map(async ({ name }) => {
+          const checkpoint = await checkpointOf(name);
+          const { stopped_at, stopped_why } = checkpoint ?? { stopped_at: null, stopped_why: null };
+          return {
+            name,
+            position: checkpoint?.log_index ?? -1,
+            stopped: stopped_at === null ? null : { at: stopped_at, why: stopped_why ?? '' },
+          };
+        }),
+      );
+    },
+
+    async waitFor(name, logIndex, timeoutMs) {
+      const giveUpAt = performance.now() + timeoutMs;
+      for (;;) {
+        const checkpoint = await checkpointOf(name);
+        if (checkpoint && checkpoint.log_index >= logIndex) return true;
+        if (performance.now() >= giveUpAt) return false;
+        await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+      }
+    },
+
+    models: async (filter, page = {}) => listModels(db, filter, page, await place('catalog')),
+    model: async (modelId, asOf) => findModel(db, modelId, await at(['catalog'], asOf)),
+    async versions(filter, asOf) {
+      const position = await at(['versions'], asOf);
+      return { items: await listVersions(db, filter, position), position };
+    },
+    async lineage(modelId, asOf) {
+      const position = await at(['versions', 'rollouts'], asOf);
+      return { items: await readLineage(db, modelId, position), position };
+    },
+    rollouts: async (filter, page = {}) => listRollouts(db, filter, page, await place('rollouts')),
+    async judgements(rolloutId, asOf) {
+      const position = await at(['rollouts'], asOf);
+      return { items: await listJudgements(db, rolloutId, position), position };
+    },
+    runs: async (filter, page = {}) => listRuns(db, filter, page, await place('training')),
+    async roundFacts(runId, asOf) {
+      const position = await at(['training'], asOf);
+      return { items: await listRoundFacts(db, runId, position), position };
+    },
+    events: async (filter, page = {}) => listEvents(db, log, filter, page, await place('activity')),
+
+    close: () => db.destroy(), // ends the pool; `log` shares it
+  };
+}

@@ -1,0 +1,53 @@
+/** Lists of rollouts and of what was judged. */
+import { LIVE_STATES } from '../../machines/rollout.ts';
+import { validAt, type ReadDb } from '../database.ts';
+import { closePage, openPage, type Page, type PageRequest } from '../page.ts';
+import { schemaOf } from '../table.ts';
+import { rollouts } from './project.ts';
+import type { JudgementRow, RolloutRow } from './schema.ts';
+
+export interface RolloutFilter {
+  readonly modelId?: string;
+  readonly version?: string;
+  /** A state of the machine: `Active`. */
+  readonly state?: string;
+  /** Only those that devices may be in and that have not ended. */
+  readonly isLive?: boolean;
+}
+
+/** Rollouts, newest first. @param position checkpoint of `rollouts` */
+export async function listRollouts(
+  db: ReadDb,
+  filter: RolloutFilter,
+  request: PageRequest,
+  position: number,
+): Promise<Page<RolloutRow>> {
+  const page = openPage<[number]>('rollouts', filter, request, position);
+  let query = db.withSchema(schemaOf(rollouts)).selectFrom('rollouts').selectAll().where(validAt(page.at));
+  if (filter.modelId !== undefined) query = query.where('model_id', '=', filter.modelId);
+  if (filter.version !== undefined) query = query.where('version', '=', filter.version);
+  if (filter.state !== undefined) query = query.where('state', '=', filter.state);
+  if (filter.isLive !== undefined) query = query.where('state', filter.isLive ? 'in' : 'not in', [...LIVE_STATES]);
+  if (page.after) query = query.where('rollout_id', '<', page.after[0]);
+  const rows = await query
+    .orderBy('rollout_id', 'desc')
+    .limit(page.limit + 1)
+    .execute();
+  return closePage('rollouts', filter, page, rows, (row) => [row.rollout_id]);
+}
+
+/** What was judged of one rollout up to a log index, oldest first. */
+export function listJudgements(
+  db: ReadDb,
+  rolloutId: number,
+  at: number,
+): Promise<(JudgementRow & { log_index: number })[]> {
+  return db
+    .withSchema(schemaOf(rollouts))
+    .selectFrom('judgements')
+    .selectAll()
+    .where('rollout_id', '=', rolloutId)
+    .where('log_index', '<=', at)
+    .orderBy('log_index')
+    .execute();
+}

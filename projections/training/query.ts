@@ -1,0 +1,62 @@
+/** Lists of training runs and the facts of their rounds. */
+import { validAt, type ReadDb } from '../database.ts';
+import { closePage, openPage, type Page, type PageRequest } from '../page.ts';
+import { schemaOf } from '../table.ts';
+import { training } from './project.ts';
+import type { RoundRow, RunRow } from './schema.ts';
+
+export interface RunFilter {
+  readonly modelId?: string;
+  readonly status?: RunRow['status'];
+}
+/** `rounds_done`: rounds that were aggregated. */
+export type ListedRun = RunRow & { readonly rounds_done: number };
+
+/** Training runs, newest first. @param position checkpoint of `training` */
+export async function listRuns(
+  db: ReadDb,
+  filter: RunFilter,
+  request: PageRequest,
+  position: number,
+): Promise<Page<ListedRun>> {
+  const page = openPage<[string, string]>('runs', filter, request, position);
+  let query = db
+    .withSchema(schemaOf(training))
+    .selectFrom('runs')
+    .selectAll()
+    .select((eb) =>
+      eb
+        .selectFrom('rounds')
+        .whereRef('rounds.run_id', '=', 'runs.run_id')
+        .where('rounds.log_index', '<=', page.at)
+        .where('rounds.type', '=', 'RoundAggregated')
+        .select((of) => of.fn.countAll<number>().as('n'))
+        .as('rounds_done'),
+    )
+    .where(validAt(page.at));
+  if (filter.modelId !== undefined) query = query.where('model_id', '=', filter.modelId);
+  if (filter.status !== undefined) query = query.where('status', '=', filter.status);
+  if (page.after) {
+    const [createdAt, id] = page.after;
+    query = query.where((eb) => eb(eb.refTuple('created_at', 'run_id'), '<', eb.tuple(createdAt, id)));
+  }
+  const rows = await query
+    .orderBy('created_at', 'desc')
+    .orderBy('run_id', 'desc')
+    .limit(page.limit + 1)
+    .execute();
+  const counted = rows.map((row) => ({ ...row, rounds_done: row.rounds_done ?? 0 }));
+  return closePage('runs', filter, page, counted, (row) => [row.created_at, row.run_id]);
+}
+
+/** The facts of a run's rounds up to a log index, in order. */
+export function listRoundFacts(db: ReadDb, runId: string, at: number): Promise<(RoundRow & { log_index: number })[]> {
+  return db
+    .withSchema(schemaOf(training))
+    .selectFrom('rounds')
+    .selectAll()
+    .where('run_id', '=', runId)
+    .where('log_index', '<=', at)
+    .orderBy('log_index')
+    .execute();
+}

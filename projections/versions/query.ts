@@ -1,0 +1,23 @@
+/** Lists of versions. */
+import { byPrecedenceDesc } from '../../domain/semver.ts';
+import { validAt, type ReadDb } from '../database.ts';
+import { schemaOf } from '../table.ts';
+import { versions } from './project.ts';
+import type { VersionRow } from './schema.ts';
+
+/** Versions of a model, newest first by precedence: SQL cannot sort these, and a model has at most some hundreds. */
+export async function listVersions(
+  db: ReadDb,
+  filter: { readonly modelId: string; readonly lifecycleState?: string },
+  at: number,
+): Promise<VersionRow[]> {
+  let query = db
+    .withSchema(schemaOf(versions))
+    .selectFrom('versions')
+    .selectAll()
+    .where(validAt(at))
+    .where('model_id', '=', filter.modelId);
+  if (filter.lifecycleState !== undefined) query = query.where('lifecycle_state', '=', filter.lifecycleState);
+  const rows = await query.execute();
+  return rows.sort((a, b) => byPrecedenceDesc(a.version, b.version));
+}
