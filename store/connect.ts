@@ -17,7 +17,7 @@ const overrides: Readonly<Record<number, (text: string) => unknown>> = {
 };
 
 /** `bigint` arrives as a number (throws beyond 2^53), `xid8` as a string, `timestamptz` as a Date, `json` parsed. */
-const types: pg.CustomTypesConfig = {
+export const connectionTypes: pg.CustomTypesConfig = {
   // pg's own type says `any`; a parser takes the text (or bytes) of one value.
   getTypeParser: (oid: number, format?: 'text' | 'binary') =>
     (format === 'binary' ? undefined : overrides[oid]) ?? pg.types.getTypeParser(oid, format as 'text'),
@@ -26,7 +26,7 @@ const types: pg.CustomTypesConfig = {
 /** Sessions of ours run READ COMMITTED whatever the database's default: `append` refuses anything else. */
 const base = (connectionString: string): pg.ClientConfig => ({
   connectionString,
-  types,
+  types: connectionTypes,
   options: '-c default_transaction_isolation=read\\ committed -c timezone=UTC',
   keepAlive: true,
   keepAliveInitialDelayMillis: 2_000,

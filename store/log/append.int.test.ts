@@ -176,6 +176,44 @@ describe('store.append', () => {
     });
   });
 
+  it('append_one does the same for one event, or nothing at all: no lie, no transaction id, no position', async () => {
+    const sql = namedSql('append_one');
+    const values = (stream: string | null, expected: number | null, commandId: string | null = randomUUID()) => [
+      ...[commandId, null, 'system', 'test', null, null, stream, expected],
+      ...[randomUUID(), 'RolloutAborted', 1, 'rollout@1', '{"reason":"x"}'],
+    ];
+    const a = await log.session();
+    const call = async (v: unknown[]) => Number((await a.query(sql, v)).rows[0].version);
+    const stream = fresh();
+    const commandId = randomUUID();
+    expect(await call(values(stream, 0, commandId))).toBe(1);
+    expect(await call(values(stream, 1))).toBe(2);
+    expect(await call(values(stream, -1))).toBe(3);
+    expect(await call(values(stream, -2))).toBe(4);
+    const refused = [
+      values(stream, 4, commandId), // known
+      values(stream, 3),
+      values(stream, 0),
+      values(fresh(), -1),
+      values(stream, -3),
+      values(stream, null),
+      values(null, -2),
+      values(stream, -2, ''),
+      values(stream, -2, null),
+    ];
+    await a.query('BEGIN');
+    for (const v of refused) expect((await a.query(sql, v)).rows).toEqual([{ version: null }]);
+    const { rows } = await a.query('SELECT pg_current_xact_id_if_assigned() AS xid');
+    expect(rows[0].xid).toBeNull();
+    await a.query('SELECT pg_current_xact_id()');
+    expect((await a.query(sql, values(stream, -2))).rows).toEqual([{ version: null }]);
+    await a.query('ROLLBACK');
+    await a.query('BEGIN ISOLATION LEVEL REPEATABLE READ');
+    expect((await a.query(sql, values(stream, -2))).rows).toEqual([{ version: null }]);
+    await a.query('ROLLBACK');
+    expect(await log.store.readStream(stream)).toHaveLength(4);
+  });
+
   describe('refuses what is malformed (22023)', () => {
     const id = randomUUID();
     const good = {

@@ -45,6 +45,33 @@ export function appendValues(request: AppendRequest): unknown[] {
   ];
 }
 
+/**
+ * Values for `store/sql/append_one.sql`; undefined where the request is not one event on the one stream it names.
+ *
+ * @throws Error as {@link appendValues}
+ */
+export function appendOneValues(request: AppendRequest): unknown[] | undefined {
+  const [event] = request.events;
+  if (!event || request.events.length > 1 || request.expected.size > 1) return undefined;
+  const expected = request.expected.get(event.stream);
+  if (expected === undefined) return undefined;
+  return [
+    request.commandId,
+    request.commandHash === null ? null : Buffer.from(request.commandHash),
+    request.actor.kind,
+    request.actor.id,
+    request.correlationId,
+    request.causationId,
+    event.stream,
+    asNumber(expected),
+    event.id,
+    event.fact.type,
+    event.schemaVersion,
+    event.machine,
+    dataText(event),
+  ];
+}
+
 /** What the function returns, as its header says. */
 export type AppendAnswer =
   | { outcome: 'appended'; ids: string[]; versions: number[] }
@@ -57,6 +84,11 @@ export type AppendAnswer =
       types: string[];
     }
   | { outcome: 'conflict'; conflicts: { stream: string; actual: number }[] };
+
+/** The answer of `append_one`, which says no more than the version, in the words of the port. */
+export function appendedOne(request: AppendRequest, version: number): AppendResult {
+  return appendResult(request, { outcome: 'appended', ids: request.events.map((e) => e.id), versions: [version] });
+}
 
 /** The answer in the words of the port. */
 export function appendResult(request: AppendRequest, answer: AppendAnswer): AppendResult {

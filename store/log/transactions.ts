@@ -2,11 +2,12 @@
 import type { Pool, PoolClient } from '../connect.ts';
 import { isConnectionLost } from '../connect.ts';
 import { namedSql } from '../sql/namedSql.ts';
-import { appendResult, appendValues, type AppendAnswer } from './appendCall.ts';
+import { appendedOne, appendOneValues, appendResult, appendValues, type AppendAnswer } from './appendCall.ts';
 import type { AppendRequest, AppendResult, AppendTransaction, Queryable } from './eventStore.ts';
 import { persistently } from './persistently.ts';
 
 const APPEND = namedSql('append');
+const APPEND_ONE = namedSql('append_one');
 
 const queryable = (client: PoolClient): Queryable => ({
   async query<R extends Record<string, unknown>>(sql: string, values?: readonly unknown[]) {
@@ -15,7 +16,14 @@ const queryable = (client: PoolClient): Queryable => ({
   },
 });
 
+/** One event takes the short way; where that does not append, the long one says why. */
 async function callAppend(client: PoolClient, request: AppendRequest): Promise<AppendResult> {
+  const one = appendOneValues(request);
+  if (one) {
+    const short = { name: 'append_one', text: APPEND_ONE, values: one };
+    const version = (await client.query<{ version: number | null }>(short)).rows[0]!.version;
+    if (version !== null) return appendedOne(request, version);
+  }
   const values = appendValues(request);
   const { rows } = await client.query<{ result: AppendAnswer }>({ name: 'append', text: APPEND, values });
   return appendResult(request, rows[0]!.result);
