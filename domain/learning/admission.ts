@@ -104,7 +104,7 @@ function checkTensors(tensors: readonly FileTensor[], base: AdmissionTerms['base
 const floats = (data: Uint8Array): Float32Array =>
   data.byteOffset % 4 === 0
     ? new Float32Array(data.buffer, data.byteOffset, data.byteLength / 4)
-    : new Float32Array(data.slice().buffer);
+    : new Float32Array(new Uint8Array(data).buffer); // not `slice`: that of a Buffer shares memory
 
 /** Norm without buffers, max|d| with them: one pass. */
 function measure(tensors: readonly FileTensor[]): { norm: number; maxAbs: number } | Refused {

@@ -100,9 +100,8 @@ describe('admitUpdate', () => {
   });
 
   it('reads tensors whose bytes are not aligned', () => {
-    const shifted = new Uint8Array(9);
-    shifted.set(tensors[0]!.data, 1);
-    const file = update({}, [{ ...tensors[0]!, data: shifted.subarray(1) }, tensors[1]!]);
+    const shifted = Buffer.concat([Buffer.alloc(1), tensors[0]!.data, Buffer.alloc(7)]).subarray(1, 9);
+    const file = update({}, [{ ...tensors[0]!, data: shifted }, tensors[1]!]);
     expect(admitUpdate(file, terms)).toMatchObject({ ok: true, norm: 5 });
   });
 

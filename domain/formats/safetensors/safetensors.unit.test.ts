@@ -114,6 +114,15 @@ describe('canonical safetensors', () => {
     );
   });
 
+  it('reads floats from a view at any offset, also of a Buffer that shares its memory', () => {
+    const bytes = writeSafetensors([f32Tensor('w', [2], Float32Array.of(1, -2))]);
+    for (const shift of [0, 1, 2, 3]) {
+      const file = readSafetensors(Buffer.concat([Buffer.alloc(shift, 7), bytes]).subarray(shift));
+      if (isRefused(file)) throw new Error(file.detail);
+      expect(f32Values(file.tensors[0]!)).toEqual(Float32Array.of(1, -2));
+    }
+  });
+
   it('parses a header before the data have come', () => {
     const bytes = writeSafetensors(golden, { task: 't' });
     const length = headerLength(bytes.subarray(0, 8));

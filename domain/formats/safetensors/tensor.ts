@@ -21,5 +21,5 @@ export function f32Values(tensor: Tensor): Float32Array {
   if (tensor.dtype !== 'F32') throw new TypeError(`tensor "${tensor.name}" is ${tensor.dtype}, expected F32`);
   const { buffer, byteOffset, byteLength } = tensor.data;
   if (byteOffset % 4 === 0) return new Float32Array(buffer, byteOffset, byteLength / 4);
-  return new Float32Array(tensor.data.slice().buffer);
+  return new Float32Array(new Uint8Array(tensor.data).buffer); // not `slice`: that of a Buffer shares memory
 }
