@@ -21,6 +21,8 @@ export interface TrainRequest {
   /** SHA-256 of the held-out set. */
   readonly evaluationSet?: string;
   readonly publish?: boolean;
+  /** 32 bytes hex from which devices draw; the server draws one if it is left out. Pinned, the same updates give the same model. */
+  readonly seed?: string;
 }
 
 export class Federation {
@@ -42,6 +44,7 @@ export class Federation {
       ...(t.windows === undefined ? {} : { windows: t.windows }),
       ...(t.evaluationSet === undefined ? {} : { evaluation: { set: t.evaluationSet } }),
       ...(t.publish === undefined ? {} : { publish: t.publish }),
+      ...(t.seed === undefined ? {} : { seed: t.seed }),
     };
     return settle(this.#http, 'POST', `${own}/models/${segment(t.model)}/train`, body, o);
   }
