@@ -1,0 +1,173 @@
+/** Laws of every read model, over random legal histories. */
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import type { SequencedEvent } from '../../domain/events/envelope.ts';
+import { parseStream } from '../../domain/events/streams.ts';
+import { applyFact } from '../../domain/rollout/pointerFold.ts';
+import type { Pointer } from '../../domain/rollout/pointer.ts';
+import type { ModelContext } from '../../machines/model.ts';
+import type { VersionContext } from '../../machines/modelVersion.ts';
+import { machineFor } from '../../machines/registry.ts';
+import type { RolloutContext } from '../../machines/rollout.ts';
+import type { Folded } from '../../machines/fold.ts';
+import { runStatus, type TrainingContext } from '../../machines/trainingRun.ts';
+import { models } from '../../projections/catalog/schema.ts';
+import { pointerRows } from '../../projections/pointers/schema.ts';
+import { projections } from '../../projections/registry.ts';
+import { rolloutRows } from '../../projections/rollouts/schema.ts';
+import { createRows, projectInMemory, type BatchRows, type Row } from '../../projections/rows.ts';
+import type { Projection } from '../../projections/table.ts';
+import { runs } from '../../projections/training/schema.ts';
+import { versionRows } from '../../projections/versions/schema.ts';
+import { historyOf, sequence } from './history.ts';
+
+const moves = fc.array(fc.nat(100_000), { minLength: 40, maxLength: 400 });
+const named = (name: string): Projection => projections.find((p) => p.name === name)!;
+
+function rowsOf(projection: Projection, events: readonly SequencedEvent[]): BatchRows {
+  const rows = createRows();
+  for (const event of events) projectInMemory(projection, event, rows);
+  return rows;
+}
+interface Kept {
+  readonly row: unknown;
+  readonly from: number;
+  to: number | null;
+}
+/** What a database would hold after these writes: by table, key and the fact from which a row holds. */
+function storeInto(tables: Map<string, Kept[]>, rows: BatchRows): void {
+  for (const [table, { closes, inserts }] of rows.take()) {
+    const kept = tables.get(table.name) ?? [];
+    tables.set(table.name, kept);
+    for (const { key, to } of closes) {
+      const open = kept.filter((k) => k.to === null && table.key.every((c, i) => (k.row as Row)[c] === key[i]));
+      expect(open).toHaveLength(1);
+      open[0]!.to = to;
+    }
+    kept.push(...inserts.map((insert) => ({ ...insert })));
+  }
+}
+
+function deepFreeze<T>(value: T): T {
+  if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {
+    Object.freeze(value);
+    Object.values(value).forEach(deepFreeze);
+  }
+  return value;
+}
+const instant = (ms: number | null) => (ms === null ? null : new Date(ms).toISOString());
+
+describe('every read model', () => {
+  it('is the same however the log is cut into batches', () => {
+    fc.assert(
+      fc.property(moves, fc.integer({ min: 1, max: 50 }), (drawn, size) => {
+        const events = sequence(historyOf(drawn));
+        for (const projection of projections) {
+          const whole = new Map<string, Kept[]>();
+          storeInto(whole, rowsOf(projection, events));
+          const cut = new Map<string, Kept[]>();
+          const rows = createRows();
+          events.forEach((event, i) => {
+            projectInMemory(projection, event, rows);
+            if (i % size === 0) storeInto(cut, rows);
+          });
+          storeInto(cut, rows);
+          expect(cut).toEqual(whole);
+        }
+      }),
+      { numRuns: 40 },
+    );
+  });
+
+  it('makes the same changes of a fact twice, and changes neither the fact nor the rows it was given', () => {
+    fc.assert(
+      fc.property(moves, (drawn) => {
+        const events = sequence(historyOf(drawn)).map(deepFreeze);
+        for (const projection of projections) {
+          const rows = createRows();
+          for (const event of events) {
+            for (let missing = rows.missing(projection.needs(event, rows)); missing.length > 0;) {
+              for (const { table, key } of missing) rows.remember(table, key, undefined, -1);
+              missing = rows.missing(projection.needs(event, rows));
+            }
+            const changes = deepFreeze(projection.project(event, rows));
+            expect(projection.project(event, rows)).toEqual(changes);
+            rows.apply(changes, event.logIndex);
+          }
+        }
+      }),
+      { numRuns: 20 },
+    );
+  });
+});
+
+describe('read models and machines', () => {
+  const foldAll = (events: readonly SequencedEvent[]) => {
+    const states = new Map<string, Folded<unknown>>();
+    for (const stream of new Set(events.map((e) => e.stream))) {
+      states.set(stream, machineFor(stream).fold(events.filter((e) => e.stream === stream)));
+    }
+    return states;
+  };
+
+  it('agree on the state of every entity', () => {
+    fc.assert(
+      fc.property(moves, (drawn) => {
+        const events = sequence(historyOf(drawn));
+        const rows = new Map(projections.map((p) => [p.name, rowsOf(p, events)]));
+        for (const [stream, folded] of foldAll(events)) {
+          expect(folded.divergence).toBeUndefined();
+          const of = parseStream(stream)!;
+          if (of.kind === 'model') {
+            const context = folded.context as ModelContext;
+            const row = rows.get('catalog')!.get(models, of.modelId)!;
+            expect(row).toMatchObject({ stable_version: context.stable, versions: context.listed });
+            expect(row.contract_digest).toBe(context.contractDigest);
+          } else if (of.kind === 'version') {
+            const context = folded.context as VersionContext;
+            const row = rows.get('versions')!.get(versionRows, of.modelId, of.version)!;
+            expect(row.state).toBe(folded.state);
+            expect(row.tensors_sha).toBe(context.tensorsSha);
+            expect(row.files).toEqual(context.published?.files ?? context.uploaded);
+            expect(row.rolled_back?.rollout_id).toBe(context.rolledBack?.rolloutId);
+            expect(row.run_id).toBe(context.runId);
+            expect(row.stream_version).toBe(folded.version);
+          } else if (of.kind === 'rollout') {
+            const context = folded.context as RolloutContext;
+            const row = rows.get('rollouts')!.get(rolloutRows, of.rolloutId)!;
+            expect(row).toMatchObject({ state: folded.state, stage: context.stage, clock_ms: context.clockMs });
+            expect(row.clock_since).toBe(instant(context.clockSince));
+            expect(row.is_regressed).toBe(context.regressed !== null);
+            expect(row.started_at).toBe(instant(context.startedAt));
+            expect(row.root_causes.map((c) => c.text)).toEqual(context.rootCauses.map((c) => c.text));
+          } else {
+            const context = folded.context as TrainingContext;
+            const row = rows.get('training')!.get(runs, of.runId)!;
+            expect(row.status).toBe(runStatus(folded as Folded<TrainingContext>));
+            expect(row.ended?.kind).toBe(context.ended?.kind);
+          }
+        }
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  it('keep each model’s pointer as the fold of its own facts', () => {
+    fc.assert(
+      fc.property(moves, (drawn) => {
+        const events = sequence(historyOf(drawn));
+        const rows = rowsOf(named('pointers'), events);
+        const modelOfRollout = new Map<string, string>();
+        const folded = new Map<string, Pointer | undefined>();
+        for (const event of events) {
+          if (event.fact.type === 'RolloutCreated') modelOfRollout.set(event.stream, event.fact.data.model_id);
+          const of = parseStream(event.stream)!;
+          const id = 'modelId' in of ? of.modelId : modelOfRollout.get(event.stream);
+          if (id !== undefined) folded.set(id, applyFact(folded.get(id), event));
+        }
+        for (const [id, pointer] of folded) expect(rows.get(pointerRows, id)?.pointer).toEqual(pointer);
+      }),
+      { numRuns: 40 },
+    );
+  });
+});
