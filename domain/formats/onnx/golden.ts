@@ -1,0 +1,81 @@
+/** Pure. Inputs that a publication is tried on, and how far a runtime may be from the reference (`publishing.md` 3.1). */
+import { sha256, utf8ToBytes } from '../../hash/sha256.ts';
+import type { OutputActivation } from '../architecture.ts';
+
+export const GOLDEN_ROWS = 16;
+/** Of the largest reference value, or absolute below 1. */
+const TOLERANCE = 1e-5;
+/** Probabilities below this are not compared: their logarithm is the exponent's underflow. */
+const LEAST_P = 1e-30;
+
+/** A stream of 32-bit words: SHA-256(seed ‖ counter), so that it is the same in every language. */
+function wordsOf(seed: string): () => number {
+  let counter = 0;
+  let words: DataView = new DataView(new ArrayBuffer(0));
+  let at = 0;
+  return () => {
+    if (at === words.byteLength) {
+      const digest = sha256(utf8ToBytes(`${seed}|${counter}`));
+      words = new DataView(digest.buffer, digest.byteOffset, digest.byteLength);
+      counter += 1;
+      at = 0;
+    }
+    at += 4;
+    return words.getUint32(at - 4);
+  };
+}
+
+/**
+ * 16 rows: all zeros, all ones, then 14 of standard normals (sums of twelve uniforms: exact on every machine).
+ *
+ * @param seed SHA-256 of contract and version, hex
+ */
+export function goldenInputs(seed: string, columns: number): Float32Array {
+  const inputs = new Float32Array(GOLDEN_ROWS * columns);
+  inputs.fill(1, columns, 2 * columns);
+  const word = wordsOf(seed);
+  for (let i = 2 * columns; i < inputs.length; i += 1) {
+    // One hash a value would be slow for wide models: four words give twelve uniforms of 10 bits each.
+    let sum = 0;
+    for (let k = 0; k < 4; k += 1) {
+      const bits = word();
+      sum += (bits >>> 22) + ((bits >>> 12) & 1023) + ((bits >>> 2) & 1023);
+    }
+    inputs[i] = sum / 1024 - 6 + 12 / 2048;
+  }
+  return inputs;
+}
+
+export interface Comparison {
+  readonly passed: boolean;
+  /** Largest difference found, and the bound it was held against. */
+  readonly difference: number;
+  readonly bound: number;
+}
+
+/**
+ * max|a − b| ≤ 1e-5 × max(1, max|ref|). After Softmax or Sigmoid the same on ln p where p ≥ 1e-30, since probabilities hide
+ * logits. NaN fails.
+ */
+export function compareOutputs(found: Float32Array, reference: Float64Array, output: OutputActivation): Comparison {
+  let difference = 0;
+  let largest = 0;
+  let isFinite = found.length === reference.length;
+  for (const [i, p] of reference.entries()) {
+    const isProbability = output !== 'linear';
+    if (isProbability && p < LEAST_P) continue;
+    const wanted = isProbability ? Math.log(p) : p;
+    const got = isProbability ? Math.log(found[i]!) : found[i]!;
+    if (!Number.isFinite(got) || !Number.isFinite(wanted)) isFinite = false;
+    difference = Math.max(difference, Math.abs(got - wanted));
+    largest = Math.max(largest, Math.abs(wanted));
+  }
+  const bound = TOLERANCE * Math.max(1, largest);
+  return { passed: isFinite && difference <= bound, difference, bound };
+}
+
+/** Whether every output element is the same for all rows: the model does not look at its input. */
+export function isConstant(outputs: Float32Array, rows: number): boolean {
+  const columns = outputs.length / rows;
+  return outputs.every((value, i) => value === outputs[i % columns]);
+}
