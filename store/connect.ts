@@ -38,14 +38,19 @@ export interface PoolOptions {
   readonly connectionString: string;
   readonly max: number;
   readonly name?: string;
+  /** False: commits do not wait for the disk. Only for what may be lost, such as a ring. */
+  readonly isDurable?: boolean;
   /** Told of connections that break while idle; the pool replaces them. */
   readonly onError?: (error: Error) => void;
 }
 
 /** A pool. The caller ends it. An idle connection that breaks never throws into the process. */
-export function createPool({ connectionString, max, name, onError = () => undefined }: PoolOptions): pg.Pool {
+export function createPool(options: PoolOptions): pg.Pool {
+  const { connectionString, max, name, isDurable = true, onError = () => undefined } = options;
+  const config = base(connectionString);
   const pool = new pg.Pool({
-    ...base(connectionString),
+    ...config,
+    ...(isDurable ? {} : { options: `${config.options} -c synchronous_commit=off` }),
     max,
     idleTimeoutMillis: 30_000,
     ...(name === undefined ? {} : { application_name: `edgeml ${name}` }),

@@ -3,11 +3,13 @@ import { Fatal, LifecycleError } from '../../domain/errors.ts';
 import { codeOf, isConnectionLost } from '../connect.ts';
 
 const PATIENCE_MS = 10_000;
+// Deadlock, lock time-out, statement time-out (of an append: it waited for locks), no connection free.
+const PASSING = new Set(['40P01', '55P03', '57014', '53300']);
 
 /** Nothing was stored, and a second try may fare better. */
 function isPassing(error: unknown): boolean {
   const code = codeOf(error);
-  if (code === '40P01' || code === '55P03' || code === '53300') return true; // deadlock, lock time-out, no connection free
+  if (code !== undefined && PASSING.has(code)) return true;
   // The same command raced on other streams: the second call reads the first one's outcome.
   return code === '23505' && error instanceof Error && 'constraint' in error && error.constraint === 'events_command';
 }

@@ -143,6 +143,29 @@ describe('writes', () => {
     expect(await count()).toBe(1);
   });
 
+  it('rings after an append in each of its forms, and not for a conflict', async () => {
+    const listener = await log.session();
+    let rings = 0;
+    listener.on('notification', () => (rings += 1));
+    await listener.query('LISTEN edgeml_append');
+    const stream = fresh();
+    const ways = [
+      () => log.store.append(request({ [stream]: 'any' })),
+      () => log.store.append(request({ [stream]: 'any' }), { also: async () => undefined }),
+      () => log.store.transaction('upload', (tx) => tx.append(request({ [stream]: 'any' }))),
+    ];
+    for (const way of ways) {
+      const before = rings;
+      await way();
+      await until('it rings', () => rings > before);
+    }
+    const before = rings;
+    await log.store.append(request({ [stream]: 'none' }));
+    await log.admin.query(`NOTIFY edgeml_append, 'the next ring is this one'`);
+    await until('our own ring', () => rings > before);
+    expect(rings).toBe(before + 1);
+  });
+
   it('refuses a transaction whose failed statement was swallowed', async () => {
     const stream = fresh();
     const body = log.store.transaction('command', async (tx) => {

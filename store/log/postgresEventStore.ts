@@ -62,6 +62,7 @@ export function createEventStore(options: EventStoreOptions): PostgresEventStore
       connectionString,
       max,
       name,
+      isDurable: name !== 'bell', // NOTIFY commits like a write; its loss costs a poll
       onError: (error) => logger?.warn({ pool: name, error: error.message }, 'an idle connection to Postgres was lost'),
     });
   const lanes = {
