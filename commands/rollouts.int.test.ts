@@ -1,0 +1,341 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { versionStream } from '../domain/events/streams.ts';
+import { judgement } from '../machines/facts.fixture.ts';
+import { versionMachine } from '../machines/modelVersion.ts';
+import { modelMachine } from '../machines/model.ts';
+import { isLive, rolloutMachine } from '../machines/rollout.ts';
+import { abortRollout } from './abortRollout.ts';
+import { advanceRollout } from './advanceRollout.ts';
+import {
+  facts,
+  newModel,
+  openCommands,
+  person,
+  publish,
+  spec,
+  stopper,
+  streamsOf,
+  unmet,
+  workflow,
+  type Commands,
+} from './commands.fixture.ts';
+import { completeRollout } from './completeRollout.ts';
+import { createAndStart } from './createAndStart.ts';
+import { createRollout } from './createRollout.ts';
+import { judgeRollout } from './judgeRollout.ts';
+import { pauseRollout } from './pauseRollout.ts';
+import { recordRootCause } from './recordRootCause.ts';
+import { rollBack } from './rollBack.ts';
+import { startRollout } from './startRollout.ts';
+
+let c: Commands;
+beforeAll(async () => {
+  c = await openCommands();
+});
+afterAll(() => c.close());
+
+const atOnce = { completeAtOnce: { reason: 'a release by hand' } };
+const why = { reason: 'iOS fails', trigger: 'manual' as const };
+
+async function modelWith(...versions: string[]): Promise<string> {
+  const modelId = await newModel(c.deps);
+  for (const version of versions) await publish(c.deps, modelId, version);
+  return modelId;
+}
+/** Makes versions stable one after the other. */
+async function released(...versions: string[]): Promise<string> {
+  const modelId = await modelWith(...versions);
+  for (const version of versions) {
+    facts(await createAndStart(c.deps, person(), { modelId, spec: spec(version, [100]), ...atOnce }));
+  }
+  return modelId;
+}
+async function live(modelId: string, version: string, percents?: readonly number[], more = {}): Promise<number> {
+  const { rolloutId, ...outcome } = await createAndStart(c.deps, person(), {
+    modelId,
+    spec: spec(version, percents, more),
+  });
+  facts(outcome);
+  return rolloutId;
+}
+const fold = async (rolloutId: number) => rolloutMachine.fold(await c.log.readStream(`rollout-${rolloutId}`));
+const stateOf = async (modelId: string, version: string) =>
+  versionMachine.fold(await c.log.readStream(versionStream(modelId, version))).state;
+const modelOf = async (modelId: string) => modelMachine.fold(await c.log.readStream(`model-${modelId}`)).context;
+const dataOf = async (stream: string) => (await c.log.readStream(stream)).at(-1)!.fact.data;
+
+describe('starting', () => {
+  it('is one append over rollout and version', async () => {
+    const modelId = await modelWith('1.0.0');
+    const { rolloutId } = await createRollout(c.deps, person(), { modelId, spec: spec('1.0.0') });
+    const outcome = await startRollout(c.deps, person(), { rolloutId });
+    expect(facts(outcome)).toEqual(['RolloutStarted', 'StageEntered', 'DeploymentStarted']);
+    expect(await stateOf(modelId, '1.0.0')).toBe('Deployed.rolling');
+    expect((await startRollout(c.deps, person(), { rolloutId })).outcome).toBe('already');
+  });
+
+  it('is refused beside another live rollout of the model, and free again when that has ended', async () => {
+    const modelId = await modelWith('1.0.0', '1.1.0');
+    const first = await live(modelId, '1.0.0');
+    const { rolloutId } = await createRollout(c.deps, person(), { modelId, spec: spec('1.1.0') });
+    expect(unmet(await startRollout(c.deps, person(), { rolloutId }))).toEqual(['alone']);
+    facts(await pauseRollout(c.deps, person(), { rolloutId: first, reason: 'lunch' }));
+    expect(unmet(await startRollout(c.deps, person(), { rolloutId }))).toEqual(['alone']);
+    facts(await abortRollout(c.deps, person(), { rolloutId: first, reason: 'no' }));
+    expect(facts(await startRollout(c.deps, person(), { rolloutId }))).toContain('RolloutStarted');
+  });
+
+  it('raced, lets exactly one rollout of a model through, and all of different models', async () => {
+    for (let n = 0; n < 20; n += 1) {
+      const modelId = await modelWith('1.0.0', '1.1.0');
+      const ids: number[] = [];
+      for (const version of ['1.0.0', '1.1.0']) {
+        ids.push((await createRollout(c.deps, person(), { modelId, spec: spec(version) })).rolloutId);
+      }
+      const elsewhere = await modelWith('1.0.0');
+      const [other, ...raced] = await Promise.all([
+        createAndStart(c.deps, person(), { modelId: elsewhere, spec: spec('1.0.0') }),
+        ...ids.map((rolloutId) => startRollout(c.deps, person(), { rolloutId })),
+        createAndStart(c.deps, person(), { modelId, spec: spec('1.1.0') }),
+      ]);
+      expect(other!.outcome).toBe('appended');
+      expect(raced.map((o) => o.outcome).sort()).toEqual(['appended', 'refused', 'refused']);
+      const states = await Promise.all((await c.deps.rollouts.ofModel(modelId)).map((r) => fold(r.rolloutId)));
+      expect(states.filter((s) => isLive(s.state))).toHaveLength(1);
+    }
+  });
+
+  it('two rollouts of one version raced: one goes through', async () => {
+    const modelId = await modelWith('1.0.0');
+    const ids: number[] = [];
+    for (let n = 0; n < 4; n += 1) {
+      ids.push((await createRollout(c.deps, person(), { modelId, spec: spec('1.0.0') })).rolloutId);
+    }
+    const raced = await Promise.all(ids.map((rolloutId) => startRollout(c.deps, person(), { rolloutId })));
+    expect(raced.filter((o) => o.outcome === 'appended')).toHaveLength(1);
+  });
+});
+
+describe('completing', () => {
+  it('is one append over four streams: rollout, version, model, the stable version before', async () => {
+    const modelId = await released('1.0.0');
+    await publish(c.deps, modelId, '1.1.0');
+    const rolloutId = await live(modelId, '1.1.0', [100]);
+    facts(await judgeRollout(c.deps, workflow(), { rolloutId, judgement: judgement('HEALTHY') }));
+    const outcome = await completeRollout(c.deps, workflow(), { rolloutId, basis: 'auto', override: false });
+    expect(facts(outcome)).toEqual([
+      'RolloutCompleted',
+      'DeploymentCompleted',
+      'StableVersionChanged',
+      'VersionSuperseded',
+    ]);
+    expect(streamsOf(outcome).size).toBe(4);
+    expect(await modelOf(modelId)).toMatchObject({ stable: '1.1.0', stableHistory: ['1.0.0', '1.1.0'] });
+    expect(await stateOf(modelId, '1.0.0')).toBe('Deployed.standby');
+    expect(await stateOf(modelId, '1.1.0')).toBe('Deployed.live');
+  });
+
+  it('at once, by hand, is one append with the creation and the start, and keeps the reason', async () => {
+    const modelId = await modelWith('1.0.0');
+    const outcome = await createAndStart(c.deps, person(), { modelId, spec: spec('1.0.0', [100]), ...atOnce });
+    expect(facts(outcome)).toEqual([
+      'RolloutCreated',
+      'RolloutStarted',
+      'StageEntered',
+      'DeploymentStarted',
+      'RolloutCompleted',
+      'DeploymentCompleted',
+      'StableVersionChanged',
+    ]);
+    expect((await fold(outcome.rolloutId)).state).toBe('Completed');
+    expect(await dataOf(`rollout-${outcome.rolloutId}`)).toEqual({ basis: 'manual', reason: 'a release by hand' });
+  });
+
+  it('is what advance out of the last stage does', async () => {
+    const modelId = await modelWith('1.0.0');
+    const rolloutId = await live(modelId, '1.0.0');
+    const step = { rolloutId, override: true, reason: 'a demo' };
+    expect(facts(await advanceRollout(c.deps, person(), step))).toEqual(['StageEntered']);
+    expect(facts(await advanceRollout(c.deps, person(), step))).toContain('StableVersionChanged');
+    expect((await advanceRollout(c.deps, person(), step)).outcome).toBe('already');
+  });
+});
+
+describe('rolling back', () => {
+  it('touches three streams during a rollout', async () => {
+    const modelId = await released('1.0.0');
+    await publish(c.deps, modelId, '1.1.0');
+    const rolloutId = await live(modelId, '1.1.0');
+    const outcome = await rollBack(c.deps, stopper(), { rolloutId, ...why });
+    expect(facts(outcome)).toEqual(['RolloutRolledBack', 'VersionRolledBack', 'StableVersionRestored']);
+    expect(streamsOf(outcome).size).toBe(3);
+    expect(await stateOf(modelId, '1.1.0')).toBe('Rollback');
+    expect(await stateOf(modelId, '1.0.0')).toBe('Deployed.live');
+    expect((await fold(rolloutId)).context.rolledBack).toMatchObject({ target: '1.0.0', trigger: 'manual' });
+  });
+
+  it('touches four streams after completion, and finds the rollout by its model', async () => {
+    const modelId = await released('1.0.0', '1.1.0');
+    const outcome = await rollBack(c.deps, stopper(), { modelId, ...why });
+    expect(facts(outcome)).toEqual([
+      'RolloutRolledBack',
+      'VersionRolledBack',
+      'StableVersionRestored',
+      'VersionRestored',
+    ]);
+    expect(streamsOf(outcome).size).toBe(4);
+    expect(await modelOf(modelId)).toMatchObject({ stable: '1.0.0' });
+    expect(await stateOf(modelId, '1.0.0')).toBe('Deployed.live');
+  });
+
+  it('touches two streams for a first release: the version is withdrawn', async () => {
+    const modelId = await modelWith('1.0.0');
+    const rolloutId = await live(modelId, '1.0.0');
+    const outcome = await rollBack(c.deps, stopper(), { rolloutId, ...why });
+    expect(facts(outcome)).toEqual(['RolloutRolledBack', 'VersionRolledBack']);
+    expect((await fold(rolloutId)).context.rolledBack).toMatchObject({ target: null });
+    expect(facts(await recordRootCause(c.deps, person(), { rolloutId, text: 'a layer' }))).toEqual([
+      'RootCauseRecorded',
+    ]);
+  });
+
+  it('goes to an older stable version by name, and supersedes the one that was stable', async () => {
+    const modelId = await released('1.0.0', '1.1.0');
+    await publish(c.deps, modelId, '1.2.0');
+    const rolloutId = await live(modelId, '1.2.0');
+    for (const targetVersion of ['1.2.0', '9.9.9']) {
+      expect(unmet(await rollBack(c.deps, stopper(), { rolloutId, ...why, targetVersion }))).toEqual(['target']);
+    }
+    facts(await rollBack(c.deps, stopper(), { rolloutId, ...why, targetVersion: '1.0.0' }));
+    expect(await modelOf(modelId)).toMatchObject({ stable: '1.0.0' });
+    expect(await stateOf(modelId, '1.0.0')).toBe('Deployed.live');
+    expect(await stateOf(modelId, '1.1.0')).toBe('Deployed.standby');
+  });
+
+  it('never goes to a version that was rolled back', async () => {
+    const modelId = await released('1.0.0', '1.1.0', '1.2.0');
+    facts(await rollBack(c.deps, stopper(), { modelId, ...why }));
+    facts(await rollBack(c.deps, stopper(), { modelId, ...why }));
+    expect(await modelOf(modelId)).toMatchObject({ stable: '1.0.0' });
+    expect(unmet(await rollBack(c.deps, stopper(), { modelId, ...why }))).toEqual(['target']);
+  });
+
+  it('is refused for a completed rollout whose version is no longer stable', async () => {
+    const modelId = await released('1.0.0', '1.1.0');
+    const first = (await c.deps.rollouts.ofModel(modelId)).at(-1)!;
+    const outcome = await rollBack(c.deps, stopper(), { rolloutId: first.rolloutId, ...why });
+    expect(unmet(outcome)).toEqual(['stillStable']);
+  });
+
+  it('goes back to what an abort put back, not to what it took away', async () => {
+    const modelId = await released('1.0.0', '1.1.0');
+    const [newest] = await c.deps.rollouts.ofModel(modelId);
+    facts(await abortRollout(c.deps, stopper(), { rolloutId: newest!.rolloutId, reason: 'slow' }));
+    await publish(c.deps, modelId, '1.2.0');
+    const rolloutId = await live(modelId, '1.2.0');
+    facts(await rollBack(c.deps, stopper(), { rolloutId, ...why }));
+    expect((await fold(rolloutId)).context.rolledBack).toMatchObject({ target: '1.0.0' });
+  });
+});
+
+describe('a verdict', () => {
+  const regressed = { judgement: judgement('REGRESSED') };
+
+  it('convicts and rolls back in one append', async () => {
+    const modelId = await released('1.0.0');
+    await publish(c.deps, modelId, '1.1.0');
+    const rolloutId = await live(modelId, '1.1.0');
+    expect(facts(await judgeRollout(c.deps, stopper(), { rolloutId, ...regressed }))).toEqual([
+      'HealthJudged',
+      'RolloutRolledBack',
+      'VersionRolledBack',
+      'StableVersionRestored',
+    ]);
+    expect((await fold(rolloutId)).context.rolledBack).toMatchObject({
+      trigger: 'verdict',
+      evidence: { verdict: 'REGRESSED', look: 1 },
+    });
+  });
+
+  it('convicts a paused rollout as well', async () => {
+    const modelId = await modelWith('1.0.0');
+    const rolloutId = await live(modelId, '1.0.0');
+    facts(await pauseRollout(c.deps, person(), { rolloutId, reason: 'lunch' }));
+    expect(facts(await judgeRollout(c.deps, stopper(), { rolloutId, ...regressed }))).toContain('VersionRolledBack');
+  });
+
+  it('holds where the spec says hold', async () => {
+    const modelId = await modelWith('1.0.0');
+    const rolloutId = await live(modelId, '1.0.0', [10, 100], { on_regressed: 'hold' });
+    expect(facts(await judgeRollout(c.deps, stopper(), { rolloutId, ...regressed }))).toEqual(['HealthJudged']);
+    expect((await fold(rolloutId)).state).toBe('Held');
+  });
+
+  it('pauses where some version was stable and none may come back', async () => {
+    const modelId = await released('1.0.0');
+    facts(await rollBack(c.deps, stopper(), { modelId, ...why }));
+    await publish(c.deps, modelId, '1.1.0');
+    const rolloutId = await live(modelId, '1.1.0');
+    expect(facts(await judgeRollout(c.deps, stopper(), { rolloutId, ...regressed }))).toEqual([
+      'HealthJudged',
+      'RolloutPaused',
+    ]);
+    expect((await fold(rolloutId)).context.paused).toMatchObject({ cause: 'no_restore_target' });
+    expect(unmet(await rollBack(c.deps, stopper(), { rolloutId, ...why }))).toEqual(['target']);
+  });
+
+  it('that says nothing new is already so', async () => {
+    const modelId = await modelWith('1.0.0');
+    const rolloutId = await live(modelId, '1.0.0');
+    const look = { rolloutId, judgement: judgement('HEALTHY') };
+    facts(await judgeRollout(c.deps, workflow(), look));
+    expect((await judgeRollout(c.deps, workflow(), look)).outcome).toBe('already');
+  });
+});
+
+describe('aborting', () => {
+  it('puts devices back without blame: the version stands by and may be rolled out again', async () => {
+    const modelId = await released('1.0.0');
+    await publish(c.deps, modelId, '1.1.0');
+    const rolloutId = await live(modelId, '1.1.0');
+    expect(facts(await abortRollout(c.deps, stopper(), { rolloutId, reason: 'no' }))).toEqual([
+      'RolloutAborted',
+      'VersionSuperseded',
+    ]);
+    expect(await stateOf(modelId, '1.1.0')).toBe('Deployed.standby');
+    await live(modelId, '1.1.0');
+  });
+
+  it('of a pending rollout is one fact', async () => {
+    const modelId = await modelWith('1.0.0');
+    const { rolloutId } = await createRollout(c.deps, person(), { modelId, spec: spec('1.0.0') });
+    expect(facts(await abortRollout(c.deps, stopper(), { rolloutId, reason: 'no' }))).toEqual(['RolloutAborted']);
+    expect(await stateOf(modelId, '1.0.0')).toBe('Published');
+  });
+
+  it('of a completed rollout restores the stable version before', async () => {
+    const modelId = await released('1.0.0', '1.1.0');
+    const [newest] = await c.deps.rollouts.ofModel(modelId);
+    expect(facts(await abortRollout(c.deps, stopper(), { rolloutId: newest!.rolloutId, reason: 'no' }))).toEqual([
+      'RolloutAborted',
+      'VersionSuperseded',
+      'StableVersionRestored',
+      'VersionRestored',
+    ]);
+    expect(await stateOf(modelId, '1.1.0')).toBe('Deployed.standby');
+    expect(await modelOf(modelId)).toMatchObject({ stable: '1.0.0' });
+  });
+
+  it('raced with an advance, wins', async () => {
+    const modelId = await modelWith('1.0.0');
+    const rolloutId = await live(modelId, '1.0.0', [10, 50, 100]);
+    const step = { rolloutId, override: true, reason: 'race' };
+    const [stopped] = await Promise.all([
+      abortRollout(c.deps, stopper(), { rolloutId, reason: 'no' }),
+      advanceRollout(c.deps, person(), step),
+      advanceRollout(c.deps, person(), step),
+    ]);
+    expect(stopped!.outcome).toBe('appended');
+    expect((await fold(rolloutId)).state).toBe('Aborted');
+  });
+});
