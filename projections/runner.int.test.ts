@@ -1,0 +1,166 @@
+import fc from 'fast-check';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { SequencedEvent } from '../domain/events/envelope.ts';
+import { historyFrom, openStage, type Stage } from '../test/properties/stage.ts';
+import { until } from '../test/support/log.ts';
+import { readCheckpoint } from './checkpoint.ts';
+import { projections } from './registry.ts';
+import { createRows, projectInMemory } from './rows.ts';
+import { factsTable, add, schemaOf, type Projection } from './table.ts';
+import { versionRows } from './versions/schema.ts';
+import { rolloutRows } from './rollouts/schema.ts';
+import { models } from './catalog/schema.ts';
+
+let stage: Stage;
+beforeEach(async () => {
+  stage = await openStage();
+});
+afterEach(() => stage.close());
+
+const allEvents = () => stage.log.store.readLog(-1, 100_000);
+const named = (name: string) => projections.find((p) => p.name === name)!;
+
+/** What the pure functions make of the facts up to `at`. */
+function foldedTo(projection: Projection, events: readonly SequencedEvent[], at: number) {
+  const rows = createRows();
+  for (const event of events.filter((e) => e.logIndex <= at)) projectInMemory(projection, event, rows);
+  return rows;
+}
+
+describe('the runner', () => {
+  it('fills every read model with what the pure functions make of the log', async () => {
+    stage.follow();
+    const head = await stage.tell(historyFrom(11, 500));
+    await stage.caughtUp(head);
+    const events = await allEvents();
+    expect(events).toHaveLength(head + 1);
+    for (const projection of projections) {
+      const rows = createRows();
+      for (const event of events) projectInMemory(projection, event, rows);
+      const stored = await stage.dump(projection);
+      for (const [table, { inserts }] of rows.take()) {
+        const places = (list: readonly unknown[]) => list.map((r) => JSON.stringify(r)).sort();
+        const kept = stored[table.name]!.map((row) => {
+          const { valid_from, valid_to, log_index } = row as Record<string, string | null>;
+          return { from: Number(valid_from ?? log_index), to: valid_to == null ? null : Number(valid_to) };
+        });
+        expect(places(kept)).toEqual(places(inserts.map(({ from, to }) => ({ from, to }))));
+      }
+    }
+  });
+
+  it('answers a list as of any index as a fold from the first fact would', async () => {
+    stage.follow();
+    const head = await stage.tell(historyFrom(12, 400));
+    await stage.caughtUp(head);
+    const events = await allEvents();
+    const wellFormed = (value: unknown): unknown =>
+      JSON.parse(JSON.stringify(value), (_k, v: unknown) =>
+        typeof v === 'string' ? v.replace(/\0|\p{Surrogate}/gu, '\ufffd') : v,
+      );
+    const bare = (row: object) => {
+      const { valid_from: _from, valid_to: _to, ...rest } = row as Record<string, unknown>;
+      return rest;
+    };
+    await fc.assert(
+      fc.asyncProperty(fc.integer({ min: 0, max: head }), async (at) => {
+        const folded = foldedTo(named('versions'), events, at);
+        for (const modelId of ['m-0', 'm-1']) {
+          const listed = await stage.models.versions({ modelId }, at);
+          expect(listed.position).toBe(at);
+          for (const row of listed.items) {
+            expect(bare(row)).toEqual(wellFormed(folded.get(versionRows, modelId, row.version)));
+          }
+          const drafted = events.filter(
+            (e) => e.logIndex <= at && e.fact.type === 'VersionDrafted' && e.stream.includes(modelId),
+          );
+          expect(listed.items).toHaveLength(drafted.length);
+        }
+        const rollouts = await stage.models.rollouts({}, { asOf: at, limit: 500 });
+        const foldedRollouts = foldedTo(named('rollouts'), events, at);
+        for (const row of rollouts.items) {
+          expect(bare(row)).toEqual(wellFormed(foldedRollouts.get(rolloutRows, row.rollout_id)));
+        }
+        const catalog = foldedTo(named('catalog'), events, at);
+        for (const row of (await stage.models.models({ orgId: 'org_local' }, { asOf: at })).items) {
+          expect(bare(row)).toEqual(wellFormed(catalog.get(models, row.model_id)));
+        }
+      }),
+      { numRuns: 25, seed: 5 },
+    );
+  });
+
+  it('loses and doubles nothing while its sessions are killed at random', async () => {
+    stage.follow();
+    const history = historyFrom(13, 700);
+    const told = stage.tell(history);
+    for (let kill = 0; kill < 20; kill += 1) {
+      const { rows } = await stage.log.admin.query<{ pid: number }>(
+        `SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'edgeml rm_%'
+          ORDER BY random() LIMIT 1`,
+      );
+      if (rows[0]) await stage.log.admin.query('SELECT pg_terminate_backend($1)', [rows[0].pid]);
+      await new Promise((resolve) => setTimeout(resolve, 15 * (kill % 5)));
+    }
+    const head = await told;
+    await stage.caughtUp(head);
+    const events = await allEvents();
+    const activity = (await stage.dump(named('activity')))['activity']!;
+    expect(activity.map((row) => Number((row as { log_index: string }).log_index))).toEqual(
+      events.map((e) => e.logIndex),
+    );
+    // The same log into fresh rows by a runner that nobody kills.
+    for (const projection of projections) {
+      const live = await stage.dump(projection);
+      const twin: Projection = { ...projection, version: 99 };
+      const fresh = stage.follow([twin]);
+      await until('the twin is there', async () => {
+        const checkpoint = await readCheckpoint(stage.log.admin, schemaOf(twin));
+        return Number(checkpoint?.log_index) >= head;
+      });
+      await fresh.stop();
+      expect(await stage.dump(twin)).toEqual(live);
+    }
+  });
+
+  it('stops loudly before a fact that a projection cannot apply, skips nothing, and goes on once it can', async () => {
+    const seen = factsTable<{ type: string }>('seen', { columns: { type: 'text' } });
+    let isBroken = true;
+    const brittle: Projection = {
+      name: 'brittle',
+      version: 1,
+      tables: [seen],
+      needs: () => [],
+      project(event) {
+        if (event.logIndex === 7 && isBroken) throw new Error('no idea what this is');
+        return [add(seen, { type: event.fact.type })];
+      },
+    };
+    const head = await stage.tell(historyFrom(14, 100));
+    const running = stage.follow([brittle, named('catalog')]);
+    await until('it stopped', () => running.states().some((s) => s.stopped !== null));
+    const state = running.states().find((s) => s.name === 'brittle')!;
+    expect(state).toMatchObject({ position: 6, stopped: { at: 7 } });
+    expect(state.stopped?.why).toContain('no idea what this is');
+    const checkpoint = await readCheckpoint(stage.log.admin, 'rm_brittle_v1');
+    expect([Number(checkpoint?.log_index), Number(checkpoint?.stopped_at)]).toEqual([6, 7]);
+    expect(stage.lines.filter((l) => l.level === 'error')).toMatchObject([{ detail: { log_index: 7 } }]);
+    await until('the other goes on', async () => (await stage.models.position('catalog')) === head);
+    isBroken = false;
+    await until('it goes on', () => running.states().some((s) => s.name === 'brittle' && s.position === head));
+    expect((await stage.dump(brittle))['seen']).toHaveLength(head + 1);
+  });
+
+  it('has one leader; another takes over when it ends', async () => {
+    const catalog = [named('catalog')];
+    const first = stage.follow(catalog);
+    await until('the first leads', () => first.states()[0]?.role === 'leading');
+    const second = stage.follow(catalog);
+    const head = await stage.tell(historyFrom(15, 60));
+    await until('the first is there', () => first.states()[0]?.position === head);
+    expect(second.states()[0]).toMatchObject({ role: 'standby', position: -1 });
+    await first.stop();
+    await until('the second leads', () => second.states()[0]?.role === 'leading');
+    expect(second.states()[0]?.position).toBe(head);
+  });
+});
