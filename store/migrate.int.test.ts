@@ -7,8 +7,8 @@ let db: Awaited<ReturnType<typeof createDatabase>>;
 let admin: pg.Client;
 let urls: { migrateUrl: string; appUrl: string };
 beforeAll(async () => {
-  db = await createDatabase();
-  urls = { migrateUrl: db.adminUrl, appUrl: db.appUrl };
+  db = await createDatabase({ migrated: false });
+  urls = { migrateUrl: db.migrateUrl, appUrl: db.appUrl };
   admin = new pg.Client({ connectionString: db.adminUrl });
   await admin.connect();
 });
@@ -82,7 +82,7 @@ describe('migrate', () => {
     await admin.query(`DROP ROLE IF EXISTS ${name}`);
     await admin.query(`CREATE ROLE ${name} LOGIN CREATEROLE PASSWORD 'm'`);
     await admin.query(`GRANT edgeml_owner, edgeml_app TO ${name} WITH ADMIN OPTION`);
-    const other = await createDatabase();
+    const other = await createDatabase({ migrated: false });
     const url = new URL(other.adminUrl);
     await admin.query(`ALTER DATABASE ${pg.escapeIdentifier(url.pathname.slice(1))} OWNER TO ${name}`);
     url.username = name;

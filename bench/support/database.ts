@@ -18,7 +18,7 @@ export async function withDatabase<T>(work: (db: BenchDatabase) => Promise<T>): 
   const port = await choosePort(undefined, new Set());
   const note = (line: string) => console.error(line);
   const cluster = await createCluster({ home, port: () => port, durable: true, note });
-  const postgres = new Supervised({ ...cluster.spec, isReady: async (pid) => cluster.spec.isReady(pid) }, {
+  const postgres = new Supervised(cluster.spec, {
     onProcess: () => undefined,
     onGaveUp: (name, why) => console.error(`${name}: ${why}`),
     note,

@@ -2,7 +2,6 @@
 import { randomUUID } from 'node:crypto';
 import pg from 'pg';
 import { createDatabase } from './services.ts';
-import { migrate } from '../../store/migrate.ts';
 import { namedSql } from '../../store/sql/namedSql.ts';
 import { appendValues, type AppendAnswer } from '../../store/log/appendCall.ts';
 import type { AppendRequest, Expected } from '../../store/log/eventStore.ts';
@@ -23,7 +22,6 @@ export interface LogFixture {
 /** Opens it all; the caller closes it. */
 export async function openLog(): Promise<LogFixture> {
   const { adminUrl, appUrl, drop } = await createDatabase();
-  await migrate({ migrateUrl: adminUrl, appUrl });
   const sessions: pg.Client[] = [];
   const session = async (url = appUrl) => {
     const client = new pg.Client({ connectionString: url });
