@@ -1,0 +1,109 @@
+/** A short-lived child process that answers one message with one, within limits of time and memory, or is killed. */
+import { fork, type ChildProcess } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { residentBytes } from './memory.ts';
+import type { FromChild, ToChild } from './protocol.ts';
+
+export interface ChildLimits {
+  /** For each question. */
+  readonly timeoutMs: number;
+  readonly rssBytes: number;
+}
+
+/** Why a child gave no answer; after any of these it is gone. */
+export interface ChildFailure {
+  readonly failure: 'timeout' | 'memory' | 'crash';
+  readonly detail: string;
+}
+
+export interface ChildHost {
+  readonly pid: number | undefined;
+  /** One question at a time. @throws the signal's reason; the child is killed then */
+  ask(message: ToChild, signal?: AbortSignal): Promise<FromChild | ChildFailure>;
+  /** SIGKILL, which also ends a stopped or spinning child. Harmless twice. */
+  close(): void;
+}
+
+const RSS_EVERY_MS = 100;
+const STDERR_KEPT = 2000;
+
+/** The child beside this file: TypeScript in a checkout, JavaScript once compiled. */
+function scriptOf(name: string): { readonly path: string; readonly execArgv: string[] } {
+  const source = fileURLToPath(new URL(`./${name}.ts`, import.meta.url));
+  if (!existsSync(source)) return { path: fileURLToPath(new URL(`./${name}.js`, import.meta.url)), execArgv: [] };
+  // By address, not by name: a name would be looked up from the working directory.
+  const tsx = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href;
+  return { path: source, execArgv: ['--import', tsx] };
+}
+
+function start(name: string): ChildProcess {
+  const { path, execArgv } = scriptOf(name);
+  // An empty environment: keys and addresses of this process are none of a model's business.
+  return fork(path, [], { execArgv, env: {}, serialization: 'advanced', stdio: ['ignore', 'ignore', 'pipe', 'ipc'] });
+}
+
+/** Starts the child `<name>.ts` of this folder. It ends with {@link ChildHost.close}, with its limits, or with this process. */
+export function hostChild(name: string, limits: ChildLimits): ChildHost {
+  const child = start(name);
+  let stderr = '';
+  let ended: ChildFailure | undefined;
+  let settle: ((answer: FromChild | ChildFailure) => void) | undefined;
+
+  const end = (failure: ChildFailure) => {
+    ended ??= failure;
+    child.kill('SIGKILL');
+    settle?.(ended);
+  };
+  child.stderr?.on('data', (chunk: Buffer) => (stderr = (stderr + chunk.toString()).slice(-STDERR_KEPT)));
+  child.on('message', (message) => settle?.(message as FromChild)); // only our own child writes here
+  child.on('error', (error) => end({ failure: 'crash', detail: error.message }));
+  child.on('exit', (code, by) => {
+    const how = by === null ? `code ${String(code)}` : by;
+    end({ failure: 'crash', detail: `the runtime's process ended with ${how}. ${stderr.trim()}`.trim() });
+  });
+
+  /** Looks at the child's memory while a question is open. */
+  const watchMemory = () => {
+    const timer = setInterval(() => {
+      void residentBytes(child.pid ?? 0).then((rss) => {
+        if (rss === undefined || rss <= limits.rssBytes) return;
+        end({ failure: 'memory', detail: `the runtime's process took ${rss} bytes, ${limits.rssBytes} are allowed` });
+      });
+    }, RSS_EVERY_MS);
+    return () => clearInterval(timer);
+  };
+
+  return {
+    pid: child.pid,
+    async ask(message, signal) {
+      signal?.throwIfAborted();
+      if (ended) return ended;
+      if (settle) throw new Error('a child answers one question at a time');
+      let abort: (() => void) | undefined;
+      const answer = new Promise<FromChild | ChildFailure>((resolve, reject) => {
+        settle = resolve;
+        abort = () => {
+          child.kill('SIGKILL');
+          reject(signal!.reason as Error);
+        };
+      });
+      const timer = setTimeout(() => {
+        end({ failure: 'timeout', detail: `the runtime gave no answer within ${limits.timeoutMs} ms` });
+      }, limits.timeoutMs);
+      const stopWatching = watchMemory();
+      if (abort) signal?.addEventListener('abort', abort);
+      try {
+        child.send(message, (error) => error && end({ failure: 'crash', detail: error.message }));
+        return await answer;
+      } finally {
+        settle = undefined;
+        clearTimeout(timer);
+        stopWatching();
+        if (abort) signal?.removeEventListener('abort', abort);
+      }
+    },
+    close: () => void child.kill('SIGKILL'),
+  };
+}
