@@ -10,7 +10,7 @@ import { createFileStore } from '../store/artifacts/fileStore.ts';
 import { createPool } from '../store/connect.ts';
 import type { EventStore } from '../store/log/eventStore.ts';
 import type { PostgresEventStore } from '../store/log/postgresEventStore.ts';
-import { openLog } from '../test/support/log.ts';
+import { openLog, until } from '../test/support/log.ts';
 import type { Caller, CommandDeps, Outcome } from './context.ts';
 import { createCommandDeps } from './createDeps.ts';
 import { leaseTask, type TrainingTask } from './leaseTask.ts';
@@ -24,17 +24,35 @@ import { uploadArtifact } from './uploadArtifact.ts';
 export interface Commands {
   readonly deps: CommandDeps;
   readonly log: PostgresEventStore;
+  /** Holds the lock of a run, so that a test lets its racers queue in an order of its own. */
+  holdRun(runId: string): Promise<HeldRun>;
   close(): Promise<void>;
+}
+
+export interface HeldRun {
+  /** Resolves when `n` transactions wait for the lock. They get it in the order in which they came. */
+  queued(n: number): Promise<void>;
+  release(): Promise<void>;
 }
 
 /** A fresh database and blob folder; the caller closes it. */
 export async function openCommands(): Promise<Commands> {
-  const { store: log, appUrl, close } = await openLog();
+  const { store: log, appUrl, session, close } = await openLog();
   const folder = await mkdtemp(join(tmpdir(), 'edgeml-commands-'));
   const pool = createPool({ connectionString: appUrl, max: 10 });
   return {
     deps: createCommandDeps({ log, blobs: createFileStore(folder), pool }),
     log,
+    async holdRun(runId) {
+      const client = await session();
+      await client.query('BEGIN');
+      await client.query(`SELECT pg_advisory_xact_lock(hashtext('edgeml run'), hashtext($1))`, [runId]);
+      const waiting = `SELECT count(*)::int AS n FROM pg_locks WHERE locktype = 'advisory' AND NOT granted`;
+      return {
+        queued: (n) => until(`${n} wait for the run`, async () => (await client.query(waiting)).rows[0].n === n),
+        release: async () => void (await client.query('COMMIT')),
+      };
+    },
     async close() {
       await pool.end();
       await close();
