@@ -33,10 +33,7 @@ export function connect(flags: ConnectFlags): Http {
   const stack = nearestStack(process.cwd());
   const baseUrl = flags.url ?? env.url ?? stack?.url;
   if (!baseUrl) {
-    throw new CliError(
-      'no server: start one with `npm start`, or name one with --url or EDGEML_URL',
-      EXIT.usage,
-    );
+    throw new CliError('no server: start one with `npm start`, or name one with --url or EDGEML_URL', EXIT.usage);
   }
   const apiKey = flags.keyFile ? readKey(flags.keyFile) : (env.apiKey ?? (stack ? readKey(stack.key_file) : undefined));
   if (!apiKey) {

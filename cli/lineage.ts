@@ -3,7 +3,8 @@ import type { Lineage, LineageNode } from '../sdk/types.ts';
 
 function describe(node: LineageNode): string {
   const parts = [node.version, node.lifecycle_state];
-  if (node.rounds !== null) parts.push(`${node.rounds} rounds, ${node.participants ?? 0} devices, ${node.samples ?? 0} samples`);
+  if (node.rounds !== null)
+    parts.push(`${node.rounds} rounds, ${node.participants ?? 0} devices, ${node.samples ?? 0} samples`);
   if (node.accuracy !== null) parts.push(`accuracy ${node.accuracy.toFixed(4)}`);
   for (const r of node.rollouts) parts.push(`rollout ${r.id} ${r.status}`);
   return parts.join('  ·  ');

@@ -11,7 +11,11 @@ export function createProgram(): Command {
     .description('models on devices: train, publish, roll out, watch, roll back, replay')
     .option('--url <url>', 'server (EDGEML_URL, or the nearest .edgeml/stack.json)')
     .option('--key-file <file>', 'file with the API key, - for stdin (EDGEML_API_KEY)')
-    .addOption(new Option('-o, --output <format>', 'form of the answer').choices(['text', 'json', 'jsonl', 'name']).default('text'))
+    .addOption(
+      new Option('-o, --output <format>', 'form of the answer')
+        .choices(['text', 'json', 'jsonl', 'name'])
+        .default('text'),
+    )
     .option('--as-of <place>', 'read as of a position, event:<id> or a time')
     .option('-y, --yes', 'do not ask')
     .option('--timeout <duration>', 'give up waiting after it, with exit 5')

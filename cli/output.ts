@@ -29,7 +29,8 @@ export function createOutput(format: Format, options: { readonly progress: boole
     },
     list: (items, table, name) => {
       if (format === 'text') table().forEach(write);
-      else if (format === 'name') items.forEach((item) => write(name(item as never))); // the caller pairs items and name
+      else if (format === 'name')
+        items.forEach((item) => write(name(item as never))); // the caller pairs items and name
       else if (format === 'jsonl') items.forEach((item) => write(JSON.stringify(item)));
       else write(JSON.stringify(items, null, 2));
     },
@@ -62,7 +63,8 @@ function lines(title: string, note: (line: string) => void) {
   let last = '';
   return {
     update: (p: Progress, detail = '') => {
-      const line = `${title}: ${p.phase} ${p.done}${p.total === undefined ? '' : `/${p.total}`} ${p.unit} ${detail}`.trimEnd();
+      const line =
+        `${title}: ${p.phase} ${p.done}${p.total === undefined ? '' : `/${p.total}`} ${p.unit} ${detail}`.trimEnd();
       if (line !== last) note(line);
       last = line;
     },

@@ -11,8 +11,12 @@ import { FEATURES, holdOut, loadMails, splitOverDevices, type Mail } from './sim
 
 export const MODEL = 'spam-filter';
 
-/** Places at which a test may break something; the story goes on by itself. */
-export type Moment = 'round-open' | 'training-2' | 'rollout-1' | 'rollout-2' | 'rolled-back';
+/** A place at which a test may break something; the story goes on by itself. `step`: a round from 1, a stage from 0. */
+export interface Moment {
+  readonly during: 'training' | 'rollout';
+  readonly version: string;
+  readonly step: number;
+}
 
 export interface StoryOptions {
   readonly baseUrl: string;
@@ -99,7 +103,7 @@ export async function tellStory(o: StoryOptions): Promise<StoryResult> {
   );
 
   const figures: Figure[] = [];
-  async function train(version: string, rounds: number, mails: readonly Mail[], base: string | null, mark: Moment) {
+  async function train(version: string, rounds: number, mails: readonly Mail[], base: string | null) {
     const shards = splitOverDevices(mails, o.trainers ?? 60);
     const operation = await federation.train(
       {
@@ -123,12 +127,13 @@ export async function tellStory(o: StoryOptions): Promise<StoryResult> {
     const running = fleet.run();
     try {
       let shown = 0;
-      let marked = false;
+      let opened = 0;
       for (;;) {
         const { items } = await federation.trainingRounds(runId);
-        if (!marked && items.length > 0) {
-          marked = true;
-          await moment(mark);
+        const newest = Math.max(0, ...items.map((r) => r.round));
+        if (newest > opened) {
+          opened = newest;
+          await moment({ during: 'training', version, step: newest });
         }
         for (const round of items.filter((r) => r.held_out && r.round > shown)) {
           shown = round.round;
@@ -156,7 +161,7 @@ export async function tellStory(o: StoryOptions): Promise<StoryResult> {
 
   say('\n2. Train. Devices download the model, learn from their own mails, and send back only the change.');
   const [roundsOne, roundsTwo] = o.rounds ?? [6, 2];
-  const one = await train('1.0.0', roundsOne, old.train, null, 'round-open');
+  const one = await train('1.0.0', roundsOne, old.train, null);
 
   // iOS phones fail once they run 1.1.0 and the stage is 25 %.
   let stage = 0;
@@ -167,7 +172,7 @@ export async function tellStory(o: StoryOptions): Promise<StoryResult> {
   const phones = reportingFleet(connection, MODEL, o.phones ?? 200, behave);
   const phonesRun = phones.run();
 
-  async function rollOut(version: string, mark: Moment): Promise<Rollout> {
+  async function rollOut(version: string): Promise<Rollout> {
     const handle = await federation.deploy({
       model: model.id,
       version,
@@ -176,16 +181,18 @@ export async function tellStory(o: StoryOptions): Promise<StoryResult> {
       policy: POLICY,
       on_regressed: 'rollback',
     });
-    let marked = false;
+    let entered = -1;
     let last: Rollout | undefined;
     for await (const r of handle.watch()) {
       last = r;
       stage = r.stages[r.stage]?.percent ?? 0;
       o.progress?.(`rollout ${version}`, Math.round(r.percent_now), 100, r.status);
-      say(`  ${version}: ${r.status} at ${r.percent_now} %${r.judged ? `, judged ${r.judged.verdict}` : ''}; phones hold ${JSON.stringify(phones.holding())}`);
-      if (!marked && r.stage >= 1) {
-        marked = true;
-        await moment(mark);
+      say(
+        `  ${version}: ${r.status} at ${r.percent_now} %${r.judged ? `, judged ${r.judged.verdict}` : ''}; phones hold ${JSON.stringify(phones.holding())}`,
+      );
+      if (r.stage > entered) {
+        entered = r.stage;
+        await moment({ during: 'rollout', version, step: r.stage });
       }
     }
     return last!; // watch yields at least once
@@ -193,14 +200,13 @@ export async function tellStory(o: StoryOptions): Promise<StoryResult> {
 
   try {
     say(`\n3. Deploy. 1.0.0 goes to ${phones.size} phones: 10, 25, 50, 75, 100 %, each stage baked and judged.`);
-    const rolledOne = await rollOut('1.0.0', 'rollout-1');
+    const rolledOne = await rollOut('1.0.0');
 
     say('\n4. Train again, on the new mails, from 1.0.0.');
-    const two = await train('1.1.0', roundsTwo, fresh.train, '1.0.0', 'training-2');
+    const two = await train('1.1.0', roundsTwo, fresh.train, '1.0.0');
 
     say('\n5. Deploy 1.1.0. Something is wrong with it on iOS.');
-    const rolledTwo = await rollOut('1.1.0', 'rollout-2');
-    await moment('rolled-back');
+    const rolledTwo = await rollOut('1.1.0');
 
     say('\n6. Rollback. Nobody was asked: the verdict, the mark and the way back were one append.');
     const back = () => (phones.holding()['1.1.0'] ?? 0) === 0;
@@ -208,7 +214,9 @@ export async function tellStory(o: StoryOptions): Promise<StoryResult> {
     const holding = phones.holding();
     say(`  phones hold ${JSON.stringify(holding)}.`);
     const handle = federation.rollout(rolledTwo.id);
-    await handle.recordRootCause('1.1.0 was built against a newer tokenizer than the iOS app ships; the app reads garbage.');
+    await handle.recordRootCause(
+      '1.1.0 was built against a newer tokenizer than the iOS app ships; the app reads garbage.',
+    );
     const postMortem = await handle.postMortemMarkdown();
     say(`\n${postMortem}`);
     const lineage = await registry.lineage(model.id);

@@ -91,9 +91,14 @@ export class Device {
       const link: SdkDownload = await this.http.json('GET', path, { query: { format } });
       const { bytes } = await this.http.send('GET', link.url);
       if (sha256Hex(bytes) !== link.checksum) {
-        throw new ChecksumMismatch(`${model}@${version} ${format}: SHA-256 differs from ${link.checksum}`, 200, undefined, {
-          code: 'checksum_mismatch',
-        });
+        throw new ChecksumMismatch(
+          `${model}@${version} ${format}: SHA-256 differs from ${link.checksum}`,
+          200,
+          undefined,
+          {
+            code: 'checksum_mismatch',
+          },
+        );
       }
       counters.downloads.ok += 1;
       return bytes;
@@ -125,7 +130,9 @@ export class Device {
     try {
       const { bytes } = await this.http.send('GET', task.base.url);
       if (sha256Hex(bytes) !== task.base.sha256) {
-        throw new ChecksumMismatch(`base of ${task.round_id}: SHA-256 differs`, 200, undefined, { code: 'checksum_mismatch' });
+        throw new ChecksumMismatch(`base of ${task.round_id}: SHA-256 differs`, 200, undefined, {
+          code: 'checksum_mismatch',
+        });
       }
       result = await fit(decodeTensors(bytes), task);
     } catch (error) {

@@ -114,7 +114,8 @@ export class Http {
     }
     if (key) headers.set('idempotency-key', key);
     let body: string | Uint8Array<ArrayBuffer> | undefined;
-    if (options.raw) body = options.raw as Uint8Array<ArrayBuffer>; // fetch takes any view; only the buffer's type is wider
+    if (options.raw)
+      body = options.raw as Uint8Array<ArrayBuffer>; // fetch takes any view; only the buffer's type is wider
     else if (options.body !== undefined) {
       headers.set('content-type', 'application/json');
       body = JSON.stringify(options.body);
@@ -123,10 +124,17 @@ export class Http {
     const signal = options.signal ? AbortSignal.any([options.signal, deadline]) : deadline;
     try {
       const response = await this.#fetch(url, { method, headers, signal, ...(body === undefined ? {} : { body }) });
-      return { status: response.status, headers: response.headers, bytes: new Uint8Array(await response.arrayBuffer()) };
+      return {
+        status: response.status,
+        headers: response.headers,
+        bytes: new Uint8Array(await response.arrayBuffer()),
+      };
     } catch (error) {
       if (deadline.aborted) {
-        throw new Timeout(`${method} ${url.pathname} had no answer in time`, 0, undefined, { cause: error, code: 'timeout' });
+        throw new Timeout(`${method} ${url.pathname} had no answer in time`, 0, undefined, {
+          cause: error,
+          code: 'timeout',
+        });
       }
       throw new Unreachable(`${method} ${url.href} could not be reached`, 0, undefined, {
         cause: error,

@@ -17,14 +17,24 @@ export async function follow(http: Http, id: string, o: CallOptions = {}): Promi
     if (operation.state === 'succeeded') return operation;
     if (operation.state !== 'running') {
       const problem = operation.error as Problem | null | undefined; // a problem body, by the route's schema
-      throw new EdgeMLError(problem?.detail ?? `${id} ${operation.state}`, problem?.status ?? 409, problem ?? undefined);
+      throw new EdgeMLError(
+        problem?.detail ?? `${id} ${operation.state}`,
+        problem?.status ?? 409,
+        problem ?? undefined,
+      );
     }
     await sleep(POLL_MS);
   }
 }
 
 /** Sends a command that may answer 202, and follows it unless `wait` is false. */
-export async function settle(http: Http, method: string, path: string, body: unknown, o: CallOptions): Promise<Operation> {
+export async function settle(
+  http: Http,
+  method: string,
+  path: string,
+  body: unknown,
+  o: CallOptions,
+): Promise<Operation> {
   const operation: Operation = await http.json(method, path, {
     body,
     idempotencyKey: o.idempotencyKey,

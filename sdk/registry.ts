@@ -42,7 +42,7 @@ export class ModelRegistry {
   }
 
   async *listModels(o: CallOptions = {}): AsyncIterable<ModelSummary> {
-    for (let cursor: string | undefined; ; ) {
+    for (let cursor: string | undefined; ;) {
       const page: ModelPage = await this.#http.json('GET', `${own}/models`, { query: { cursor }, signal: o.signal });
       yield* page.items;
       if (!page.next_cursor) return;
@@ -69,7 +69,10 @@ export class ModelRegistry {
    *
    * @throws EdgeMLError with the code of the gate that refused
    */
-  async publishVersion(v: { model: string; version: string; formats?: string[] }, o: CallOptions = {}): Promise<Version> {
+  async publishVersion(
+    v: { model: string; version: string; formats?: string[] },
+    o: CallOptions = {},
+  ): Promise<Version> {
     const path = `${own}/models/${segment(v.model)}/versions/${segment(v.version)}/publish`;
     await settle(this.#http, 'POST', path, v.formats ? { formats: v.formats } : {}, o);
     return this.getVersion(v.model, v.version, o);

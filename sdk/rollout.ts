@@ -66,7 +66,7 @@ export class RolloutHandle {
 
   /** Each change of the rollout, until it ends. */
   async *watch(o: CallOptions = {}): AsyncIterable<Rollout> {
-    for (let seen = -1; ; ) {
+    for (let seen = -1; ;) {
       const rollout = await this.get(o);
       if (rollout.stream_version !== seen) yield rollout;
       seen = rollout.stream_version;

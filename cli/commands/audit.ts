@@ -19,17 +19,23 @@ export function addAuditCommands(program: Command): void {
     .option('--type <fact>')
     .option('--model <model>')
     .option('--limit <n>', 'at most so many', '50')
-    .action(async (o: { from?: string; kind?: string; type?: string; model?: string; limit: string }, command: Command) => {
-      const { out, audit } = session(command);
-      const page = await audit.events({
-        limit: Number(o.limit),
-        ...(o.from === undefined ? {} : { from: Number(o.from) }),
-        ...(o.kind === undefined ? {} : { kind: o.kind }),
-        ...(o.type === undefined ? {} : { type: o.type }),
-        ...(o.model === undefined ? {} : { model: o.model }),
-      });
-      out.list(page.items, () => page.items.map(line), (e: Event) => e.id);
-    });
+    .action(
+      async (o: { from?: string; kind?: string; type?: string; model?: string; limit: string }, command: Command) => {
+        const { out, audit } = session(command);
+        const page = await audit.events({
+          limit: Number(o.limit),
+          ...(o.from === undefined ? {} : { from: Number(o.from) }),
+          ...(o.kind === undefined ? {} : { kind: o.kind }),
+          ...(o.type === undefined ? {} : { type: o.type }),
+          ...(o.model === undefined ? {} : { model: o.model }),
+        });
+        out.list(
+          page.items,
+          () => page.items.map(line),
+          (e: Event) => e.id,
+        );
+      },
+    );
 
   events
     .command('tail')
@@ -91,7 +97,11 @@ export function addAuditCommands(program: Command): void {
     .action(async (stream: string, _o: unknown, command: Command) => {
       const s = session(command);
       const got = await s.audit.stream(stream, s.asOf);
-      s.out.show(got, () => [`${got.stream} is ${got.state} at version ${got.stream_version}`, ...got.events.map(line)], got.state);
+      s.out.show(
+        got,
+        () => [`${got.stream} is ${got.state} at version ${got.stream_version}`, ...got.events.map(line)],
+        got.state,
+      );
     });
 
   const key = program.command('key').description('API keys');

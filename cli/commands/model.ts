@@ -15,7 +15,10 @@ export function addModelCommands(program: Command): void {
     .requiredOption('--framework <word>', 'pytorch, tensorflow, onnx, custom …')
     .requiredOption('--use-case <word>', 'what it is for')
     .option('--description <text>')
-    .option('--architecture <kind>', 'graph to build from named tensors: mlp[:relu|tanh|sigmoid][:softmax|sigmoid|linear]')
+    .option(
+      '--architecture <kind>',
+      'graph to build from named tensors: mlp[:relu|tanh|sigmoid][:softmax|sigmoid|linear]',
+    )
     .option('--input-dim <n>')
     .option('--hidden-dim <n>')
     .option('--output-dim <n>')
@@ -109,37 +112,39 @@ export function addModelCommands(program: Command): void {
       out.show(drafted, () => [`${name} ${drafted.version} is ${drafted.lifecycle_state}`], drafted.version);
     });
 
-  version
-    .command('list <model>')
-    .action(async (name: string, _o: unknown, command: Command) => {
-      const { out, registry } = session(command);
-      const page = await registry.listVersions(name);
-      out.list(
-        page.items,
-        () => table(['VERSION', 'STATE', 'PARENT'], page.items.map((v) => [v.version, v.state, v.parent ?? '–'])),
-        (v: { version: string }) => v.version,
-      );
-    });
+  version.command('list <model>').action(async (name: string, _o: unknown, command: Command) => {
+    const { out, registry } = session(command);
+    const page = await registry.listVersions(name);
+    out.list(
+      page.items,
+      () =>
+        table(
+          ['VERSION', 'STATE', 'PARENT'],
+          page.items.map((v) => [v.version, v.state, v.parent ?? '–']),
+        ),
+      (v: { version: string }) => v.version,
+    );
+  });
 
-  version
-    .command('get <model> <version>')
-    .action(async (name: string, v: string, _o: unknown, command: Command) => {
-      const { out, registry, asOf } = session(command);
-      const got = await registry.getVersion(name, v, asOf);
-      out.show(
-        got,
-        () => [
-          `${name} ${got.version} is ${got.lifecycle_state} (${got.state})`,
-          `parent     ${got.parent ?? '–'}`,
-          ...(got.training
-            ? [`trained    ${got.training.rounds} rounds, ${got.training.participants} devices, run ${got.training.run_id}`]
-            : []),
-          ...got.files.map((f) => `file       ${f.format.padEnd(12)} ${f.sha256}  ${f.bytes} bytes`),
-          ...(got.rolled_back ? [`rolled back by rollout ${got.rolled_back.rollout_id}: ${got.rolled_back.reason}`] : []),
-        ],
-        got.version,
-      );
-    });
+  version.command('get <model> <version>').action(async (name: string, v: string, _o: unknown, command: Command) => {
+    const { out, registry, asOf } = session(command);
+    const got = await registry.getVersion(name, v, asOf);
+    out.show(
+      got,
+      () => [
+        `${name} ${got.version} is ${got.lifecycle_state} (${got.state})`,
+        `parent     ${got.parent ?? '–'}`,
+        ...(got.training
+          ? [
+              `trained    ${got.training.rounds} rounds, ${got.training.participants} devices, run ${got.training.run_id}`,
+            ]
+          : []),
+        ...got.files.map((f) => `file       ${f.format.padEnd(12)} ${f.sha256}  ${f.bytes} bytes`),
+        ...(got.rolled_back ? [`rolled back by rollout ${got.rolled_back.rollout_id}: ${got.rolled_back.reason}`] : []),
+      ],
+      got.version,
+    );
+  });
 
   version
     .command('publish <model> <version>')

@@ -22,14 +22,18 @@ const exitOf = (r: Rollout) => {
 
 async function followRollout(s: Session, id: number): Promise<Rollout> {
   const limit = s.flags.timeout === undefined ? undefined : parseDuration(s.flags.timeout);
-  if (s.flags.timeout !== undefined && limit === undefined) throw new CliError('--timeout is a duration, such as 48h', EXIT.usage);
+  if (s.flags.timeout !== undefined && limit === undefined)
+    throw new CliError('--timeout is a duration, such as 48h', EXIT.usage);
   const deadline = limit === undefined ? undefined : AbortSignal.timeout(limit);
   const bar = s.out.progress(`rollout ${id}`);
   try {
     let last: Rollout | undefined;
     for await (const r of s.federation.rollout(id).watch()) {
       last = r;
-      bar.update({ phase: r.status, done: Math.round(r.percent_now), total: 100, unit: 'percent' }, `${r.version} ${r.status}`);
+      bar.update(
+        { phase: r.status, done: Math.round(r.percent_now), total: 100, unit: 'percent' },
+        `${r.version} ${r.status}`,
+      );
       if (r.status === 'paused' || r.status === 'held') break;
       if (deadline?.aborted) throw new CliError(`rollout ${id} is still ${r.status}`, EXIT.timeout);
     }
@@ -42,10 +46,12 @@ async function followRollout(s: Session, id: number): Promise<Rollout> {
 function specOf(version: string, o: Record<string, string | undefined>): CreateRollout {
   const bake = o['bake'];
   const steps = o['steps']?.split(',').map((s) => Number(s.trim()));
-  if (steps?.some((p) => !(p > 0 && p <= 100))) throw new CliError('--steps is a list of percents, such as 10,25,50,75,100', EXIT.usage);
+  if (steps?.some((p) => !(p > 0 && p <= 100)))
+    throw new CliError('--steps is a list of percents, such as 10,25,50,75,100', EXIT.usage);
   const rate = o['maxErrorRate'];
   const ratio = rate === undefined ? undefined : Number(rate.replace('%', '')) / (rate.includes('%') ? 100 : 1);
-  if (ratio !== undefined && !(ratio >= 0 && ratio <= 1)) throw new CliError('--max-error-rate is a share, such as 5%', EXIT.usage);
+  if (ratio !== undefined && !(ratio >= 0 && ratio <= 1))
+    throw new CliError('--max-error-rate is a share, such as 5%', EXIT.usage);
   return {
     version,
     ...(steps
@@ -97,7 +103,10 @@ export function addRolloutCommands(program: Command): void {
     .option('--hold', 'hold instead of rolling back')
     .option('--pending', 'create it without starting it')
     .option('--wait', 'follow it to its end, for pipelines: 0 completed, 3 rolled back, 4 paused')
-    .addHelpText('after', '\nExample:\n  edgeml rollout start spam-filter 1.1.0 --steps 10,25,50,75,100 --bake 24h --max-error-rate 5% --wait')
+    .addHelpText(
+      'after',
+      '\nExample:\n  edgeml rollout start spam-filter 1.1.0 --steps 10,25,50,75,100 --bake 24h --max-error-rate 5% --wait',
+    )
     .action(async (model: string, v: string, o: Record<string, string | undefined>, command: Command) => {
       const s = session(command);
       const handle = await s.federation.deploy({ model, start: o['pending'] === undefined, ...specOf(v, o) });
@@ -116,7 +125,13 @@ export function addRolloutCommands(program: Command): void {
       () =>
         table(
           ['ID', 'VERSION', 'STATUS', 'STAGE', 'FROM'],
-          items.map((r) => [String(r.id), r.version, r.status, `${r.stage + 1}/${r.stages.length}`, r.previous_version ?? '–']),
+          items.map((r) => [
+            String(r.id),
+            r.version,
+            r.status,
+            `${r.stage + 1}/${r.stages.length}`,
+            r.previous_version ?? '–',
+          ]),
         ),
       (r: { id: number }) => String(r.id),
     );

@@ -10,7 +10,9 @@ import { figure, number, session, type Session } from './shared.ts';
 
 const describe = (t: Training): string[] => [
   `run ${t.run_id}: ${t.version} is ${t.status}, round ${t.rounds_done} of ${t.rounds_planned}`,
-  ...(t.current ? [`open       round ${t.round}.${t.attempt}: ${t.current.accepted} updates, needs ${t.current.min_updates}`] : []),
+  ...(t.current
+    ? [`open       round ${t.round}.${t.attempt}: ${t.current.accepted} updates, needs ${t.current.min_updates}`]
+    : []),
   ...(t.last
     ? [
         `last       round ${t.last.round}: loss ${figure(t.last.loss)}, accuracy ${figure(t.last.accuracy)}` +

@@ -83,7 +83,10 @@ export function trainingFleet(connection: Connection, shards: readonly (readonly
 }
 
 /** How one prediction goes: the fault of the story is injected here. */
-export type Behaviour = (device: { readonly platform: string; readonly index: number }, version: string) => {
+export type Behaviour = (
+  device: { readonly platform: string; readonly index: number },
+  version: string,
+) => {
   readonly ok: boolean;
   readonly latencyMs: number;
 };

