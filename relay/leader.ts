@@ -1,4 +1,5 @@
 /** Elects one process for a loop that must run once in the cluster: an advisory lock on a session of its own. */
+import { setMaxListeners } from 'node:events';
 import { openSession, type Session } from '../store/connect.ts';
 
 export interface Logger {
@@ -74,6 +75,7 @@ export type LeaderBody = (session: Session, signal: AbortSignal) => Promise<void
  */
 export async function lead(options: LeadOptions, body: LeaderBody): Promise<void> {
   const { name, signal, logger } = options;
+  setMaxListeners(0, signal); // one signal ends many loops, each of which listens
   let pauseMs = PAUSE_MS.least;
   while (!signal.aborted) {
     const began = performance.now();

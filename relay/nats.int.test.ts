@@ -1,4 +1,4 @@
-import { jetstreamManager, type JetStreamManager } from '@nats-io/jetstream';
+import { jetstream, jetstreamManager, type JetStreamManager } from '@nats-io/jetstream';
 import { connect } from 'nats';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { abortedFact, openLog, request, until, type LogFixture } from '../test/support/log.ts';
@@ -141,6 +141,29 @@ describe('the NATS relay', () => {
     running.push(relay());
     await until('all are told', async () => (await streamEnd()) === 70);
     expect(await told()).toEqual(upTo(70));
+  });
+
+  it('T8: needs no dedupe window: relay down past it, server restarted, and still no doubles and no gaps', async () => {
+    const one = new AbortController();
+    await appendMany(20);
+    await relay(one.signal, (index) => index === 11 && one.abort());
+    await withJetStream(async (jsm) => {
+      const { config } = await jsm.streams.info(STREAM);
+      await jsm.streams.update(STREAM, { ...config, duplicate_window: 100 * 1e6 });
+    });
+    await nats.kill();
+    await nats.start();
+    // Past the window: a message with a known id is taken as new, so only the tail tells.
+    await withJetStream(async (jsm) => {
+      const id = (await jsm.streams.getMessage(STREAM, { seq: 12 }))!.header.get('Nats-Msg-Id');
+      const nc = await connect({ servers: nats.url });
+      const publish = () => jetstream(nc).publish('edgeml.events.rollout.1.twin', '{}', { msgID: id });
+      await until('the window has passed', async () => !(await publish()).duplicate);
+      await nc.close();
+    });
+    running.push(relay());
+    await until('all are told', async () => (await streamEnd()) === 21);
+    expect((await told()).filter((i) => i !== null)).toEqual(upTo(20));
   });
 
   it('makes a deleted stream again and tells it from the beginning, as far back as it reaches', async () => {

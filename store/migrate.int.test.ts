@@ -81,7 +81,8 @@ describe('migrate', () => {
     const name = `edgeml_test_migrator`;
     await admin.query(`DROP ROLE IF EXISTS ${name}`);
     await admin.query(`CREATE ROLE ${name} LOGIN CREATEROLE PASSWORD 'm'`);
-    await admin.query(`GRANT edgeml_owner, edgeml_app TO ${name} WITH ADMIN OPTION`);
+    // What Postgres 16 and newer give the role that creates another one.
+    await admin.query(`GRANT edgeml_owner, edgeml_app TO ${name} WITH ADMIN TRUE, INHERIT FALSE, SET FALSE`);
     const other = await createDatabase({ migrated: false });
     const url = new URL(other.adminUrl);
     await admin.query(`ALTER DATABASE ${pg.escapeIdentifier(url.pathname.slice(1))} OWNER TO ${name}`);

@@ -35,6 +35,15 @@ async function untilAlone(run: () => Promise<unknown>): Promise<void> {
   }
 }
 
+/** A migrator who may not give it has it already, or does without. */
+async function grantIfAllowed(db: pg.Client, grant: string): Promise<void> {
+  try {
+    await db.query(grant);
+  } catch (error) {
+    if (codeOf(error) !== '42501') throw error;
+  }
+}
+
 async function ensureRoles(db: pg.Client, password: string): Promise<void> {
   const found = await db.query<{ rolname: string }>('SELECT rolname FROM pg_roles WHERE rolname = ANY ($1)', [
     [OWNER, APP],
@@ -47,13 +56,13 @@ async function ensureRoles(db: pg.Client, password: string): Promise<void> {
   await db.query(`ALTER ROLE ${APP} SET idle_in_transaction_session_timeout = '5s'`);
   await db.query(`ALTER ROLE ${APP} SET statement_timeout = '10s'`);
   await db.query(`ALTER ROLE ${APP} SET lock_timeout = '2s'`);
-  // A migrator that is no superuser must be a member of the owner to act as it.
-  const member = await db.query<{ ok: boolean }>(`SELECT pg_has_role('${OWNER}', 'MEMBER') AS ok`);
-  if (!member.rows[0]?.ok) await db.query(`GRANT ${OWNER} TO CURRENT_USER`);
-  // Only for the alarm that names who holds the log back; a migrator who may not give it leaves the alarm less exact.
-  await db.query(`GRANT pg_read_all_stats TO ${OWNER}`).catch((error: unknown) => {
-    if (codeOf(error) !== '42501') throw error;
-  });
+  // Who creates a role administers it, but from Postgres 16 on may not act as it without this. Superusers need no grant.
+  const { rows } = await db.query<{ super: boolean }>(
+    'SELECT rolsuper AS super FROM pg_roles WHERE rolname = current_user',
+  );
+  if (!rows[0]?.super) await grantIfAllowed(db, `GRANT ${OWNER} TO CURRENT_USER`);
+  // Only for the alarm that names who holds the log back; without it the alarm is less exact.
+  await grantIfAllowed(db, `GRANT pg_read_all_stats TO ${OWNER}`);
 }
 
 async function inTransaction(db: pg.Client, run: () => Promise<void>): Promise<void> {
