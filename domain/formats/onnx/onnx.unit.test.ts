@@ -7,6 +7,7 @@ import { isRefused } from '../refused.ts';
 import { f32Tensor, type Tensor } from '../safetensors/tensor.ts';
 import { buildMlp } from './build.ts';
 import { compareOutputs, goldenInputs, isConstant } from './golden.ts';
+import { exposeLogits } from './logits.ts';
 import { readInitialisers } from './initialisers.ts';
 import { referenceForward } from './reference.ts';
 
@@ -97,6 +98,16 @@ describe('buildMlp', () => {
     expect(sha256Hex(bytes)).toBe('9f378b65c6210130df819105be47a3832eb23b8eaa1c0b473c93ed6128499fdb');
   });
 
+  it('exposes the logits under an activation, and only there', () => {
+    const bytes = buildMlp(mlp, tensors);
+    const raw = buildMlp({ ...mlp, kind: 'mlp:linear' }, tensors);
+    if (isRefused(bytes) || isRefused(raw)) throw new Error('does not fit');
+    const exposed = exposeLogits(bytes);
+    expect(exposed?.name).toBe('layer2_linear');
+    expect(readInitialisers(exposed!.model)).toEqual(readInitialisers(bytes));
+    expect(exposeLogits(raw)).toBeUndefined();
+  });
+
   it('stores weights that read back bit for bit, also odd ones', () => {
     const odd = f32Tensor('weight', [1, 6], Float32Array.of(-0, 1e-45, 3.4028234663852886e38, -1e-38, 0.1, 1 / 3));
     const bytes = buildMlp({ kind: 'mlp:linear', input_dim: 6, output_dim: 1 }, [odd]);
@@ -157,7 +168,8 @@ describe('reference and golden inputs', () => {
   it('holds probabilities by their logarithm, and never passes NaN', () => {
     const near = (p: number) => compareOutputs(Float32Array.of(p), Float64Array.of(1e-6), 'softmax').passed;
     expect([near(1e-6), near(1.001e-6), near(NaN), near(0)]).toEqual([true, false, false, false]);
-    expect(compareOutputs(Float32Array.of(1.5e-6), Float64Array.of(1e-6), 'linear').passed).toBe(true);
+    for (const output of ['linear', 'sigmoid'] as const)
+      expect(compareOutputs(Float32Array.of(1.5e-6), Float64Array.of(1e-6), output).passed).toBe(true);
     expect(compareOutputs(Float32Array.of(100.0005), Float64Array.of(100), 'linear').passed).toBe(true);
     expect(compareOutputs(Float32Array.of(100.01), Float64Array.of(100), 'linear').passed).toBe(false);
     expect(compareOutputs(Float32Array.of(1), Float64Array.of(1, 2), 'linear').passed).toBe(false);

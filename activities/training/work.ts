@@ -1,0 +1,9 @@
+/** The door of this room: what Temporal activities call, without Temporal. */
+export {
+  aggregateRound,
+  type AggregatedRound,
+  type AggregateRefused,
+  type RoundToAggregate,
+} from './aggregateRound.ts';
+export { evaluate, type Evaluation } from './evaluate.ts';
+export { checkEvaluationSet, type EvaluationLayout } from './evaluationSet.ts';
