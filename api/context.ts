@@ -2,8 +2,17 @@
 import type { CommandDeps } from '../commands/context.ts';
 import type { ArtifactStore } from '../store/artifacts/artifactStore.ts';
 import type { KeyStore } from '../store/keys/keyStore.ts';
+import type { DeviceStore } from '../store/telemetry/deviceStore.ts';
+import type { Recorded, Report, ReportingDevice } from '../store/telemetry/recordReport.ts';
+import type { TelemetryReader } from '../store/telemetry/telemetryReader.ts';
+import type { Attribution } from '../domain/rollout/arms.ts';
 import type { PostgresEventStore } from '../store/log/postgresEventStore.ts';
 import type { Links } from './access/links.ts';
+import type { LogWatch } from './logWatch.ts';
+import type { Metrics } from './metrics.ts';
+import type { Verify } from './views/auditLines.ts';
+import type { PointerTable } from '../projections/pointerTable.ts';
+import type { ReadModels } from '../projections/readModels.ts';
 
 export interface ApiDeps {
   readonly log: PostgresEventStore;
@@ -11,8 +20,29 @@ export interface ApiDeps {
   readonly blobs: ArtifactStore;
   readonly keys: KeyStore;
   readonly links: Links;
+  readonly reads: ReadModels;
+  readonly pointers: PointerTable;
+  readonly telemetry: TelemetryReader;
+  readonly devices: DeviceStore;
+  readonly recordReport: (
+    device: ReportingDevice,
+    report: Report,
+    attribution: Attribution | undefined,
+  ) => Promise<Recorded>;
+  readonly watch: LogWatch;
+  readonly verify: Verify;
+  readonly metrics: Metrics;
+  /** What the process knows of its parts; `postgres` alone decides whether it is ready. */
+  readonly parts: () => Promise<readonly PartState[]>;
   /** Where this door is reached from outside, without a trailing slash: links and `type` of problems. */
   readonly publicUrl: string;
   readonly maxUploadBytes: number;
   readonly version: string;
+}
+
+/** One thing the service stands on or runs. */
+export interface PartState {
+  readonly name: string;
+  readonly state: 'ok' | 'degraded' | 'down';
+  readonly detail?: string;
 }

@@ -78,9 +78,21 @@ export const Problem = Type.Object(
   },
   { additionalProperties: true },
 );
-export type Problem = Static<typeof Problem>;
+export type Problem = Static<typeof Problem> & { readonly [member: string]: unknown };
 
-/** `?dry_run=true`: what would be appended, or which guards refuse it. */
-export const DryRunQuery = { dry_run: Type.Optional(Type.Boolean()) };
+/** `?dry_run=true`: nothing is appended. */
+export const CommandQuery = Type.Object({ dry_run: Type.Optional(Type.Boolean()) }, closed);
+
+/** What a dry run answers: the facts that would be appended, or the guards that refuse them. */
+export const DryRun = Type.Object(
+  {
+    would_append: Type.Array(
+      Type.Object({ stream: Type.String(), type: Type.String(), data: Type.Record(Type.String(), Type.Unknown()) }, closed),
+    ),
+    guards: Type.Array(Guard),
+  },
+  closed,
+);
+export type DryRun = Static<typeof DryRun>;
 
 export const JsonObject = Type.Record(Type.String(), Type.Unknown());

@@ -45,7 +45,17 @@ export type Stream = Static<typeof Stream>;
 
 export const Replay = Type.Object(
   {
-    items: Type.Array(Type.Object({ event: Event, state_before: Type.String(), state_after: Type.String() }, closed)),
+    items: Type.Array(Type.Object(
+        {
+          event: Event,
+          state_before: Type.String(),
+          state_after: Type.String(),
+          /** Guards of the chart that let it through. */
+          guards: Type.Array(Type.String()),
+          is_divergent: Type.Boolean(),
+        },
+        closed,
+      )),
   },
   closed,
 );

@@ -1,6 +1,6 @@
 /** Rollouts: how far a version may reach, what was judged, and how it ended. */
 import Type, { type Static } from 'typebox';
-import { ArmCounters, Judgement, Percent, RolloutSpec, Rule, Stage } from '../../domain/events/rollout.ts';
+import { ArmCounters, Judgement, RolloutSpec, Rule, Stage } from '../../domain/events/rollout.ts';
 import { closed, commanded, Count, Duration, Instant, Nullable, pageOf, Reason, Uuid } from './common.ts';
 
 export const RolloutStatus = Type.Union([
@@ -96,7 +96,21 @@ export const ModelRolledBack = Type.Object(
 );
 export type ModelRolledBack = Static<typeof ModelRolledBack>;
 
-/** The spec, what is left out takes its default (`rollout.md`); with `start` it begins at once, in the same append. */
+/** Minimums that are left out follow from the metric. */
+const AskedRule = Type.Object(
+  {
+    ...Rule.properties,
+    op: Type.Optional(Rule.properties.op),
+    min_predictions: Type.Optional(Rule.properties.min_predictions),
+    min_devices: Type.Optional(Rule.properties.min_devices),
+  },
+  closed,
+);
+
+/**
+ * What is left out takes its default (`domain/rollout/spec.ts`, which also holds the numbers against each other). `stages` or
+ * `preset`, not both. With `start` it begins at once, in the same append.
+ */
 export const CreateRollout = Type.Object(
   {
     version: Type.String({ maxLength: 64 }),
@@ -104,7 +118,7 @@ export const CreateRollout = Type.Object(
       Type.Array(
         Type.Object(
           {
-            percent: Percent,
+            percent: Type.Number({ exclusiveMinimum: 0, maximum: 100 }),
             ramp: Type.Optional(Duration),
             min_bake: Type.Optional(Duration),
             max_bake: Type.Optional(Duration),
@@ -114,6 +128,7 @@ export const CreateRollout = Type.Object(
         { minItems: 1, maxItems: 100 },
       ),
     ),
+    preset: Type.Optional(Type.Union([Type.Literal('canary'), Type.Literal('immediate')])),
     cohort: Type.Optional(
       Type.Object(
         { platform: Type.Optional(Type.Array(Type.String({ maxLength: 40 }), { minItems: 1, maxItems: 50 })) },
@@ -121,7 +136,7 @@ export const CreateRollout = Type.Object(
       ),
     ),
     look: Type.Optional(Duration),
-    policy: Type.Optional(Type.Object({ rules: Type.Array(Rule, { maxItems: 50 }) }, closed)),
+    policy: Type.Optional(Type.Object({ rules: Type.Array(AskedRule, { maxItems: 50 }) }, closed)),
     on_regressed: Type.Optional(RolloutSpec.properties.on_regressed),
     start: Type.Optional(Type.Boolean()),
   },

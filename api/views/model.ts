@@ -1,9 +1,9 @@
 /** A model as the doors show it. */
 import { byPrecedenceDesc, isPrerelease } from '../../domain/semver.ts';
 import type { ModelContext, ModelState } from '../../machines/model.ts';
-import { isUsable, lifecycleState } from '../../machines/modelVersion.ts';
+import { isUsable } from '../../machines/modelVersion.ts';
 import type { View } from '../reading.ts';
-import type { Lineage, LineageNode, Model } from '../schemas/model.ts';
+import type { Model } from '../schemas/model.ts';
 import { instant } from './instant.ts';
 
 /** Highest precedence among published versions that are no pre-release and not rolled back; null if there is none. */
@@ -34,35 +34,4 @@ export async function modelView(view: View, id: string, state: ModelState): Prom
     updated_at: instant(context.updatedAt),
     stream_version: state.version,
   };
-}
-
-export type LineageRollouts = ReadonlyMap<string, LineageNode['rollouts']>;
-
-/** One node per version named, and the rollouts that carried it. Versions whose stream is not there yet are left out. */
-export async function lineageView(
-  view: View,
-  model: ModelState & { id: string },
-  versions: readonly string[],
-  rollouts: LineageRollouts,
-): Promise<Lineage> {
-  const nodes: LineageNode[] = [];
-  for (const version of versions) {
-    const { state } = await view.version(model.id, version);
-    if (state.version === 0) continue;
-    const { training, parent, runId } = state.context;
-    nodes.push({
-      version,
-      lifecycle_state: lifecycleState(state.state),
-      parent,
-      base: training?.base.version ?? null,
-      run_id: training?.run_id ?? runId,
-      rounds: training?.rounds ?? null,
-      participants: training?.participants ?? null,
-      samples: training?.samples ?? null,
-      loss: training?.loss ?? null,
-      accuracy: training?.accuracy ?? null,
-      rollouts: [...(rollouts.get(version) ?? [])],
-    });
-  }
-  return { model_id: model.id, name: model.context.name, nodes, position: view.position };
 }

@@ -6,6 +6,7 @@ import type { VersionFact } from '../../domain/events/version.ts';
 import type { TrainingState } from '../../machines/trainingRun.ts';
 import { OWN_PREFIX, problemOf } from '../http/problem.ts';
 import type { View } from '../reading.ts';
+import type { Problem } from '../schemas/common.ts';
 import type { Operation } from '../schemas/operation.ts';
 import { trainingView } from './training.ts';
 import { rolloutStatus } from './rollout.ts';
@@ -97,13 +98,14 @@ function publishOperation(
   }
   const failed = refused.data.checks.filter((c) => !c.passed);
   const why = failed.map((c) => `${c.name}: ${c.detail}`).join('; ');
-  const error = fault(refused.data.code, `Publishing was refused${why ? `: ${why}` : ''}.`, base, self);
+  const refusal = fault(refused.data.code, `Publishing was refused${why ? `: ${why}` : ''}.`, base, self);
+  const error: Problem = { ...refusal, checks: refused.data.checks };
   return {
     ...common,
     state: 'failed',
     progress: progress(0, 'refused'),
     result: null,
-    error: { ...error, checks: refused.data.checks },
+    error,
   };
 }
 

@@ -1,6 +1,8 @@
 /** A rollout as the own door shows it. */
+import { widthAt } from '../../domain/rollout/assignment.ts';
 import { stageClockMs, type RolloutState } from '../../machines/rollout.ts';
-import type { Rollout, RolloutStatus } from '../schemas/rollout.ts';
+import type { RolloutRow } from '../../projections/rollouts/schema.ts';
+import type { Rollout, RolloutStatus, RolloutSummary } from '../schemas/rollout.ts';
 import { instant, instantOrNull } from './instant.ts';
 
 const STATUS: Readonly<Record<string, RolloutStatus>> = {
@@ -13,14 +15,17 @@ const STATUS: Readonly<Record<string, RolloutStatus>> = {
   Aborted: 'aborted',
 };
 export const rolloutStatus = (state: string): RolloutStatus => STATUS[state] ?? 'pending';
+/** The machine's name of a status: how lists filter. */
+export const stateOfStatus = (status: RolloutStatus): string =>
+  Object.keys(STATUS).find((state) => STATUS[state] === status) ?? status;
 
 /** Percent of the cohort that is in at `at`: the ramp of the stage counted by its clock. 0 once devices went back. */
 export function percentNow({ state, context }: RolloutState, at: number): number {
   if (state === 'RolledBack' || state === 'Aborted') return 0;
   const { entered } = context;
   if (!entered) return 0;
-  const share = entered.ramp_ms === 0 ? 1 : Math.min(1, stageClockMs(context, at) / entered.ramp_ms);
-  return Math.floor(entered.from + (entered.to - entered.from) * share) / 100;
+  const { from, to, ramp_ms } = entered;
+  return widthAt({ from, to, rampMs: ramp_ms, clockMs: stageClockMs(context, at) }) / 100;
 }
 
 /** @param at Unix ms by which the stage clock is read */
@@ -63,3 +68,19 @@ export function rolloutView(id: number, folded: RolloutState, at: number): Rollo
     stream_version: folded.version,
   };
 }
+
+/** A row of the read model. */
+export const rolloutSummaryView = (row: RolloutRow): RolloutSummary => ({
+  id: row.rollout_id,
+  model_id: row.model_id,
+  version: row.version,
+  previous_version: row.previous_version,
+  status: rolloutStatus(row.state),
+  stage: row.stage,
+  stages: row.spec.stages,
+  percent_target: row.spec.stages.at(-1)!.percent,
+  created_at: row.created_at,
+  started_at: row.started_at,
+  completed_at: row.completed_at,
+  updated_at: row.updated_at,
+});

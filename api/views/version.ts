@@ -1,7 +1,12 @@
 /** A version as the own door shows it. */
-import { isUsable, lifecycleState, type VersionState } from '../../machines/modelVersion.ts';
-import type { LifecycleState, Version } from '../schemas/version.ts';
+import { lifecycleState, type VersionState } from '../../machines/modelVersion.ts';
+import type { TrainingCompletedData } from '../../domain/events/version.ts';
+import type { LineageNode as LineageRow } from '../../projections/versions/lineage.ts';
+import type { VersionRow } from '../../projections/versions/schema.ts';
+import type { LineageNode } from '../schemas/model.ts';
+import type { LifecycleState, Version, VersionSummary } from '../schemas/version.ts';
 import { instant } from './instant.ts';
+import { rolloutStatus } from './rollout.ts';
 
 /** The state's first part. A version that exists has left `None`, and the chart has no other names. */
 export const lifecycleWord = (state: string) => lifecycleState(state) as LifecycleState;
@@ -24,14 +29,7 @@ export function versionView(folded: VersionState): Version {
     state,
     parent: context.parent,
     files: [...(context.published?.files ?? context.uploaded)],
-    training: training && {
-      run_id: training.run_id,
-      rounds: training.rounds,
-      participants: training.participants,
-      samples: training.samples,
-      loss: training.loss,
-      accuracy: training.accuracy,
-    },
+    training: trainingOf(training),
     tensors_sha: context.tensorsSha,
     report_sha: context.published?.reportSha ?? null,
     rollout_id: context.rolloutId,
@@ -47,5 +45,40 @@ export function versionView(folded: VersionState): Version {
   };
 }
 
-/** Devices may be told it: Published or Deployed. */
-export const isGood = (folded: VersionState) => isUsable(folded.state);
+const trainingOf = (training: TrainingCompletedData | null): Version['training'] =>
+  training && {
+    run_id: training.run_id,
+    rounds: training.rounds,
+    participants: training.participants,
+    samples: training.samples,
+    loss: training.loss,
+    accuracy: training.accuracy,
+  };
+
+/** A row of the read model. */
+export const summaryView = (row: VersionRow): VersionSummary => ({
+  model_id: row.model_id,
+  version: row.version,
+  lifecycle_state: lifecycleWord(row.state),
+  state: row.state,
+  parent: row.parent,
+  training: trainingOf(row.training),
+  files: [...row.files],
+  created_at: row.created_at,
+  updated_at: row.updated_at,
+});
+
+/** Where a version came from, and the rollouts that carried it. */
+export const lineageNodeView = ({ version: row, rollouts }: LineageRow): LineageNode => ({
+  version: row.version,
+  lifecycle_state: row.lifecycle_state,
+  parent: row.parent,
+  base: row.training?.base.version ?? null,
+  run_id: row.training?.run_id ?? row.run_id,
+  rounds: row.training?.rounds ?? null,
+  participants: row.training?.participants ?? null,
+  samples: row.training?.samples ?? null,
+  loss: row.training?.loss ?? null,
+  accuracy: row.training?.accuracy ?? null,
+  rollouts: rollouts.map((r) => ({ id: r.id, status: rolloutStatus(r.state) })),
+});

@@ -1,0 +1,76 @@
+/** Lists: read at a fixed place of the log, once the read models have come that far. */
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { LifecycleError } from '../domain/errors.ts';
+import type { Page, PageRequest } from '../projections/page.ts';
+import type { ReadModelName, ReadModels } from '../projections/readModels.ts';
+import type { EventStore } from '../store/log/eventStore.ts';
+import { preferredWaitMs } from './http/prefer.ts';
+
+interface ListQuery {
+  readonly limit?: number;
+  readonly cursor?: string;
+  readonly as_of?: string;
+  readonly min_position?: string;
+}
+
+const WAIT_MS = 2_000;
+
+/**
+ * The page that a query asks for, once every read model named is at its `as_of` and `min_position`.
+ *
+ * @throws LifecycleError `projection_behind` after 2 s (`Prefer: wait=N`, at most 15); as `resolveAsOf` says
+ */
+export async function pageRequestOf(
+  deps: { readonly log: EventStore; readonly reads: ReadModels },
+  request: FastifyRequest,
+  query: ListQuery,
+  ...of: readonly ReadModelName[]
+): Promise<PageRequest> {
+  const asOf = query.as_of === undefined ? undefined : await deps.log.resolveAsOf(query.as_of);
+  const wanted = query.min_position === undefined ? -1 : await placeOf(deps.log, query.min_position);
+  const least = Math.max(asOf ?? -1, wanted);
+  const waitMs = preferredWaitMs(request, WAIT_MS);
+  const reached = await Promise.all(of.map((name) => deps.reads.waitFor(name, least, waitMs)));
+  if (reached.includes(false)) {
+    const detail = `The read model ${of.join(', ')} has not reached ${Math.max(0, least)} in ${waitMs} ms.`;
+    throw new LifecycleError('projection_behind', detail, { retry_after_s: 1 });
+  }
+  return {
+    ...(query.limit === undefined ? {} : { limit: query.limit }),
+    ...(query.cursor === undefined ? {} : { cursor: query.cursor }),
+    ...(asOf === undefined ? {} : { asOf }),
+  };
+}
+
+async function placeOf(log: EventStore, text: string): Promise<number> {
+  if (/^\d{1,15}$/.test(text)) return Number(text);
+  if (!text.startsWith('event:')) {
+    const detail = `min_position "${text}" is neither a position nor event:<id>.`;
+    throw new LifecycleError('invalid_input', detail, { errors: [{ pointer: '/querystring/min_position', detail }] });
+  }
+  const id = text.slice('event:'.length);
+  const index = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(id) ? await log.logIndexOf(id) : undefined;
+  if (index === undefined) {
+    throw new LifecycleError('event_not_found', `min_position names event ${id}, which is not stored.`);
+  }
+  const placed = index ?? (await log.awaitLogIndex(id, WAIT_MS));
+  if (placed === null) throw new LifecycleError('projection_behind', `Event ${id} has no place in the log yet.`);
+  return placed;
+}
+
+/** A page as it is sent. Sets `EdgeML-Position` and the `Link` to the next page. */
+export function answerPage<R, V>(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  page: Page<R>,
+  view: (row: R) => V,
+): { items: V[]; next_cursor: string | null; position: number } {
+  reply.header('edgeml-position', String(page.position));
+  if (page.nextCursor !== null) {
+    const [path, query = ''] = request.url.split('?');
+    const next = new URLSearchParams(query);
+    next.set('cursor', page.nextCursor);
+    reply.header('link', `<${path}?${next.toString()}>; rel="next"`);
+  }
+  return { items: page.items.map(view), next_cursor: page.nextCursor, position: page.position };
+}

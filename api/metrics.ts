@@ -1,0 +1,83 @@
+/** `/metrics` in Prometheus text: what the process and this door count. No device, event or request id is a label. */
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
+import type { App } from './app.ts';
+import type { ApiDeps } from './context.ts';
+
+export interface Metrics {
+  readonly registry: Registry;
+  readonly requests: Histogram<'route' | 'status'>;
+  readonly refusals: Counter<'guard'>;
+  readonly relayLag: Gauge<'relay'>;
+  readonly updates: Counter<'outcome'>;
+}
+
+/** Asked when somebody reads the metrics; an answer that fails leaves the last one. */
+export interface Probes {
+  /** Age of the oldest fact without a place in the log; 0 if there is none. */
+  sequencerLagSeconds(): Promise<number>;
+  /** Facts that are not yet in each read model. */
+  projectionLags(): Promise<ReadonlyMap<string, number>>;
+}
+
+/** A registry of its own, so that several servers in one process (tests) do not meet. */
+export function createMetrics(version: string, probes: Probes): Metrics {
+  const registry = new Registry();
+  const registers = [registry];
+  collectDefaultMetrics({ register: registry, prefix: 'edgeml_' });
+  new Gauge({ name: 'edgeml_build_info', help: 'Which build runs', labelNames: ['version'], registers }).set({ version }, 1);
+  new Gauge({
+    name: 'edgeml_sequencer_lag_seconds',
+    help: 'Age of the oldest fact that has no place in the log',
+    registers,
+    async collect() {
+      await probes.sequencerLagSeconds().then((seconds) => this.set(seconds), () => undefined);
+    },
+  });
+  new Gauge({
+    name: 'edgeml_projection_lag_events',
+    help: 'Facts that are not yet in a read model',
+    labelNames: ['projection'],
+    registers,
+    async collect() {
+      const lags = await probes.projectionLags().catch(() => new Map<string, number>());
+      for (const [projection, lag] of lags) this.set({ projection }, lag);
+    },
+  });
+  return {
+    registry,
+    requests: new Histogram({
+      name: 'edgeml_http_request_duration_seconds',
+      help: 'Time to answer, by route pattern',
+      labelNames: ['route', 'status'],
+      buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15],
+      registers,
+    }),
+    refusals: new Counter({
+      name: 'edgeml_guard_refusals_total',
+      help: 'Commands refused, by unmet guard',
+      labelNames: ['guard'],
+      registers,
+    }),
+    relayLag: new Gauge({
+      name: 'edgeml_relay_lag_events',
+      help: 'Facts that a follower of the log has not passed on',
+      labelNames: ['relay'],
+      registers,
+    }),
+    updates: new Counter({
+      name: 'edgeml_training_updates_total',
+      help: 'Uploads of devices, by outcome',
+      labelNames: ['outcome'],
+      registers,
+    }),
+  };
+}
+
+/** Times each answer. A path that is no route of ours counts as one. */
+export function observeRequests(app: App, { metrics }: Pick<ApiDeps, 'metrics'>): void {
+  app.addHook('onResponse', (request, reply, done) => {
+    const route = request.routeOptions.url ?? 'unknown';
+    metrics.requests.observe({ route, status: String(reply.statusCode) }, reply.elapsedTime / 1_000);
+    done();
+  });
+}

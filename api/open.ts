@@ -1,0 +1,125 @@
+/** Composes the door from a database, a blob store and a secret: the process and the tests do it alike. */
+import type { FastifyBaseLogger } from 'fastify';
+import { verify } from '../audit/verify.ts';
+import { createCommandDeps } from '../commands/createDeps.ts';
+import { createPointerTable } from '../projections/pointerTable.ts';
+import { createReadModels } from '../projections/readModels.ts';
+import type { ArtifactStore } from '../store/artifacts/artifactStore.ts';
+import { createPool } from '../store/connect.ts';
+import { createKeyStore, type KeyStore } from '../store/keys/keyStore.ts';
+import type { Queryable } from '../store/log/eventStore.ts';
+import { createEventStore } from '../store/log/postgresEventStore.ts';
+import { queryableOf } from '../store/queryable.ts';
+import { createDeviceStore } from '../store/telemetry/deviceStore.ts';
+import { recordReport } from '../store/telemetry/recordReport.ts';
+import { createTelemetryReader } from '../store/telemetry/telemetryReader.ts';
+import { createLinks } from './access/links.ts';
+import type { App } from './app.ts';
+import type { ApiDeps, PartState } from './context.ts';
+import { createLogWatch } from './logWatch.ts';
+import { createMetrics } from './metrics.ts';
+import { createServer } from './server.ts';
+
+export interface OpenOptions {
+  /** As `edgeml_app`. */
+  readonly connectionString: string;
+  readonly blobs: ArtifactStore;
+  /** Bytes of the secret file, 32 or more. */
+  readonly secret: Uint8Array;
+  readonly publicUrl: string;
+  readonly maxUploadBytes: number;
+  readonly version: string;
+  readonly logger: FastifyBaseLogger;
+  /** Rings besides Postgres's own: a doorbell that may be silent. */
+  readonly doorbell?: (ring: () => void) => () => void;
+  /** Parts beside Postgres, which this door asks itself. */
+  readonly otherParts?: () => Promise<readonly PartState[]>;
+}
+
+export interface OpenDoor {
+  /** Listens nowhere yet. */
+  readonly app: App;
+  readonly keys: KeyStore;
+  readonly deps: ApiDeps;
+  /** Answers what is under way, then ends every connection. */
+  close(): Promise<void>;
+}
+
+/** Needs Postgres, with our schema; nothing else. @throws the driver's error if Postgres does not answer */
+export async function openDoor(options: OpenOptions): Promise<OpenDoor> {
+  const { connectionString, blobs, logger, doorbell, otherParts } = options;
+  const stop = new AbortController();
+  const pool = createPool({ connectionString, max: 6, name: 'api' });
+  const watch = createLogWatch(connectionString);
+  const pointers = await createPointerTable({
+    connectionString,
+    signal: stop.signal,
+    logger,
+    doorbell: (ring) => {
+      const stops = [watch.onGrowth(ring), doorbell?.(ring)];
+      return () => stops.forEach((one) => one?.());
+    },
+  }).catch(async (error: unknown) => {
+    await Promise.all([watch.close(), pool.end()]);
+    throw error;
+  });
+  const on = queryableOf(pool);
+  const log = createEventStore({ connectionString, logger });
+  const reads = createReadModels({ connectionString });
+  const keys = createKeyStore(pool);
+  const deps: ApiDeps = {
+    log,
+    commands: createCommandDeps({ log, blobs, pool }),
+    blobs,
+    keys,
+    links: createLinks(options.secret, options.publicUrl),
+    reads,
+    pointers,
+    telemetry: createTelemetryReader(on),
+    devices: createDeviceStore(on),
+    recordReport: (device, report, attribution) => recordReport(on, device, report, attribution),
+    watch,
+    verify: (asked) => verify({ connectionString, log }, asked),
+    metrics: createMetrics(options.version, {
+      sequencerLagSeconds: () => sequencerLag(on),
+      projectionLags: async () => {
+        const [head, all] = await Promise.all([log.head(), reads.status()]);
+        return new Map(all.map((p) => [p.name, head - p.position]));
+      },
+    }),
+    parts: async () => [await askPostgres(deps), ...((await otherParts?.()) ?? [])],
+    publicUrl: options.publicUrl,
+    maxUploadBytes: options.maxUploadBytes,
+    version: options.version,
+  };
+  const app = createServer(deps, logger);
+  return {
+    app,
+    keys,
+    deps,
+    async close() {
+      await app.close();
+      stop.abort();
+      await pointers.done;
+      await Promise.all([watch.close(), log.close(), reads.close()]);
+      await pool.end();
+    },
+  };
+}
+
+/** Facts get their places in order, so those above the last place wait. */
+async function sequencerLag(on: Queryable): Promise<number> {
+  const { rows } = await on.query<{ seconds: number | null }>(
+    `SELECT extract(epoch FROM clock_timestamp() - min(e.recorded_at))::float8 AS seconds FROM store.events e
+      WHERE e.position > coalesce((SELECT position FROM store.log ORDER BY log_index DESC LIMIT 1), 0)`,
+  );
+  return rows[0]?.seconds ?? 0;
+}
+
+async function askPostgres({ log }: Pick<ApiDeps, 'log'>): Promise<PartState> {
+  try {
+    return { name: 'postgres', state: 'ok', detail: `head ${await log.head()}` };
+  } catch (error) {
+    return { name: 'postgres', state: 'down', detail: error instanceof Error ? error.message : 'no answer' };
+  }
+}

@@ -1,0 +1,70 @@
+/** `/audit`: check the whole record, and replay a stream. Both write nothing. */
+import type { FastifyReply } from 'fastify';
+import { Readable } from 'node:stream';
+import Type from 'typebox';
+import { replay } from '../../../audit/replay.ts';
+import { LifecycleError } from '../../../domain/errors.ts';
+import type { App } from '../../app.ts';
+import type { ApiDeps } from '../../context.ts';
+import { viewOf } from '../../reading.ts';
+import { closed } from '../../schemas/common.ts';
+import { Replay } from '../../schemas/event.ts';
+import { AuditResult } from '../../schemas/key.ts';
+import { eventView } from '../../views/event.ts';
+import { auditLines } from '../../views/auditLines.ts';
+import { isVisible } from './events.ts';
+
+const tags = ['audit'];
+
+export function auditRoutes(app: App, deps: ApiDeps): void {
+  app.post('/audit/verify', {
+    config: { scope: ['audit:export', 'events:read'], repeatable: true },
+    schema: {
+      tags,
+      description: 'A stream of NDJSON: progress lines, then `{result}`.',
+      body: Type.Object({ fast: Type.Optional(Type.Boolean()) }, closed),
+      response: {
+        200: { description: 'Progress, then the result', content: { 'application/x-ndjson': { schema: AuditResult } } },
+      },
+    },
+    handler: async (request, reply) => {
+      const stop = new AbortController();
+      request.raw.socket.once('close', () => stop.abort());
+      const lines = auditLines(deps.verify, { fast: request.body.fast ?? false, signal: stop.signal });
+      const answer: FastifyReply = reply; // the typed one wants the last line's object, and this is a stream of lines
+      return answer.type('application/x-ndjson').header('cache-control', 'no-store').send(Readable.from(lines));
+    },
+  });
+
+  app.get('/audit/replay', {
+    config: { scope: 'events:read' },
+    schema: {
+      tags,
+      querystring: Type.Object(
+        {
+          stream: Type.String({ maxLength: 200 }),
+          /** Inclusive: `version:<n>`, a position, `event:<id>` or an RFC 3339 time. */
+          to: Type.Optional(Type.String({ maxLength: 60 })),
+        },
+        closed,
+      ),
+      response: { 200: Replay },
+    },
+    handler: async (request, reply) => {
+      const { stream, to } = request.query;
+      if (!(await isVisible(await viewOf(deps.log, reply), request, stream))) {
+        throw new LifecycleError('stream_not_found', `There is no stream ${stream}.`);
+      }
+      const { facts } = await replay(deps.log, stream, to);
+      return {
+        items: facts.map((fact) => ({
+          event: eventView(fact.event),
+          state_before: fact.stateBefore,
+          state_after: fact.stateAfter,
+          guards: [...fact.guards],
+          is_divergent: fact.isDivergent,
+        })),
+      };
+    },
+  });
+}

@@ -1,0 +1,70 @@
+/** `/devices/{d}/reports` and `/why`: what a device showed, and why it gets the version it gets. */
+import type { FastifyRequest } from 'fastify';
+import Type from 'typebox';
+import { LifecycleError } from '../../../domain/errors.ts';
+import { armOf } from '../../../domain/rollout/arms.ts';
+import { whoAsks } from '../../access/principal.ts';
+import type { App } from '../../app.ts';
+import type { ApiDeps } from '../../context.ts';
+import { modelIdFrom } from '../../reading.ts';
+import { closed } from '../../schemas/common.ts';
+import { DeviceReport, ReportAnswer, Why } from '../../schemas/device.ts';
+import { whyView } from '../../views/why.ts';
+
+const tags = ['devices'];
+const Device = Type.String({ minLength: 1, maxLength: 200 });
+
+export function deviceRoutes(app: App, deps: ApiDeps): void {
+  app.post('/devices/:device/reports', {
+    config: { scope: 'telemetry:write', repeatable: true },
+    schema: {
+      tags,
+      description: 'Cumulative counts. A sequence number that was counted before counts nothing.',
+      params: Type.Object({ device: Device }, closed),
+      body: DeviceReport,
+      response: { 200: ReportAnswer },
+    },
+    handler: async (request) => {
+      const device = await existingDevice(deps, request, request.params.device);
+      const { model, version, seq, predictions, downloads, latency } = request.body;
+      const { modelId, pointer } = knownModel(deps, request, model);
+      // At the time of the report: a stage that begins later does not count it.
+      const attribution = armOf(pointer, device, version, new Date());
+      const report = { modelId, version, seq, predictions, downloads, latency };
+      const recorded = await deps.recordReport(device, report, attribution);
+      const attributed = attribution
+        ? { rollout_id: attribution.rolloutId, stage: attribution.stage, arm: attribution.arm }
+        : null;
+      return { duplicate: recorded === 'duplicate', attributed };
+    },
+  });
+
+  app.get('/devices/:device/models/:model/why', {
+    config: { scope: ['rollouts:read', 'devices:heartbeat'] },
+    schema: {
+      tags,
+      params: Type.Object({ device: Device, model: Type.String({ minLength: 1, maxLength: 200 }) }, closed),
+      response: { 200: Why },
+    },
+    handler: async (request) => {
+      const device = await existingDevice(deps, request, request.params.device);
+      const { pointer } = knownModel(deps, request, request.params.model);
+      return whyView(pointer, device, new Date());
+    },
+  });
+}
+
+/** @throws LifecycleError `device_not_registered`, also for another organisation's */
+export async function existingDevice(deps: ApiDeps, request: FastifyRequest, id: string) {
+  const device = await deps.devices.find(whoAsks(request).orgId, id);
+  if (device) return device;
+  throw new LifecycleError('device_not_registered', `Device ${id} is not registered. POST /api/v1/devices/register first.`);
+}
+
+/** The model's pointer, from memory. @throws LifecycleError `model_not_found` */
+export function knownModel(deps: ApiDeps, request: FastifyRequest, text: string) {
+  const modelId = modelIdFrom(whoAsks(request).orgId, text);
+  const pointer = deps.pointers.get(modelId);
+  if (pointer) return { modelId, pointer };
+  throw new LifecycleError('model_not_found', `There is no model ${text}.`);
+}

@@ -1,0 +1,121 @@
+/** `/events` and `/streams`: the log as it is. */
+import Type from 'typebox';
+import { LifecycleError } from '../../../domain/errors.ts';
+import { parseStream } from '../../../domain/events/streams.ts';
+import { machineFor } from '../../../machines/registry.ts';
+import { whoAsks } from '../../access/principal.ts';
+import type { App } from '../../app.ts';
+import type { ApiDeps } from '../../context.ts';
+import { answerPage, pageRequestOf } from '../../lists.ts';
+import { isOfOrg, modelIdFrom, viewOf, type View } from '../../reading.ts';
+import { AsOfQuery, closed, PageQuery, Uuid } from '../../schemas/common.ts';
+import { Event, EventPage, Stream } from '../../schemas/event.ts';
+import { eventView } from '../../views/event.ts';
+import type { FastifyRequest } from 'fastify';
+
+const tags = ['events'];
+const StreamKind = Type.Union([
+  Type.Literal('model'),
+  Type.Literal('version'),
+  Type.Literal('training'),
+  Type.Literal('rollout'),
+]);
+
+export function eventRoutes(app: App, deps: ApiDeps): void {
+  app.get('/events', {
+    config: { scope: 'events:read' },
+    schema: {
+      tags,
+      querystring: Type.Object(
+        {
+          ...PageQuery,
+          ...AsOfQuery,
+          /** First position, inclusive. */
+          from: Type.Optional(Type.Integer({ minimum: 0 })),
+          kind: Type.Optional(StreamKind),
+          type: Type.Optional(Type.String({ maxLength: 100 })),
+          model: Type.Optional(Type.String({ maxLength: 200 })),
+          stream: Type.Optional(Type.String({ maxLength: 200 })),
+          newest_first: Type.Optional(Type.Boolean()),
+        },
+        closed,
+      ),
+      response: { 200: EventPage },
+    },
+    handler: async (request, reply) => {
+      const { from, kind, type, model, stream, newest_first, ...query } = request.query;
+      const page = await pageRequestOf(deps, request, query, 'activity');
+      const filter = {
+        ...(from === undefined ? {} : { from }),
+        ...(kind === undefined ? {} : { kind }),
+        ...(type === undefined ? {} : { type }),
+        ...(model === undefined ? {} : { modelId: modelIdFrom(whoAsks(request).orgId, model) }),
+        ...(stream === undefined ? {} : { stream }),
+        ...(newest_first === undefined ? {} : { isNewestFirst: newest_first }),
+      };
+      return answerPage(request, reply, await deps.reads.events(filter, page), eventView);
+    },
+  });
+
+  app.get('/events/:id', {
+    config: { scope: 'events:read' },
+    schema: { tags, params: Type.Object({ id: Uuid }, closed), response: { 200: Event } },
+    handler: async (request) => {
+      const { id } = request.params;
+      const index = await deps.log.logIndexOf(id);
+      if (index === undefined) throw new LifecycleError('event_not_found', `There is no event ${id}.`);
+      if (index === null) throw new LifecycleError('event_not_found', `Event ${id} has no place in the log yet.`);
+      const [event] = await deps.log.readLog(index - 1, 1);
+      if (!event) throw new LifecycleError('event_not_found', `There is no event ${id}.`);
+      return eventView(event);
+    },
+  });
+
+  app.get('/streams/:stream', {
+    config: { scope: 'events:read' },
+    schema: {
+      tags,
+      params: Type.Object({ stream: Type.String({ maxLength: 200 }) }, closed),
+      querystring: Type.Object(AsOfQuery, closed),
+      response: { 200: Stream },
+    },
+    handler: async (request, reply) => {
+      const name = request.params.stream;
+      const view = await viewOf(deps.log, reply, request.query.as_of);
+      const found = (await isVisible(view, request, name)) ? await view.stream(name) : undefined;
+      if (!found || found.state.version === 0) {
+        throw new LifecycleError('stream_not_found', `There is no stream ${name}.`);
+      }
+      const { state, events } = found;
+      const { divergence } = state;
+      return {
+        stream: name,
+        machine: machineFor(name).name,
+        state: state.state,
+        stream_version: state.version,
+        divergence: divergence
+          ? { version: divergence.version, event_id: divergence.eventId, type: divergence.type, state: divergence.state }
+          : null,
+        // A chart's context is a plain object; its members differ by kind of stream.
+        context: state.context as Record<string, unknown>,
+        events: events.map(eventView),
+      };
+    },
+  });
+}
+
+/** The stream's model belongs to the key's organisation. */
+export async function isVisible(view: View, request: FastifyRequest, name: string): Promise<boolean> {
+  const parsed = parseStream(name);
+  switch (parsed?.kind) {
+    case 'model':
+    case 'version':
+      return isOfOrg(view, request, parsed.modelId);
+    case 'training':
+      return isOfOrg(view, request, (await view.training(parsed.runId)).state.context.spec?.model_id ?? '');
+    case 'rollout':
+      return isOfOrg(view, request, (await view.rollout(parsed.rolloutId)).state.context.modelId);
+    default:
+      return false;
+  }
+}

@@ -1,0 +1,74 @@
+/** `/keys` and `/access/me`. A secret is shown once: who loses the answer revokes the key and makes another. */
+import Type from 'typebox';
+import { LifecycleError } from '../../../domain/errors.ts';
+import { isTestKey } from '../../../store/keys/keyFormat.ts';
+import type { ApiKey } from '../../../store/keys/keyStore.ts';
+import { bearerOf, whoAsks } from '../../access/principal.ts';
+import type { App } from '../../app.ts';
+import type { ApiDeps } from '../../context.ts';
+import { closed } from '../../schemas/common.ts';
+import { Key, KeyCreated, Keys, Me, NewKey } from '../../schemas/key.ts';
+import { instant } from '../../views/instant.ts';
+
+const tags = ['keys'];
+const manages = { scope: 'keys:manage', repeatable: true } as const;
+
+export function keyRoutes(app: App, deps: ApiDeps): void {
+  app.post('/keys', {
+    config: manages,
+    schema: { tags, description: 'The secret is shown this once.', body: NewKey, response: { 201: KeyCreated } },
+    handler: async (request, reply) => {
+      const { orgId, keyId } = whoAsks(request);
+      const { name, roles } = request.body;
+      // Test keys beget test keys: the embedded stack hands out none that work elsewhere.
+      const kind = isTestKey(bearerOf(request) ?? '') ? 'test' : 'live';
+      const { key, secret } = await deps.keys.createKey({ name, orgId, roles, createdBy: keyId, kind });
+      reply.code(201);
+      return { ...keyView(key), key: secret };
+    },
+  });
+
+  app.get('/keys', {
+    config: { scope: 'keys:manage' },
+    schema: { tags, response: { 200: Keys } },
+    handler: async (request) => ({ items: (await deps.keys.list(whoAsks(request).orgId)).map(keyView) }),
+  });
+
+  app.post('/keys/:key/revoke', {
+    config: manages,
+    schema: {
+      tags,
+      params: Type.Object({ key: Type.String({ maxLength: 64 }) }, closed),
+      body: Type.Object({}, closed),
+      response: { 200: Key },
+    },
+    handler: async (request) => {
+      const { orgId, keyId } = whoAsks(request);
+      if (request.params.key === keyId) {
+        throw new LifecycleError('forbidden', 'A key does not revoke itself. Use another admin key.');
+      }
+      return keyView(await deps.keys.revoke(orgId, request.params.key));
+    },
+  });
+
+  app.get('/access/me', {
+    config: { scope: 'any' },
+    schema: { tags, response: { 200: Me } },
+    handler: (request) => {
+      const { keyId, name, orgId, roles, scopes } = whoAsks(request);
+      return Promise.resolve({ key_id: keyId, name, org_id: orgId, roles: [...roles], scopes: [...scopes] });
+    },
+  });
+}
+
+const keyView = (key: ApiKey): Key => ({
+  id: key.id,
+  name: key.name,
+  org_id: key.orgId,
+  roles: [...key.roles],
+  last4: key.last4,
+  created_at: instant(key.createdAt.getTime()),
+  created_by: key.createdBy,
+  revoked_at: key.revokedAt && instant(key.revokedAt.getTime()),
+  last_used_at: key.lastUsedAt && instant(key.lastUsedAt.getTime()),
+});

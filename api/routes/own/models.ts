@@ -1,0 +1,152 @@
+/** `/models`: the catalogue, lineage, and the kill switch of a model. */
+import Type from 'typebox';
+import { registerModel } from '../../../commands/registerModel.ts';
+import { rollBack } from '../../../commands/rollBack.ts';
+import { modelStream } from '../../../domain/events/streams.ts';
+import type { ModelRow } from '../../../projections/catalog/schema.ts';
+import { whoAsks } from '../../access/principal.ts';
+import type { App } from '../../app.ts';
+import { runCommand } from '../../command.ts';
+import type { ApiDeps } from '../../context.ts';
+import { etagOf, isNotModified } from '../../http/conditional.ts';
+import { existingModel, viewOf } from '../../reading.ts';
+import { answerPage, pageRequestOf } from '../../lists.ts';
+import { AsOfQuery, closed, CommandQuery, PageQuery } from '../../schemas/common.ts';
+import { Lineage, Model, ModelCommanded, ModelPage, RegisterModel, type ModelSummary } from '../../schemas/model.ts';
+import { ModelRolledBack } from '../../schemas/rollout.ts';
+import { RollBackModel } from '../../schemas/version.ts';
+import { modelView } from '../../views/model.ts';
+import { lineageNodeView } from '../../views/version.ts';
+import { rolloutView } from '../../views/rollout.ts';
+import { commandAnswer, creationAnswer, entityAnswer } from '../answers.ts';
+import { ModelParams } from './params.ts';
+
+const tags = ['models'];
+
+export function modelRoutes(app: App, deps: ApiDeps): void {
+  app.get('/models', {
+    config: { scope: 'models:read' },
+    schema: {
+      tags,
+      querystring: Type.Object(
+        {
+          ...PageQuery,
+          ...AsOfQuery,
+          framework: Type.Optional(Type.String({ maxLength: 100 })),
+          use_case: Type.Optional(Type.String({ maxLength: 200 })),
+          name_contains: Type.Optional(Type.String({ maxLength: 200 })),
+        },
+        closed,
+      ),
+      response: { 200: ModelPage },
+    },
+    handler: async (request, reply) => {
+      const { framework, use_case, name_contains, ...query } = request.query;
+      const page = await pageRequestOf(deps, request, query, 'catalog');
+      const filter = {
+        orgId: whoAsks(request).orgId,
+        ...(framework === undefined ? {} : { framework }),
+        ...(use_case === undefined ? {} : { useCase: use_case }),
+        ...(name_contains === undefined ? {} : { nameContains: name_contains }),
+      };
+      return answerPage(request, reply, await deps.reads.models(filter, page), summaryOf);
+    },
+  });
+
+  app.post('/models', {
+    config: { scope: 'models:write' },
+    schema: { tags, body: RegisterModel, querystring: CommandQuery, response: creationAnswer(ModelCommanded) },
+    handler: async (request, reply) => {
+      const { use_case, description = '', ...rest } = request.body;
+      const input = { ...rest, orgId: whoAsks(request).orgId, useCase: use_case, description };
+      const { outcome, events, position } = await runCommand(deps, request, reply, {}, (commands, caller) =>
+        registerModel(commands, caller, input),
+      );
+      const view = await viewOf(deps.log, reply);
+      const { state } = await view.model(outcome.modelId);
+      const isNew = events.some((e) => e.type === 'ModelRegistered') && outcome.outcome === 'appended';
+      reply.code(isNew ? 201 : 200).header('etag', etagOf(state.version));
+      return { ...(await modelView(view, outcome.modelId, state)), events, position };
+    },
+  });
+
+  app.get('/models/:model', {
+    config: { scope: 'models:read' },
+    schema: { tags, params: ModelParams, querystring: Type.Object(AsOfQuery, closed), response: entityAnswer(Model) },
+    handler: async (request, reply) => {
+      const view = await viewOf(deps.log, reply, request.query.as_of);
+      const model = await existingModel(view, request, request.params.model);
+      const shown = await modelView(view, model.id, model);
+      // `latest_version` depends on versions too, so it is part of the tag.
+      if (isNotModified(request, reply, etagOf(model.version))) return reply.code(304).send(null);
+      return shown;
+    },
+  });
+
+  app.get('/models/:model/lineage', {
+    config: { scope: 'models:read' },
+    schema: {
+      tags,
+      params: ModelParams,
+      querystring: Type.Object({ ...AsOfQuery, min_position: PageQuery.min_position }, closed),
+      response: { 200: Lineage },
+    },
+    handler: async (request, reply) => {
+      const { asOf } = await pageRequestOf(deps, request, request.query, 'versions', 'rollouts');
+      const view = await viewOf(deps.log, reply, request.query.as_of);
+      const model = await existingModel(view, request, request.params.model);
+      const { items, position } = await deps.reads.lineage(model.id, asOf);
+      reply.header('edgeml-position', String(position));
+      return { model_id: model.id, name: model.context.name, nodes: items.map(lineageNodeView), position };
+    },
+  });
+
+  app.post('/models/:model/rollback', {
+    config: { scope: ['rollouts:halt', 'rollouts:write'], stop: true },
+    schema: {
+      tags: ['rollouts'],
+      description: 'The kill switch: marks the version in force and puts a good one back.',
+      params: ModelParams,
+      body: RollBackModel,
+      querystring: CommandQuery,
+      response: commandAnswer(ModelRolledBack),
+    },
+    handler: async (request, reply) => {
+      const { reason, target_version } = request.body;
+      const model = await existingModel(await viewOf(deps.log, reply), request, request.params.model);
+      const input = {
+        modelId: model.id,
+        reason,
+        trigger: 'manual' as const,
+        ...(target_version === undefined ? {} : { targetVersion: target_version }),
+      };
+      const about = { stream: modelStream(model.id) };
+      const { outcome, events, position } = await runCommand(deps, request, reply, about, (commands, caller) =>
+        rollBack(commands, caller, input),
+      );
+      const view = await viewOf(deps.log, reply);
+      const { state } = await view.rollout(outcome.rolloutId);
+      return {
+        ...rolloutView(outcome.rolloutId, state, view.at),
+        rollout_id: outcome.rolloutId,
+        target: state.context.rolledBack?.target ?? null,
+        events,
+        position,
+      };
+    },
+  });
+}
+
+const summaryOf = (row: ModelRow): ModelSummary => ({
+  id: row.model_id,
+  org_id: row.org_id,
+  name: row.name,
+  framework: row.framework,
+  use_case: row.use_case,
+  description: row.description,
+  stable_version: row.stable_version,
+  latest_version: row.latest_version,
+  version_count: row.versions.length,
+  created_at: row.created_at,
+  updated_at: row.updated_at,
+});

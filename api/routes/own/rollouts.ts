@@ -1,0 +1,194 @@
+/** `/rollouts`: how far a version may reach. Pause, abort and rollback are stops: no header holds them up. */
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import Type from 'typebox';
+import { abortRollout } from '../../../commands/abortRollout.ts';
+import { advanceRollout } from '../../../commands/advanceRollout.ts';
+import type { Caller, CommandDeps, Outcome } from '../../../commands/context.ts';
+import { createAndStart } from '../../../commands/createAndStart.ts';
+import { createRollout } from '../../../commands/createRollout.ts';
+import { pauseRollout } from '../../../commands/pauseRollout.ts';
+import { recordRootCause } from '../../../commands/recordRootCause.ts';
+import { resumeRollout } from '../../../commands/resumeRollout.ts';
+import { rollBack } from '../../../commands/rollBack.ts';
+import { startRollout } from '../../../commands/startRollout.ts';
+import { rolloutStream } from '../../../domain/events/streams.ts';
+import { parseRolloutRequest } from '../../../domain/rollout/spec.ts';
+import { LifecycleError } from '../../../domain/errors.ts';
+import type { App } from '../../app.ts';
+import { runCommand } from '../../command.ts';
+import type { ApiDeps } from '../../context.ts';
+import { etagOf, isNotModified } from '../../http/conditional.ts';
+import { existingModel, existingRollout, modelIdFrom, viewOf } from '../../reading.ts';
+import { answerPage, pageRequestOf } from '../../lists.ts';
+import { whoAsks } from '../../access/principal.ts';
+import { AsOfQuery, closed, CommandQuery, PageQuery } from '../../schemas/common.ts';
+import {
+  Advance,
+  CreateRollout,
+  RollBackRollout,
+  Rollout,
+  RolloutCommanded,
+  RolloutPage,
+  RolloutStatus,
+  RootCause,
+} from '../../schemas/rollout.ts';
+import { MaybeReason, WithReason } from '../../schemas/training.ts';
+import { rolloutSummaryView, rolloutView, stateOfStatus } from '../../views/rollout.ts';
+import { commandAnswer, creationAnswer, entityAnswer } from '../answers.ts';
+import { ModelParams, RolloutParams } from './params.ts';
+
+const tags = ['rollouts'];
+const halts = { scope: ['rollouts:halt', 'rollouts:write'], stop: true } as const;
+const writes = { scope: 'rollouts:write' } as const;
+const command = { tags, params: RolloutParams, querystring: CommandQuery, response: commandAnswer(RolloutCommanded) };
+
+type Act = (deps: CommandDeps, caller: Caller, rolloutId: number) => Promise<Outcome>;
+
+export function rolloutRoutes(app: App, deps: ApiDeps): void {
+  app.get('/rollouts', {
+    config: { scope: 'rollouts:read' },
+    schema: {
+      tags,
+      querystring: Type.Object(
+        {
+          ...PageQuery,
+          ...AsOfQuery,
+          model: Type.Optional(Type.String({ maxLength: 200 })),
+          version: Type.Optional(Type.String({ maxLength: 64 })),
+          status: Type.Optional(RolloutStatus),
+          live: Type.Optional(Type.Boolean()),
+        },
+        closed,
+      ),
+      response: { 200: RolloutPage },
+    },
+    handler: async (request, reply) => {
+      const { model, version, status, live, ...query } = request.query;
+      const page = await pageRequestOf(deps, request, query, 'rollouts');
+      const filter = {
+        ...(model === undefined ? {} : { modelId: modelIdFrom(whoAsks(request).orgId, model) }),
+        ...(version === undefined ? {} : { version }),
+        ...(status === undefined ? {} : { state: stateOfStatus(status) }),
+        ...(live === undefined ? {} : { isLive: live }),
+      };
+      return answerPage(request, reply, await deps.reads.rollouts(filter, page), rolloutSummaryView);
+    },
+  });
+
+  app.post('/models/:model/rollouts', {
+    config: writes,
+    schema: {
+      tags,
+      params: ModelParams,
+      body: CreateRollout,
+      querystring: CommandQuery,
+      response: creationAnswer(RolloutCommanded),
+    },
+    handler: async (request, reply) => {
+      const parsed = parseRolloutRequest(request.body);
+      if ('errors' in parsed) throw invalidSpec(parsed.errors);
+      const { spec, start } = parsed;
+      const { id: modelId } = await existingModel(await viewOf(deps.log, reply), request, request.params.model);
+      const input = { modelId, spec };
+      const { outcome, events, position } = await runCommand(deps, request, reply, {}, (commands, caller) =>
+        start ? createAndStart(commands, caller, input) : createRollout(commands, caller, input),
+      );
+      reply.code(outcome.outcome === 'appended' ? 201 : 200);
+      return { ...(await current(deps, reply, outcome.rolloutId)), events, position };
+    },
+  });
+
+  app.get('/rollouts/:rollout', {
+    config: { scope: 'rollouts:read' },
+    schema: { tags, params: RolloutParams, querystring: Type.Object(AsOfQuery, closed), response: entityAnswer(Rollout) },
+    handler: async (request, reply) => {
+      const { rollout: id } = request.params;
+      const view = await viewOf(deps.log, reply, request.query.as_of);
+      const rollout = await existingRollout(view, request, id);
+      if (isNotModified(request, reply, etagOf(rollout.version))) return reply.code(304).send(null);
+      return rolloutView(id, rollout, view.at);
+    },
+  });
+
+  const act = async (request: FastifyRequest, reply: FastifyReply, rolloutId: number, use: Act) => {
+    await existingRollout(await viewOf(deps.log, reply), request, rolloutId);
+    const about = { stream: rolloutStream(rolloutId) };
+    const { events, position } = await runCommand(deps, request, reply, about, (commands, caller) =>
+      use(commands, caller, rolloutId),
+    );
+    return { ...(await current(deps, reply, rolloutId)), events, position };
+  };
+
+  app.post('/rollouts/:rollout/start', {
+    config: writes,
+    schema: { ...command, body: MaybeReason },
+    handler: (request, reply) =>
+      act(request, reply, request.params.rollout, (on, caller, rolloutId) => startRollout(on, caller, { rolloutId })),
+  });
+  app.post('/rollouts/:rollout/pause', {
+    config: halts,
+    schema: { ...command, body: WithReason },
+    handler: (request, reply) =>
+      act(request, reply, request.params.rollout, (on, caller, rolloutId) =>
+        pauseRollout(on, caller, { rolloutId, reason: request.body.reason }),
+      ),
+  });
+  app.post('/rollouts/:rollout/resume', {
+    config: writes,
+    schema: { ...command, body: MaybeReason },
+    handler: (request, reply) =>
+      act(request, reply, request.params.rollout, (on, caller, rolloutId) =>
+        resumeRollout(on, caller, { rolloutId, ...request.body }),
+      ),
+  });
+  app.post('/rollouts/:rollout/advance', {
+    config: writes,
+    schema: { ...command, body: Advance },
+    handler: (request, reply) => {
+      const { override = false, ...rest } = request.body;
+      return act(request, reply, request.params.rollout, (on, caller, rolloutId) =>
+        advanceRollout(on, caller, { rolloutId, override, ...rest }),
+      );
+    },
+  });
+  app.post('/rollouts/:rollout/abort', {
+    config: halts,
+    schema: { ...command, body: WithReason },
+    handler: (request, reply) =>
+      act(request, reply, request.params.rollout, (on, caller, rolloutId) =>
+        abortRollout(on, caller, { rolloutId, reason: request.body.reason }),
+      ),
+  });
+  app.post('/rollouts/:rollout/rollback', {
+    config: halts,
+    schema: { ...command, body: RollBackRollout },
+    handler: (request, reply) => {
+      const { reason, target_version } = request.body;
+      const target = target_version === undefined ? {} : { targetVersion: target_version };
+      return act(request, reply, request.params.rollout, (on, caller, rolloutId) =>
+        rollBack(on, caller, { rolloutId, reason, trigger: 'manual', ...target }),
+      );
+    },
+  });
+  app.post('/rollouts/:rollout/root-cause', {
+    config: writes,
+    schema: { ...command, body: RootCause },
+    handler: (request, reply) =>
+      act(request, reply, request.params.rollout, (on, caller, rolloutId) =>
+        recordRootCause(on, caller, { rolloutId, text: request.body.text }),
+      ),
+  });
+}
+
+async function current(deps: ApiDeps, reply: FastifyReply, rolloutId: number) {
+  const view = await viewOf(deps.log, reply);
+  const { state } = await view.rollout(rolloutId);
+  reply.header('etag', etagOf(state.version));
+  return rolloutView(rolloutId, state, view.at);
+}
+
+/** Every mistake at once; the first one is the sentence. */
+export function invalidSpec(errors: readonly { pointer: string; detail: string }[]): LifecycleError {
+  const [first] = errors;
+  return new LifecycleError('invalid_input', `${first?.pointer ?? ''} ${first?.detail ?? 'does not fit'}.`, { errors });
+}

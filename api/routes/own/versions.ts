@@ -1,0 +1,150 @@
+/** `/models/{m}/versions`: drafting, bytes made elsewhere, publishing. */
+import Type from 'typebox';
+import { draftVersion } from '../../../commands/draftVersion.ts';
+import { requestPublish } from '../../../commands/requestPublish.ts';
+import { uploadArtifact } from '../../../commands/uploadArtifact.ts';
+import { publishProcess } from '../../../domain/events/processes.ts';
+import { versionStream } from '../../../domain/events/streams.ts';
+import { LifecycleError } from '../../../domain/errors.ts';
+import type { FastifyReply } from 'fastify';
+import type { App } from '../../app.ts';
+import { runCommand } from '../../command.ts';
+import type { ApiDeps } from '../../context.ts';
+import { etagOf, isNotModified } from '../../http/conditional.ts';
+import { OWN_PREFIX } from '../../http/problem.ts';
+import { existingModel, existingVersion, viewOf } from '../../reading.ts';
+import { pageRequestOf } from '../../lists.ts';
+import { AsOfQuery, closed, CommandQuery, PageQuery } from '../../schemas/common.ts';
+import { OperationCommanded } from '../../schemas/operation.ts';
+import {
+  AttachArtifact,
+  DraftVersion,
+  LifecycleState,
+  Publish,
+  Version,
+  VersionCommanded,
+  VersionPage,
+} from '../../schemas/version.ts';
+import { summaryView, versionView } from '../../views/version.ts';
+import { commandAnswer, creationAnswer, entityAnswer } from '../answers.ts';
+import { answerOperation } from './operations.ts';
+import { ModelParams, VersionParams } from './params.ts';
+
+const tags = ['versions'];
+
+export function versionRoutes(app: App, deps: ApiDeps): void {
+  app.get('/models/:model/versions', {
+    config: { scope: 'models:read' },
+    schema: {
+      tags,
+      params: ModelParams,
+      querystring: Type.Object(
+        { ...AsOfQuery, min_position: PageQuery.min_position, lifecycle_state: Type.Optional(LifecycleState) },
+        closed,
+      ),
+      response: { 200: VersionPage },
+    },
+    handler: async (request, reply) => {
+      const { lifecycle_state, ...query } = request.query;
+      const { asOf } = await pageRequestOf(deps, request, query, 'versions');
+      const view = await viewOf(deps.log, reply, query.as_of);
+      const { id: modelId } = await existingModel(view, request, request.params.model);
+      const filter = { modelId, ...(lifecycle_state === undefined ? {} : { lifecycleState: lifecycle_state }) };
+      const { items, position } = await deps.reads.versions(filter, asOf);
+      reply.header('edgeml-position', String(position));
+      return { items: items.map(summaryView), next_cursor: null, position };
+    },
+  });
+
+  app.post('/models/:model/versions', {
+    config: { scope: 'models:write' },
+    schema: {
+      tags,
+      params: ModelParams,
+      body: DraftVersion,
+      querystring: CommandQuery,
+      response: creationAnswer(VersionCommanded),
+    },
+    handler: async (request, reply) => {
+      const { id: modelId } = await existingModel(await viewOf(deps.log, reply), request, request.params.model);
+      const { version } = request.body;
+      const about = { stream: versionStream(modelId, version) };
+      const { outcome, ...done } = await runCommand(deps, request, reply, about, (commands, caller) =>
+        draftVersion(commands, caller, { modelId, ...request.body }),
+      );
+      reply.code(outcome.outcome === 'appended' ? 201 : 200);
+      return { ...(await current(deps, reply, modelId, version)), ...done };
+    },
+  });
+
+  app.get('/models/:model/versions/:version', {
+    config: { scope: 'models:read' },
+    schema: { tags, params: VersionParams, querystring: Type.Object(AsOfQuery, closed), response: entityAnswer(Version) },
+    handler: async (request, reply) => {
+      const view = await viewOf(deps.log, reply, request.query.as_of);
+      const model = await existingModel(view, request, request.params.model);
+      const version = await existingVersion(view, model, request.params.version);
+      if (isNotModified(request, reply, etagOf(version.version))) return reply.code(304).send(null);
+      return versionView(version);
+    },
+  });
+
+  app.post('/models/:model/versions/:version/artifact', {
+    config: { scope: 'artifacts:write' },
+    schema: {
+      tags,
+      description: 'Blobs that are stored already become the files of a version.',
+      params: VersionParams,
+      body: AttachArtifact,
+      querystring: CommandQuery,
+      response: commandAnswer(VersionCommanded),
+    },
+    handler: async (request, reply) => {
+      const { version } = request.params;
+      const { id: modelId } = await existingModel(await viewOf(deps.log, reply), request, request.params.model);
+      const files = await Promise.all(request.body.files.map((file) => stored(deps, file)));
+      const about = { stream: versionStream(modelId, version) };
+      const { events, position } = await runCommand(deps, request, reply, about, (commands, caller) =>
+        uploadArtifact(commands, caller, { modelId, version, files }),
+      );
+      return { ...(await current(deps, reply, modelId, version)), events, position };
+    },
+  });
+
+  app.post('/models/:model/versions/:version/publish', {
+    config: { scope: 'models:write' },
+    schema: {
+      tags,
+      description: '202 while it is converted and checked; 200 once it is published.',
+      params: VersionParams,
+      body: Publish,
+      querystring: CommandQuery,
+      response: { ...commandAnswer(OperationCommanded), 202: OperationCommanded },
+    },
+    handler: async (request, reply) => {
+      const { version } = request.params;
+      const { id: modelId } = await existingModel(await viewOf(deps.log, reply), request, request.params.model);
+      const about = { stream: versionStream(modelId, version) };
+      const { outcome, events } = await runCommand(deps, request, reply, about, (commands, caller) =>
+        requestPublish(commands, caller, { modelId, version, ...request.body }),
+      );
+      return answerOperation(deps, request, reply, publishProcess(modelId, version, outcome.n), events);
+    },
+  });
+}
+
+async function current(deps: ApiDeps, reply: FastifyReply, modelId: string, version: string) {
+  const view = await viewOf(deps.log, reply);
+  const { state } = await view.version(modelId, version);
+  reply.header('etag', etagOf(state.version));
+  return versionView(state);
+}
+
+/** @throws LifecycleError `blob_unknown` */
+async function stored(deps: ApiDeps, file: { format: string; sha256: string; media_type?: string }) {
+  const blob = await deps.blobs.stat(file.sha256);
+  if (!blob) {
+    throw new LifecycleError('blob_unknown', `No bytes with SHA-256 ${file.sha256} are stored. PUT them to ${OWN_PREFIX}/blobs/${file.sha256} first.`);
+  }
+  return { format: file.format, sha256: file.sha256, bytes: blob.bytes, media_type: file.media_type ?? 'application/octet-stream' };
+}

@@ -1,0 +1,88 @@
+/** What stands at the root of the host: alive, ready, metrics, the API's own description, and signed blobs. */
+import Type from 'typebox';
+
+import { ERRORS, LifecycleError } from '../../domain/errors.ts';
+import type { App } from '../app.ts';
+import type { ApiDeps } from '../context.ts';
+import { blobReads } from './blobs.ts';
+
+const open = { scope: 'none' } as const;
+
+const PartState = Type.Object(
+  {
+    name: Type.String(),
+    state: Type.Union([Type.Literal('ok'), Type.Literal('degraded'), Type.Literal('down')]),
+    detail: Type.Optional(Type.String()),
+  },
+  { additionalProperties: false },
+);
+const Ready = Type.Object(
+  { status: Type.Union([Type.Literal('ok'), Type.Literal('degraded'), Type.Literal('down')]), parts: Type.Array(PartState) },
+  { additionalProperties: false },
+);
+
+/** A Fastify plugin. */
+export function rootRoutes(deps: ApiDeps) {
+  return (app: App): Promise<void> => {
+    for (const url of ['/livez', '/healthz']) {
+      app.get(url, {
+        config: open,
+        schema: { tags: ['process'], response: { 200: Type.Object({ status: Type.Literal('ok') }) } },
+        handler: () => Promise.resolve({ status: 'ok' as const }),
+      });
+    }
+    app.get('/readyz', {
+      config: open,
+      schema: {
+        tags: ['process'],
+        description: '503 only without Postgres: stopping a rollout works without the others.',
+        querystring: Type.Object({ verbose: Type.Optional(Type.String()) }),
+        response: { 200: Ready, 503: Ready },
+      },
+      handler: async (_request, reply) => {
+        const parts = [...(await deps.parts())];
+        const isDown = parts.some((p) => p.state === 'down');
+        const status = isDown ? 'down' : parts.every((p) => p.state === 'ok') ? 'ok' : 'degraded';
+        return reply.code(isDown ? 503 : 200).send({ status, parts });
+      },
+    });
+    app.get('/metrics', {
+      config: open,
+      handler: async (_request, reply) => {
+        const { registry } = deps.metrics;
+        return reply.type(registry.contentType).send(await registry.metrics());
+      },
+    });
+    app.get('/version', {
+      config: open,
+      schema: { tags: ['process'], response: { 200: Type.Object({ version: Type.String() }) } },
+      handler: () => Promise.resolve({ version: deps.version }),
+    });
+    app.get('/openapi.json', { config: open, handler: (_request, reply) => reply.send(app.swagger()) });
+    app.get('/errors/:code', {
+      config: open,
+      schema: {
+        tags: ['process'],
+        description: 'What `type` of a problem resolves to.',
+        params: Type.Object({ code: Type.String() }),
+        response: {
+          200: Type.Object({
+            code: Type.String(),
+            title: Type.String(),
+            status: Type.Integer(),
+            retryable: Type.Boolean(),
+            fix: Type.String(),
+          }),
+        },
+      },
+      handler: (request) => {
+        const { code } = request.params;
+        const row = Object.entries(ERRORS).find(([known]) => known === code)?.[1];
+        if (!row) throw new LifecycleError('route_not_found', `There is no error code ${code}. See docs/errors.md.`);
+        return Promise.resolve({ code, ...row });
+      },
+    });
+    blobReads(app, deps);
+    return Promise.resolve();
+  };
+}

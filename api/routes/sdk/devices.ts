@@ -1,0 +1,168 @@
+/** C27, C28, C30: devices register, say that they live, and ask which version they are to run. */
+import Type from 'typebox';
+import { LifecycleError } from '../../../domain/errors.ts';
+import { assign } from '../../../domain/rollout/pointer.ts';
+import { randomUUID } from 'node:crypto';
+import type { Device } from '../../../store/telemetry/deviceStore.ts';
+import { orgOf, whoAsks } from '../../access/principal.ts';
+import type { App } from '../../app.ts';
+import type { ApiDeps } from '../../context.ts';
+import { AssignedVersion, Heartbeat, HeartbeatAnswer, RegisterDevice, RegisteredDevice } from '../../schemas/sdk.ts';
+import { seconds } from '../../views/instant.ts';
+import { existingDevice, knownModel } from '../own/devices.ts';
+
+const tags = ['sdk: devices'];
+const HEARTBEAT_S = 300;
+const DevicePath = Type.Object({ device: Type.String({ minLength: 1, maxLength: 200 }) });
+
+export function sdkDeviceRoutes(app: App, deps: ApiDeps): void {
+  app.post('/devices/register', {
+    config: { scope: 'devices:register' },
+    schema: {
+      tags,
+      description: 'Idempotent by organisation and identifier: SDKs register at every start and expect the same id.',
+      body: RegisterDevice,
+      querystring: Type.Object({ org_id: Type.Optional(Type.String()) }),
+      response: { 200: RegisteredDevice, 201: RegisteredDevice },
+    },
+    handler: async (request) => {
+      const { body } = request;
+      const sent = request.headers['x-org-id'];
+      const org = body.org_id ?? request.query.org_id ?? (typeof sent === 'string' ? sent : undefined);
+      const orgId = orgOf(whoAsks(request), org);
+      const identifier = body.device_identifier ?? body.installation_id ?? randomUUID();
+      const device = await deps.devices.register({ orgId, identifier, ...toldBy(body) });
+      return registered(device);
+    },
+  });
+
+  // Generations of SDKs differ in the method.
+  for (const method of ['POST', 'PUT'] as const) {
+    app.route({
+      method,
+      url: '/devices/:device/heartbeat',
+      config: { scope: 'devices:heartbeat' },
+      schema: { tags, params: DevicePath, body: Heartbeat, response: { 200: HeartbeatAnswer } },
+      handler: async (request) => {
+        const { id } = await existingDevice(deps, request, request.params.device);
+        const device = await deps.devices.beat(id, toldBy(request.body));
+        const now = seconds(device.lastSeenAt);
+        return {
+          status: 'ok' as const,
+          acknowledged: true as const,
+          id: device.id,
+          device_id: device.id,
+          device_identifier: device.identifier,
+          last_heartbeat: now,
+          server_time: now,
+          connectivity_status: 'online',
+          metadata: {},
+        };
+      },
+    });
+  }
+}
+
+/** C30, under the prefix and at the root. From the pointer in memory: it answers while NATS and Temporal are down. */
+export function assignmentRoute(app: App, deps: ApiDeps): void {
+  app.get('/devices/:device/models/:model/version', {
+    config: { scope: ['devices:heartbeat', 'rollouts:read'] },
+    schema: {
+      tags,
+      params: Type.Object({
+        device: Type.String({ minLength: 1, maxLength: 200 }),
+        model: Type.String({ minLength: 1, maxLength: 300 }),
+      }),
+      querystring: Type.Object({ include_bucket: Type.Optional(Type.String()) }),
+      response: { 200: AssignedVersion },
+    },
+    handler: async (request) => {
+      const device = await existingDevice(deps, request, request.params.device);
+      const { modelId, pointer } = knownModel(deps, request, request.params.model);
+      const assigned = assign(pointer, device, new Date());
+      if (!assigned) {
+        throw new LifecycleError('assignment_not_found', `No version of ${request.params.model} is in force for this device.`);
+      }
+      const { version, source, rolloutId, bucket } = assigned;
+      await deps.devices.told(device.id, modelId, version);
+      const isBucketWanted = ['true', '1'].includes(request.query.include_bucket ?? '');
+      return {
+        version,
+        source,
+        ...(rolloutId === undefined ? {} : { rollout_id: rolloutId }),
+        ...(isBucketWanted && bucket !== undefined ? { device_bucket: bucket } : {}),
+      };
+    },
+  });
+}
+
+const textIn = (from: Readonly<Record<string, unknown>> | undefined, name: string): string | undefined => {
+  const value = from?.[name];
+  return typeof value === 'string' && value !== '' ? value.slice(0, 500) : undefined;
+};
+
+/** Hardware comes flat, in `device_info` or in `capabilities`; all of it is normalised into one. */
+function toldBy(body: Readonly<Record<string, unknown>>) {
+  const inner = (name: string) => {
+    const value = body[name];
+    // Any object that is no array has members by name.
+    return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : undefined;
+  };
+  const [info, capabilities, metadata] = [inner('device_info'), inner('capabilities'), inner('metadata')];
+  const find = (name: string) => textIn(body, name) ?? textIn(info, name) ?? textIn(capabilities, name);
+  const gpu = [body, info, capabilities].map((part) => part?.['gpu_available']).find((v) => typeof v === 'boolean');
+  return {
+    platform: find('platform') ?? null,
+    osVersion: find('os_version') ?? null,
+    appVersion: find('app_version') ?? null,
+    sdkVersion: find('sdk_version') ?? null,
+    attributes: {
+      ...(gpu === undefined ? {} : { gpu_available: gpu }),
+      ...flat({ manufacturer: find('manufacturer'), model: find('model') }),
+      ...(capabilities ? { capabilities: texts(capabilities) } : {}),
+      ...(metadata ? { metadata: texts(metadata) } : {}),
+    },
+  };
+}
+
+const flat = (values: Readonly<Record<string, string | undefined>>) =>
+  Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined));
+
+/** Some SDKs read these maps as text to text. */
+const MOST_MEMBERS = 50;
+const texts = (values: Readonly<Record<string, unknown>>): Record<string, string> =>
+  Object.fromEntries(
+    Object.entries(values)
+      .slice(0, MOST_MEMBERS)
+      .map(([name, value]) => [name.slice(0, 100), (typeof value === 'string' ? value : JSON.stringify(value)).slice(0, 500)]),
+  );
+
+function registered(device: Device) {
+  const { attributes } = device;
+  const text = (name: string) => textIn(attributes, name) ?? '';
+  const map = (name: string): Record<string, string> => {
+    const value = attributes[name];
+    return typeof value === 'object' && value !== null ? texts(value as Record<string, unknown>) : {}; // stored by toldBy
+  };
+  return {
+    id: device.id,
+    device_id: device.id,
+    device_identifier: device.identifier,
+    org_id: device.orgId,
+    platform: device.platform ?? '',
+    status: 'active' as const,
+    registered_at: seconds(device.registeredAt),
+    created_at: seconds(device.registeredAt),
+    updated_at: seconds(device.updatedAt),
+    last_heartbeat: seconds(device.lastSeenAt),
+    heartbeat_interval_seconds: HEARTBEAT_S,
+    gpu_available: attributes['gpu_available'] === true,
+    os_version: device.osVersion ?? '',
+    sdk_version: device.sdkVersion ?? '',
+    app_version: device.appVersion ?? '',
+    manufacturer: text('manufacturer'),
+    model: text('model'),
+    capabilities: map('capabilities'),
+    metadata: map('metadata'),
+  };
+}

@@ -1,0 +1,30 @@
+/** The door of existing SDKs: `/api/v1`, and the few calls they make without that prefix. */
+import type { App } from '../../app.ts';
+import type { ApiDeps } from '../../context.ts';
+import { assignmentRoute, sdkDeviceRoutes } from './devices.ts';
+import { healthRoute } from './health.ts';
+import { sdkModelRoutes } from './models.ts';
+import { notOffered, notOfferedAtRoot } from './notOffered.ts';
+import { sdkRolloutRoutes } from './rollouts.ts';
+
+/** A Fastify plugin. */
+export function sdkRoutes(deps: ApiDeps) {
+  return async (app: App): Promise<void> => {
+    // Some SDKs ask these at the root of the host.
+    healthRoute(app, deps);
+    assignmentRoute(app, deps);
+    notOfferedAtRoot(app);
+    await app.register(
+      (scoped: App) => {
+        healthRoute(scoped, deps);
+        sdkModelRoutes(scoped, deps);
+        sdkRolloutRoutes(scoped, deps);
+        sdkDeviceRoutes(scoped, deps);
+        assignmentRoute(scoped, deps);
+        notOffered(scoped);
+        return Promise.resolve();
+      },
+      { prefix: '/api/v1' },
+    );
+  };
+}

@@ -1,0 +1,269 @@
+/** C02–C07, C11, C13, C14: models and versions as existing SDKs ask for them. */
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import Type from 'typebox';
+import { registerModel } from '../../../commands/registerModel.ts';
+import { requestPublish } from '../../../commands/requestPublish.ts';
+import { LifecycleError } from '../../../domain/errors.ts';
+import { byPrecedenceDesc, isPrerelease } from '../../../domain/semver.ts';
+import { lifecycleState, isUsable, type VersionState } from '../../../machines/modelVersion.ts';
+import type { VersionRow } from '../../../projections/versions/schema.ts';
+import { orgOf, whoAsks } from '../../access/principal.ts';
+import type { App } from '../../app.ts';
+import { runCommand } from '../../command.ts';
+import type { ApiDeps } from '../../context.ts';
+import { waitUntil } from '../../logWatch.ts';
+import { existingModel, existingVersion, viewOf, type View } from '../../reading.ts';
+import {
+  SdkDownload,
+  SdkModel,
+  SdkModels,
+  SdkRegisterModel,
+  SdkVersion,
+  SdkVersions,
+} from '../../schemas/sdk.ts';
+import { latestVersion } from '../../views/model.ts';
+import { modelOfRow, modelOfState, sdkModel, sdkStatus, sdkVersion } from '../../views/sdk.ts';
+import { sendBlob } from '../blobs.ts';
+import { downloadLink, fileOf, wantsJson } from './download.ts';
+
+const tags = ['sdk: models'];
+const reads = { scope: 'models:read' } as const;
+/** Devices download what they are told, and look up what they are told of. */
+const readsByDevices = { scope: ['models:read', 'devices:heartbeat'] } as const;
+const ModelPath = Type.Object({ model: Type.String({ maxLength: 300 }) });
+const VersionPath = Type.Object({ model: Type.String({ maxLength: 300 }), version: Type.String({ maxLength: 100 }) });
+const Paging = {
+  limit: Type.Optional(Type.Integer({ minimum: 0 })),
+  offset: Type.Optional(Type.Integer({ minimum: 0 })),
+};
+const PUBLISH_WAIT_MS = 15_000;
+
+export function sdkModelRoutes(app: App, deps: ApiDeps): void {
+  app.get('/models', {
+    config: reads,
+    schema: {
+      tags,
+      querystring: Type.Object({
+        ...Paging,
+        org_id: Type.Optional(Type.String()),
+        framework: Type.Optional(Type.String()),
+        use_case: Type.Optional(Type.String()),
+      }),
+      response: { 200: SdkModels },
+    },
+    handler: async (request) => {
+      const { org_id, limit, offset = 0, framework, use_case } = request.query;
+      const filter = {
+        orgId: orgOf(whoAsks(request), org_id ?? orgHeader(request)),
+        ...(framework ? { framework } : {}),
+        ...(use_case ? { useCase: use_case } : {}),
+      };
+      // Without a limit: all of them. A page would make `ensure_model` create duplicates.
+      const rows = await every((cursor) => deps.reads.models(filter, { limit: 500, ...(cursor ? { cursor } : {}) }));
+      const shown = rows.slice(offset, limit === undefined ? undefined : offset + limit);
+      const models = await Promise.all(
+        shown.map(async (row) => sdkModel(modelOfRow(row, await newestLifecycle(deps, row.model_id)))),
+      );
+      return { models, total: rows.length };
+    },
+  });
+
+  app.post('/models', {
+    config: { scope: 'models:write' },
+    schema: {
+      tags,
+      body: SdkRegisterModel,
+      querystring: Type.Object({ org_id: Type.Optional(Type.String()) }),
+      response: { 200: SdkModel, 201: SdkModel },
+    },
+    handler: async (request, reply) => {
+      const { name, framework, use_case, description = '', org_id, model_contract } = request.body;
+      checkName(name);
+      const orgId = orgOf(whoAsks(request), org_id ?? request.query.org_id ?? orgHeader(request));
+      const contract = model_contract === undefined ? {} : { contract: model_contract };
+      const input = { orgId, name, framework, useCase: use_case, description, ...contract };
+      const { outcome } = await runCommand(deps, request, reply, {}, (commands, caller) =>
+        registerModel(commands, caller, input),
+      );
+      reply.code(outcome.outcome === 'appended' ? 201 : 200);
+      return shownModel(deps, await viewOf(deps.log, reply), outcome.modelId);
+    },
+  });
+
+  app.get('/models/:model', {
+    config: readsByDevices,
+    schema: { tags, params: ModelPath, response: { 200: SdkModel } },
+    handler: async (request, reply) => {
+      const view = await viewOf(deps.log, reply);
+      const { id } = await existingModel(view, request, request.params.model);
+      return shownModel(deps, view, id);
+    },
+  });
+
+  app.get('/models/:model/versions', {
+    config: readsByDevices,
+    schema: {
+      tags,
+      params: ModelPath,
+      querystring: Type.Object({ ...Paging, status: Type.Optional(Type.String()) }),
+      response: { 200: SdkVersions },
+    },
+    handler: async (request, reply) => {
+      const { limit = 100, offset = 0, status } = request.query;
+      const view = await viewOf(deps.log, reply);
+      const model = await existingModel(view, request, request.params.model);
+      const { items } = await deps.reads.versions({ modelId: model.id });
+      const wanted = sdkOrder(items).filter((row) => status === undefined || sdkStatus(row.state) === status);
+      const page = wanted.slice(offset, offset + limit);
+      // The rows say which; their streams say what, so that an answer never trails a command of the same caller.
+      const states = await Promise.all(page.map((row) => view.version(model.id, row.version)));
+      return { versions: states.map(({ state }) => sdkVersion(state)) };
+    },
+  });
+
+  app.get('/models/:model/versions/latest', {
+    config: readsByDevices,
+    schema: { tags, params: ModelPath, response: { 200: SdkVersion } },
+    handler: async (request, reply) => {
+      const view = await viewOf(deps.log, reply);
+      const model = await existingModel(view, request, request.params.model);
+      const latest = await latestVersion(view, model.id, model.context);
+      if (latest === null) {
+        throw new LifecycleError('version_not_found', `Model ${model.context.name} has no published version.`);
+      }
+      return sdkVersion((await view.version(model.id, latest)).state);
+    },
+  });
+
+  app.get('/models/:model/versions/:version', {
+    config: readsByDevices,
+    schema: { tags, params: VersionPath, response: { 200: SdkVersion } },
+    handler: async (request, reply) => sdkVersion((await versionAt(deps, request, reply)).state),
+  });
+
+  app.post('/models/:model/versions/:version/publish', {
+    config: { scope: 'models:write' },
+    schema: {
+      tags,
+      params: VersionPath,
+      body: Type.Object({}),
+      response: { 200: SdkVersion, 202: SdkVersion },
+    },
+    handler: async (request, reply) => {
+      const { modelId, state } = await versionAt(deps, request, reply);
+      const version = request.params.version;
+      if (isUsable(state.state)) return sdkVersion(state);
+      await runCommand(deps, request, reply, {}, (commands, caller) => requestPublish(commands, caller, { modelId, version }));
+      const now = async () => (await (await viewOf(deps.log, reply)).version(modelId, version)).state;
+      const ended = await waitUntil(deps.watch, PUBLISH_WAIT_MS, async () => unlessPublishing(await now()));
+      if (!ended) return reply.code(202).send({ ...sdkVersion(await now()), publishing: true as const });
+      if (isUsable(ended.state)) return sdkVersion(ended);
+      const code = ended.context.lastRefusal?.code ?? 'gate_failed';
+      throw new LifecycleError('gate_failed', `Publishing ${version} was refused: ${code}.`, { more: { refusal: code } });
+    },
+  });
+
+  app.get('/models/:model/versions/:version/download', {
+    config: readsByDevices,
+    schema: {
+      tags,
+      description: 'The bytes, or JSON with a link, by caller.',
+      params: VersionPath,
+      querystring: Type.Object({ format: Type.Optional(Type.String()) }),
+      response: {
+        200: {
+          description: 'Bytes or a link',
+          content: {
+            'application/json': { schema: SdkDownload },
+            'application/octet-stream': { schema: Type.Unknown() },
+          },
+        },
+      },
+    },
+    handler: async (request, reply) => {
+      const { state } = await versionAt(deps, request, reply);
+      const file = fileOf(state, request.query.format ?? 'pytorch', request);
+      if (wantsJson(request, request.query.format)) return reply.send(downloadLink(deps, state, file));
+      return sendBlob(request, reply, deps, file.sha256, { cache: 'private' });
+    },
+  });
+
+  app.get('/models/:model/versions/:version/download-url', {
+    config: readsByDevices,
+    schema: {
+      tags,
+      params: VersionPath,
+      querystring: Type.Object({ format: Type.Optional(Type.String()) }),
+      response: { 200: SdkDownload },
+    },
+    handler: async (request, reply) => {
+      const { state } = await versionAt(deps, request, reply);
+      return downloadLink(deps, state, fileOf(state, request.query.format ?? 'auto', request));
+    },
+  });
+}
+
+async function versionAt(
+  deps: ApiDeps,
+  request: FastifyRequest<{ Params: { model: string; version: string } }> | VersionRequest,
+  reply: FastifyReply,
+): Promise<{ modelId: string; state: VersionState }> {
+  const view = await viewOf(deps.log, reply);
+  const { model, version } = request.params;
+  const found = await existingModel(view, request, model);
+  return { modelId: found.id, state: await existingVersion(view, found, version) };
+}
+interface VersionRequest extends FastifyRequest {
+  readonly params: { readonly model: string; readonly version: string };
+}
+
+const orgHeader = (request: FastifyRequest): string | undefined => {
+  const sent = request.headers['x-org-id'];
+  return typeof sent === 'string' ? sent : undefined;
+};
+
+const unlessPublishing = (state: VersionState) => (state.state === 'Trained.publishing' ? undefined : state);
+
+async function shownModel(deps: ApiDeps, view: View, id: string): Promise<SdkModel> {
+  const { state } = await view.model(id);
+  const latest = await latestVersion(view, id, state.context);
+  return sdkModel(modelOfState(id, state, { latest, lifecycle: await newestLifecycle(deps, id) }));
+}
+
+async function newestLifecycle(deps: ApiDeps, modelId: string): Promise<string> {
+  const { items } = await deps.reads.versions({ modelId });
+  const newest = items.toSorted((a, b) => b.created_at.localeCompare(a.created_at))[0];
+  return newest ? lifecycleState(newest.state) : 'Draft';
+}
+
+/** Good ones by precedence, pre-releases after releases; then those on their way, newest first; then the bad ones. */
+export function sdkOrder(rows: readonly VersionRow[]): VersionRow[] {
+  const rank = (row: VersionRow) => {
+    if (row.lifecycle_state === 'Rollback') return 3;
+    if (!isUsable(row.state)) return 2;
+    return isPrerelease(row.version) ? 1 : 0;
+  };
+  return rows.toSorted((a, b) => {
+    if (rank(a) !== rank(b)) return rank(a) - rank(b);
+    return rank(a) === 2 ? b.created_at.localeCompare(a.created_at) : byPrecedenceDesc(a.version, b.version);
+  });
+}
+
+/** Names stand in paths, and a `:suffix` is cut off wherever one is looked up. */
+const PATH_WORDS = ['latest', 'rounds', 'sessions', 'aggregate', 'weights', 'tasks', 'checkin', 'personalized', 'active', 'default'];
+function checkName(name: string): void {
+  const isId = /^[0-9a-f]{8}-[0-9a-f]{4}-/i.test(name);
+  if (!/[:/]/.test(name) && !isId && !PATH_WORDS.includes(name.toLowerCase()) && name.trim() !== '') return;
+  const detail = `${JSON.stringify(name)} cannot be a model's name: no ":" or "/", no id, no word that stands in paths.`;
+  throw new LifecycleError('invalid_input', detail, { errors: [{ pointer: '/name', detail }] });
+}
+
+async function every<R>(read: (cursor: string | undefined) => Promise<{ items: readonly R[]; nextCursor: string | null }>): Promise<R[]> {
+  const all: R[] = [];
+  for (let cursor: string | undefined; ; ) {
+    const page = await read(cursor);
+    all.push(...page.items);
+    if (page.nextCursor === null) return all;
+    cursor = page.nextCursor;
+  }
+}

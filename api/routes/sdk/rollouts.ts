@@ -1,0 +1,142 @@
+/** C15–C21: rollouts as existing SDKs ask for them. What C15 means is decided in `deploy.ts`. */
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import Type from 'typebox';
+import type { Caller, CommandDeps, Outcome } from '../../../commands/context.ts';
+import { pauseRollout } from '../../../commands/pauseRollout.ts';
+import { resumeRollout } from '../../../commands/resumeRollout.ts';
+import { startRollout } from '../../../commands/startRollout.ts';
+import { LifecycleError } from '../../../domain/errors.ts';
+import { isLive, type RolloutState } from '../../../machines/rollout.ts';
+import { whoAsks } from '../../access/principal.ts';
+import type { App } from '../../app.ts';
+import { runCommand } from '../../command.ts';
+import type { ApiDeps } from '../../context.ts';
+import { existingModel, viewOf, type View } from '../../reading.ts';
+import { SdkCreateRollout, SdkRollout, SdkRollouts } from '../../schemas/sdk.ts';
+import { isStatus, sdkRollout } from '../../views/sdk.ts';
+import { completesAtOnce, deploy, NOT_JUDGED, promote } from './deploy.ts';
+
+const tags = ['sdk: rollouts'];
+const reads = { scope: 'rollouts:read' } as const;
+const writes = { scope: 'rollouts:write' } as const;
+const halts = { scope: ['rollouts:halt', 'rollouts:write'], stop: true } as const;
+const ModelPath = Type.Object({ model: Type.String({ maxLength: 300 }) });
+const RolloutPath = Type.Object({
+  model: Type.String({ maxLength: 300 }),
+  rollout: Type.Integer({ minimum: 1, maximum: 999_999_999_999_999 }),
+});
+
+type Act = (deps: CommandDeps, caller: Caller, rolloutId: number) => Promise<Outcome>;
+
+export function sdkRolloutRoutes(app: App, deps: ApiDeps): void {
+  app.post('/models/:model/rollouts', {
+    config: writes,
+    schema: {
+      tags,
+      params: ModelPath,
+      body: SdkCreateRollout,
+      response: { 200: SdkRollout, 201: SdkRollout },
+    },
+    handler: async (request, reply) => {
+      const model = await existingModel(await viewOf(deps.log, reply), request, request.params.model);
+      const { status, rollout } = await deploy(deps, request, reply, model, request.body);
+      return reply.code(status).send(rollout);
+    },
+  });
+
+  app.get('/models/:model/rollouts', {
+    config: reads,
+    schema: {
+      tags,
+      params: ModelPath,
+      querystring: Type.Object({ status_filter: Type.Optional(Type.String()) }),
+      response: { 200: SdkRollouts },
+    },
+    handler: async (request, reply) => {
+      const { status_filter: filter } = request.query;
+      return rolloutsOf(deps, request, reply, ({ state }) => !filter || isStatus(state, filter));
+    },
+  });
+
+  app.get('/models/:model/rollouts/active', {
+    config: reads,
+    schema: { tags, params: ModelPath, response: { 200: SdkRollouts } },
+    handler: (request, reply) => rolloutsOf(deps, request, reply, ({ state }) => isLive(state)),
+  });
+
+  app.get('/models/:model/rollouts/:rollout', {
+    config: reads,
+    schema: { tags, params: RolloutPath, response: { 200: SdkRollout } },
+    handler: async (request, reply) => {
+      const { rollout: id } = request.params;
+      const view = await viewOf(deps.log, reply);
+      return sdkRollout(id, await rolloutOf(view, request, id), { at: view.at, totalDevices: await devicesOf(deps, request) });
+    },
+  });
+
+  const act = async (request: RolloutRequest, reply: FastifyReply, use: Act) => {
+    const { rollout: id } = request.params;
+    await rolloutOf(await viewOf(deps.log, reply), request, id);
+    await runCommand(deps, request, reply, {}, (commands, caller) => use(commands, caller, id));
+    const view = await viewOf(deps.log, reply);
+    return sdkRollout(id, (await view.rollout(id)).state, { at: view.at, totalDevices: await devicesOf(deps, request) });
+  };
+
+  const command = { tags, params: RolloutPath, body: Type.Object({}), response: { 200: SdkRollout } };
+  app.post('/models/:model/rollouts/:rollout/start', {
+    config: writes,
+    schema: command,
+    handler: async (request, reply) => {
+      const started = await act(request, reply, (on, caller, rolloutId) => startRollout(on, caller, { rolloutId }));
+      const { state } = await (await viewOf(deps.log, reply)).rollout(request.params.rollout);
+      if (state.state !== 'Active' || !completesAtOnce(state.context.spec)) return started;
+      await promote(deps, request, reply, request.params.rollout);
+      const view = await viewOf(deps.log, reply);
+      const { state: ended } = await view.rollout(request.params.rollout);
+      const of = { at: view.at, totalDevices: started.total_devices };
+      return { ...sdkRollout(request.params.rollout, ended, of), warnings: NOT_JUDGED };
+    },
+  });
+  app.post('/models/:model/rollouts/:rollout/pause', {
+    config: halts,
+    schema: command,
+    handler: (request, reply) =>
+      act(request, reply, (on, caller, rolloutId) =>
+        pauseRollout(on, caller, { rolloutId, reason: `paused by ${whoAsks(request).name}` }),
+      ),
+  });
+  app.post('/models/:model/rollouts/:rollout/resume', {
+    config: writes,
+    schema: command,
+    handler: (request, reply) => act(request, reply, (on, caller, rolloutId) => resumeRollout(on, caller, { rolloutId })),
+  });
+}
+
+interface RolloutRequest extends FastifyRequest {
+  readonly params: { readonly model: string; readonly rollout: number };
+}
+interface ModelRequest extends FastifyRequest {
+  readonly params: { readonly model: string };
+}
+
+const devicesOf = (deps: ApiDeps, request: FastifyRequest) => deps.devices.count(whoAsks(request).orgId);
+
+/** The rollout, if it is one of the model in the path. @throws LifecycleError `rollout_not_found` */
+async function rolloutOf(view: View, request: RolloutRequest, id: number): Promise<RolloutState> {
+  const model = await existingModel(view, request, request.params.model);
+  const { state } = await view.rollout(id);
+  if (state.version > 0 && state.context.modelId === model.id) return state;
+  throw new LifecycleError('rollout_not_found', `Model ${model.context.name} has no rollout ${id}.`);
+}
+
+/** Newest first, each folded from its stream, so that an answer never trails a command of the same caller. */
+async function rolloutsOf(deps: ApiDeps, request: ModelRequest, reply: FastifyReply, isWanted: (state: RolloutState) => boolean) {
+  const view = await viewOf(deps.log, reply);
+  const model = await existingModel(view, request, request.params.model);
+  const totalDevices = await devicesOf(deps, request);
+  const found = await deps.commands.rollouts.ofModel(model.id);
+  const states = await Promise.all(found.map(async ({ rolloutId }) => ({ rolloutId, ...(await view.rollout(rolloutId)) })));
+  return states
+    .filter(({ state }) => isWanted(state))
+    .map(({ rolloutId, state }) => sdkRollout(rolloutId, state, { at: view.at, totalDevices }));
+}

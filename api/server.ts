@@ -1,0 +1,129 @@
+/** Builds the HTTP door. It does not listen, and opens nothing: whoever composes it listens and closes. */
+import swagger from '@fastify/swagger';
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
+import Fastify, { type FastifyBaseLogger, type FastifyInstance, type RouteOptions } from 'fastify';
+import { randomUUID } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
+import { LifecycleError } from '../domain/errors.ts';
+import type { App } from './app.ts';
+import type { ApiDeps } from './context.ts';
+import { authenticate, authorize } from './access/principal.ts';
+import { DryRunEnd } from './http/dryRun.ts';
+import { requireIdempotencyKey } from './http/idempotency.ts';
+import { parseJson } from './http/parseJson.ts';
+import { createErrorHandler, OWN_PREFIX, sendProblem } from './http/problem.ts';
+import { compileValidator, withoutNulls } from './http/validate.ts';
+import { observeRequests } from './metrics.ts';
+import { ownRoutes } from './routes/own/index.ts';
+import { rootRoutes } from './routes/root.ts';
+import { sdkRoutes } from './routes/sdk/index.ts';
+import { Problem } from './schemas/common.ts';
+
+const JSON_LIMIT = 1024 * 1024;
+
+/** @param logger pino or alike; without it nothing is logged */
+export function createServer(deps: ApiDeps, logger?: FastifyBaseLogger): App {
+  const app: App = Fastify({
+    ...(logger ? { loggerInstance: logger } : {}),
+    disableRequestLogging: true,
+    bodyLimit: JSON_LIMIT,
+    // A large upload over a slow line takes minutes; a request that sends nothing does not hold its connection for ever.
+    requestTimeout: 15 * 60_000,
+    genReqId: requestIdOf,
+    // The peer's address decides where test keys work: a header must not.
+    trustProxy: false,
+    routerOptions: { ignoreTrailingSlash: true, maxParamLength: 500 },
+    exposeHeadRoutes: false,
+    forceCloseConnections: 'idle',
+  }).withTypeProvider<TypeBoxTypeProvider>();
+
+  app.setValidatorCompiler(compileValidator);
+  // Answers go out as they are made; tests hold each against the schema that /openapi.json publishes.
+  app.setSerializerCompiler(() => (value) => JSON.stringify(value));
+  app.setErrorHandler((error: Error, request, reply) => {
+    if (error instanceof DryRunEnd) return reply.code(200).send(error.answer);
+    return createErrorHandler(deps.publicUrl)(error, request, reply);
+  });
+  app.setNotFoundHandler((request, reply) => {
+    const detail = `There is no ${request.method} ${request.url.split('?')[0]} here. See /openapi.json.`;
+    return sendProblem(request, reply, new LifecycleError('route_not_found', detail), deps.publicUrl);
+  });
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser(/^application\/([\w.-]+\+)?json/, { parseAs: 'string' }, (_request, text, done) => {
+    try {
+      done(null, parseJson(String(text)));
+    } catch (error) {
+      done(error instanceof Error ? error : new Error(String(error)));
+    }
+  });
+  addHooks(app, deps);
+
+  void app.register(swagger, { openapi: openapiHead(deps), hideUntagged: true });
+  void app.register(rootRoutes(deps));
+  void app.register(ownRoutes(deps), { prefix: OWN_PREFIX });
+  void app.register(sdkRoutes(deps));
+  return app;
+}
+
+function addHooks(app: App, deps: ApiDeps): void {
+  app.decorateRequest('principal', undefined);
+  app.addHook('onRoute', documentRoute);
+  observeRequests(app, deps);
+  app.addHook('onRequest', async (request, reply) => {
+    reply.header('x-request-id', request.id);
+    const { scope } = request.routeOptions.config;
+    if (scope === 'none' || request.is404) return;
+    if (scope === undefined) throw new Error(`${request.url} declares no scope`);
+    request.principal = await authenticate(request, deps.keys);
+    authorize(request.principal, scope);
+    requireIdempotencyKey(request);
+  });
+  app.addHook('preValidation', (request, _reply, done) => {
+    // An empty body is `{}`, and on the SDK door null means absent.
+    if (request.body === undefined && request.routeOptions.schema?.body) request.body = {};
+    if (!request.url.startsWith(OWN_PREFIX) && isPlain(request.body)) request.body = withoutNulls(request.body);
+    done();
+  });
+}
+
+/** Streams and buffers of uploads are not JSON. */
+const isPlain = (body: unknown) =>
+  Array.isArray(body) ||
+  (typeof body === 'object' && body !== null && Object.getPrototypeOf(body) === Object.prototype);
+
+/** Every route answers problems, names its scope in the documentation, and has one. */
+function documentRoute(route: RouteOptions): void {
+  const { scope } = route.config ?? {};
+  if (scope === undefined) throw new Error(`${String(route.method)} ${route.url} declares no scope`);
+  if (!route.schema) return;
+  const isOwn = route.url.startsWith(OWN_PREFIX);
+  const media = isOwn ? 'application/problem+json' : 'application/json';
+  const problem = { description: 'What is wrong, and what to do', content: { [media]: { schema: Problem } } };
+  const given = typeof route.schema.response === 'object' ? route.schema.response : {};
+  const names = scope === 'none' ? [] : scope === 'any' ? ['any key'] : [scope].flat();
+  route.schema = {
+    ...route.schema,
+    response: { ...given, '4xx': problem, '5xx': problem },
+    security: scope === 'none' ? [] : [{ bearer: [] }],
+    ...(names.length > 0 ? { description: `${route.schema.description ?? ''} Scope: ${names.join(' or ')}.`.trim() } : {}),
+  };
+}
+
+/** The caller's id where it is harmless, else a fresh one. */
+function requestIdOf(request: IncomingMessage): string {
+  const sent = request.headers['x-request-id'];
+  return typeof sent === 'string' && /^[\w.:-]{1,128}$/.test(sent) ? sent : `req_${randomUUID()}`;
+}
+
+const openapiHead = (deps: ApiDeps) => ({
+  openapi: '3.1.0',
+  info: {
+    title: 'EdgeML Lifecycle',
+    version: deps.version,
+    description: 'Own door under /lifecycle/v1; the door of existing SDKs under /api/v1.',
+  },
+  servers: [{ url: deps.publicUrl }],
+  components: { securitySchemes: { bearer: { type: 'http' as const, scheme: 'bearer' } } },
+});
+
+export type Server = FastifyInstance;
