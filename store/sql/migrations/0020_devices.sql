@@ -101,7 +101,7 @@ DECLARE
   before ops.telemetry_report%ROWTYPE;
   has_restarted boolean;
   is_new int;
-  p_shard smallint := get_byte(uuid_send(p_device), 0) & 15;
+  v_shard smallint := get_byte(uuid_send(p_device), 0) & 15;
 BEGIN
   SELECT * INTO before FROM ops.telemetry_report
    WHERE device_id = p_device AND model_id = p_model AND version = p_version FOR UPDATE;
@@ -147,7 +147,7 @@ BEGIN
 
     INSERT INTO ops.telemetry_counter AS c (rollout_id, stage, arm, platform, os_major, shard,
       devices, predictions, errors, downloads, download_failures)
-    VALUES (p_rollout, p_stage, p_arm, p_platform, p_os_major, p_shard, is_new,
+    VALUES (p_rollout, p_stage, p_arm, p_platform, p_os_major, v_shard, is_new,
       p_ok + p_failed - before.predictions_ok - before.predictions_failed,
       p_failed - before.predictions_failed,
       coalesce(p_downloads_ok, before.downloads_ok) - before.downloads_ok
@@ -159,10 +159,10 @@ BEGIN
           download_failures = c.download_failures + excluded.download_failures;
 
     INSERT INTO ops.telemetry_latency AS l (rollout_id, stage, arm, platform, os_major, shard, bucket, n)
-    SELECT p_rollout, p_stage, p_arm, p_platform, p_os_major, p_shard, now.key::int,
-           now.value::bigint - coalesce((before.latency ->> now.key)::bigint, 0)
-      FROM jsonb_each_text(coalesce(p_latency, '{}')) now
-     WHERE now.value::bigint > coalesce((before.latency ->> now.key)::bigint, 0)
+    SELECT p_rollout, p_stage, p_arm, p_platform, p_os_major, v_shard, sent.key::int,
+           sent.value::bigint - coalesce((before.latency ->> sent.key)::bigint, 0)
+      FROM jsonb_each_text(coalesce(p_latency, '{}')) sent
+     WHERE sent.value::bigint > coalesce((before.latency ->> sent.key)::bigint, 0)
     ON CONFLICT (rollout_id, stage, arm, platform, os_major, shard, bucket) DO UPDATE SET n = l.n + excluded.n;
   END IF;
   RETURN CASE WHEN has_restarted THEN 'restarted' ELSE 'counted' END;

@@ -1,0 +1,136 @@
+import { randomUUID } from 'node:crypto';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { deviceIdOf } from '../../domain/hash/uuid.ts';
+import { openLog, type LogFixture } from '../../test/support/log.ts';
+import { createPool, type Pool } from '../connect.ts';
+import { queryableOf } from '../queryable.ts';
+import { createDeviceStore, type DeviceStore } from './deviceStore.ts';
+
+let log: LogFixture;
+let pool: Pool;
+let devices: DeviceStore;
+beforeAll(async () => {
+  log = await openLog();
+  pool = createPool({ connectionString: log.appUrl, max: 4 });
+  devices = createDeviceStore(queryableOf(pool));
+});
+afterAll(async () => {
+  await pool.end();
+  await log.close();
+});
+
+describe('registering', () => {
+  it('gives one id to one identifier of an organisation, however often and at once', async () => {
+    const identifier = `phone-${randomUUID()}`;
+    const all = await Promise.all(
+      Array.from({ length: 10 }, () => devices.registerDevice({ orgId: 'org_a', identifier })),
+    );
+    expect(new Set(all.map((r) => r.device.id))).toEqual(new Set([deviceIdOf('org_a', identifier)]));
+    expect(all.filter((r) => r.isNew)).toHaveLength(1);
+    const other = await devices.registerDevice({ orgId: 'org_b', identifier });
+    expect(other.isNew).toBe(true);
+    expect(other.device.id).not.toBe(all[0]!.device.id);
+  });
+
+  it('refreshes what the device says, and keeps what it does not say this time', async () => {
+    const identifier = `phone-${randomUUID()}`;
+    const first = await devices.registerDevice({
+      orgId: 'org_a',
+      identifier,
+      platform: 'ios',
+      osVersion: '17.4',
+      attributes: { locale: 'de', memory: 4 },
+    });
+    const second = await devices.registerDevice({
+      orgId: 'org_a',
+      identifier,
+      osVersion: '18.0',
+      attributes: { memory: 8 },
+    });
+    expect(second.device).toMatchObject({
+      platform: 'ios',
+      osVersion: '18.0',
+      attributes: { locale: 'de', memory: 8 },
+      registeredAt: first.device.registeredAt,
+    });
+  });
+});
+
+describe('finding', () => {
+  it('is by issued id or own identifier, within the organisation', async () => {
+    const identifier = `phone-${randomUUID()}`;
+    const { device } = await devices.registerDevice({ orgId: 'org_a', identifier, platform: 'ios' });
+    expect(await devices.getDevice('org_a', device.id)).toEqual(device);
+    expect(await devices.getDevice('org_a', device.id.toUpperCase())).toEqual(device);
+    expect(await devices.getDevice('org_a', identifier)).toEqual(device);
+    expect(await devices.getDevice('org_b', device.id)).toBeUndefined();
+    expect(await devices.getDevice('org_a', 'nobody')).toBeUndefined();
+  });
+
+  it('takes an id before an identifier that looks like it', async () => {
+    const { device } = await devices.registerDevice({ orgId: 'org_a', identifier: `phone-${randomUUID()}` });
+    const mimic = await devices.registerDevice({ orgId: 'org_a', identifier: device.id });
+    expect(await devices.getDevice('org_a', device.id)).toEqual(device);
+    expect((await devices.heartbeat('org_a', device.id))?.id).toBe(device.id);
+    expect(mimic.device.id).not.toBe(device.id);
+  });
+
+  it('lists an organisation, page by page', async () => {
+    const orgId = `org_${randomUUID()}`;
+    for (const [identifier, platform] of [
+      ['a', 'ios'],
+      ['b', 'android'],
+      ['c', 'ios'],
+    ] as const) {
+      await devices.registerDevice({ orgId, identifier, platform });
+    }
+    const page = await devices.listDevices(orgId, { platform: 'ios', limit: 1, offset: 1 });
+    expect(page.total).toBe(2);
+    expect(page.devices).toHaveLength(1);
+    expect(page.devices[0]!.registeredAt).toBeInstanceOf(Date);
+    const all = await devices.listDevices(orgId, { limit: 10, offset: 0 });
+    expect(all.devices.map((d) => d.identifier).sort()).toEqual(['a', 'b', 'c']);
+  });
+});
+
+describe('a heartbeat', () => {
+  it('moves the time it was seen, takes its words, and is nothing for a stranger', async () => {
+    const identifier = `phone-${randomUUID()}`;
+    const { device } = await devices.registerDevice({ orgId: 'org_a', identifier, platform: 'ios' });
+    await log.admin.query(`UPDATE ops.devices SET last_seen_at = '2020-01-01' WHERE id = $1`, [device.id]);
+    const beaten = await devices.heartbeat('org_a', identifier, { osVersion: '18.1', attributes: { charging: true } });
+    expect(beaten).toMatchObject({ id: device.id, platform: 'ios', osVersion: '18.1', attributes: { charging: true } });
+    expect(beaten!.lastSeenAt.getTime()).toBeGreaterThanOrEqual(device.lastSeenAt.getTime());
+    expect(await devices.heartbeat('org_a', 'nobody')).toBeUndefined();
+    expect(await devices.heartbeat('org_b', device.id)).toBeUndefined();
+  });
+});
+
+describe('what a device was told', () => {
+  it('is kept, and the same answer again writes nothing', async () => {
+    const { device } = await devices.registerDevice({ orgId: 'org_a', identifier: `phone-${randomUUID()}` });
+    const told = (version: string) => devices.recordTold({ deviceId: device.id, modelId: 'm-1', version });
+    const rowVersion = async () =>
+      (await log.admin.query('SELECT xmin::text, told_version FROM ops.device_model WHERE device_id = $1', [device.id]))
+        .rows;
+    expect(await devices.deviceModel(device.id, 'm-1')).toBeUndefined();
+    await told('1.0.0');
+    const before = await rowVersion();
+    await told('1.0.0');
+    expect(await rowVersion()).toEqual(before);
+    await told('1.1.0');
+    await told('1.0.0');
+    expect(await devices.deviceModel(device.id, 'm-1')).toMatchObject({ toldVersion: '1.0.0', reportedVersion: null });
+    const { rows } = await log.admin.query('SELECT version FROM ops.device_told WHERE device_id = $1 ORDER BY 1', [
+      device.id,
+    ]);
+    expect(rows).toEqual([{ version: '1.0.0' }, { version: '1.1.0' }]);
+  });
+
+  it('is safe to note many times at once', async () => {
+    const { device } = await devices.registerDevice({ orgId: 'org_a', identifier: `phone-${randomUUID()}` });
+    const told = (version: string) => devices.recordTold({ deviceId: device.id, modelId: 'm-1', version });
+    await Promise.all(Array.from({ length: 20 }, (_, i) => told(`1.${i % 2}.0`)));
+    expect((await devices.deviceModel(device.id, 'm-1'))?.toldVersion).toMatch(/^1\.[01]\.0$/);
+  });
+});
