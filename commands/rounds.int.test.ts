@@ -15,9 +15,12 @@ import { closeRound } from './closeRound.ts';
 import {
   facts,
   lease,
+  newModel,
   openCommands,
   openRun,
   person,
+  publish,
+  spec,
   stopper,
   store,
   unmet,
@@ -26,6 +29,7 @@ import {
   workflow,
   type Commands,
 } from './commands.fixture.ts';
+import { createAndStart } from './createAndStart.ts';
 import { finishTraining } from './finishTraining.ts';
 import { checkTask } from './heldTask.ts';
 import { leaseTask } from './leaseTask.ts';
@@ -35,6 +39,7 @@ import { recordAggregate } from './recordAggregate.ts';
 import { recordEvaluation } from './recordEvaluation.ts';
 import { requestTraining } from './requestTraining.ts';
 import { resumeTraining } from './resumeTraining.ts';
+import { rollBack } from './rollBack.ts';
 import { stopTraining } from './stopTraining.ts';
 
 let c: Commands;
@@ -260,6 +265,20 @@ describe('the goal', () => {
     }
   });
 
+  it('a crash between the closing fact and the rows leaves neither; the repeat closes', async () => {
+    const { runId } = await openRun(c.deps);
+    await answer(runId, 'device-0');
+    await answer(runId, 'device-1');
+    const update = updateFor(await lease(c.deps, runId, 'device-2'));
+    const crash = { ...c.deps.rounds, accept: () => Promise.reject(new Error('killed')) };
+    await expect(admitUpdate({ ...c.deps, rounds: crash }, update)).rejects.toThrow('killed');
+    expect(await typesOf(runId)).toEqual(['TrainingRequested', 'RoundOpened']);
+    await expectConsistent(runId);
+    expect(await admitUpdate(c.deps, update)).toMatchObject({ outcome: 'accepted' });
+    await expectConsistent(runId);
+    expect(await roundOf(runId)).toMatchObject({ state: 'closed', accepted: 3 });
+  });
+
   it('is reached although a pause moves the stream under the close', async () => {
     const { runId } = await openRun(c.deps);
     await answer(runId, 'device-0');
@@ -350,6 +369,29 @@ describe('ending a run', () => {
     }
   });
 
+  it('abort and an accept, one behind the other at the lock: the fact counts what was accepted', async () => {
+    for (const first of ['accept', 'abort'] as const) {
+      const { runId } = await openRun(c.deps);
+      const update = updateFor(await lease(c.deps, runId, 'device-0'));
+      const held = await c.holdRun(runId);
+      const racers = {
+        accept: () => admitUpdate(c.deps, update),
+        abort: () => abortTraining(c.deps, stopper(), { runId, reason: 'wrong data' }),
+      };
+      const winner = racers[first]();
+      await held.queued(1);
+      const loser = racers[first === 'accept' ? 'abort' : 'accept']();
+      await held.queued(2);
+      await held.release();
+      const outcomes = [await winner, await loser];
+      const counted = first === 'accept' ? 1 : 0;
+      expect(outcomes.map((o) => o.outcome)).toEqual(counted ? ['accepted', 'appended'] : ['appended', 'refused']);
+      const fact = (await c.log.readStream(trainingStream(runId))).find((e) => e.fact.type === 'RoundAbandoned');
+      expect(fact!.fact.data).toMatchObject({ counted });
+      expect(await roundOf(runId)).toMatchObject({ state: 'abandoned', accepted: counted });
+    }
+  });
+
   it('stop without an aggregate is an abort: the version is a Draft again, free for the same request', async () => {
     const { runId, modelId, base } = await openRun(c.deps);
     expect(facts(await stopTraining(c.deps, stopper(), { runId }))).toEqual([
@@ -428,6 +470,25 @@ describe('asking for a run', () => {
     await expect(ask({ new_version: '2.0.0', base_version: '9.9.9' })).rejects.toMatchObject({
       code: 'version_not_found',
     });
+  });
+
+  it('trains on the latest usable version; one that was rolled back only with a reason', async () => {
+    const modelId = await newModel(c.deps);
+    for (const version of ['1.0.0', '1.1.0', '2.0.0-rc.1']) await publish(c.deps, modelId, version);
+    const ask = (request: object) => requestTraining(c.deps, person(), { modelId, request, source: 'own' });
+    const baseOf = async (runId: string) => (await runOf(runId)).context.base.version;
+    expect(await baseOf((await ask({ new_version: '1.2.0' })).runId)).toBe('1.1.0');
+
+    const everyone = { modelId, spec: spec('1.1.0') };
+    const { rolloutId } = await createAndStart(c.deps, person(), everyone);
+    facts(await rollBack(c.deps, stopper(), { rolloutId, reason: 'iOS fails', trigger: 'manual' }));
+    expect(await baseOf((await ask({ new_version: '1.3.0' })).runId)).toBe('1.0.0');
+    const bad = { new_version: '1.4.0', base_version: '1.1.0' };
+    await expect(ask(bad)).rejects.toMatchObject({ code: 'invalid_input' });
+    const allowed = await ask({ ...bad, allow_rolled_back_base: { reason: 'the fault is in the app' } });
+    expect(await baseOf(allowed.runId)).toBe('1.1.0');
+    expect(await ask({ new_version: '1.0.0' })).toMatchObject({ refusal: { code: 'version_reserved' } });
+    expect(await ask({ new_version: '1.0.0-rc.1' })).toMatchObject({ refusal: { code: 'version_not_monotone' } });
   });
 
   it('twice at once, by the same request, is one run', async () => {
