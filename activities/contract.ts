@@ -88,6 +88,7 @@ export interface NoticeInput {
 
 type Call<I, O> = (input: { readonly v: 1 } & I) => Promise<O>;
 type Rollout = { readonly rolloutId: number };
+type Round = { readonly runId: string; readonly round: number; readonly attempt: number };
 type Publication = { readonly modelId: string; readonly version: string; readonly n: number };
 
 /** Queue main: short. */
@@ -106,17 +107,21 @@ export interface TellActivities {
 /** Queue watch: they return when they have something to say. */
 export interface WatchActivities {
   /** `streamVersion`: what the caller has seen; anything newer ends the watch. */
-  watchStage: Call<Rollout & { readonly streamVersion: number }, { readonly kind: 'changed'; readonly streamVersion: number }>;
-  watchRound: Call<
-    { readonly runId: string; readonly round: number; readonly attempt: number },
-    { readonly kind: 'closed'; readonly state: string }
+  watchStage: Call<
+    Rollout & { readonly streamVersion: number },
+    { readonly kind: 'changed'; readonly streamVersion: number }
   >;
+  watchRound: Call<Round, { readonly kind: 'closed'; readonly state: string }>;
   followDevices: Call<Rollout, { readonly kind: 'returned'; readonly told: number; readonly outstanding: number }>;
 }
-/** Queue compute. Each answers with the command that records its result, be it good or bad. */
+/** The command that records a result, be it good or bad; null where the subject has moved on meanwhile. */
+export interface Computed {
+  readonly submit: Submission | null;
+}
+/** Queue compute. */
 export interface ComputeActivities {
-  aggregateRound: Call<{ readonly runId: string; readonly round: number; readonly attempt: number }, Submission>;
-  evaluateRound: Call<{ readonly runId: string; readonly round: number; readonly attempt: number }, Submission>;
-  buildVersion: Call<Publication, Submission>;
+  aggregateRound: Call<Round, Computed>;
+  evaluateRound: Call<Round, Computed>;
+  buildVersion: Call<Publication, Computed>;
 }
 export type Activities = MainActivities & TellActivities & WatchActivities & ComputeActivities;

@@ -2,6 +2,7 @@
 import type { CommandDeps } from '../commands/context.ts';
 import type { ArmCounters } from '../domain/events/rollout.ts';
 import type { NoticeStore } from '../store/notices/noticeTable.ts';
+import type { OnnxRuntime } from './runtimes/onnxRuntime.ts';
 
 export interface ActivityLogger {
   info(detail: object, message: string): void;
@@ -19,6 +20,8 @@ export interface ActivityDeps {
   ) => Promise<{ readonly canary: ArmCounters; readonly control: ArmCounters }>;
   /** Devices that were told the rolled-back version, and those of them whose last report still names it. */
   readonly devicesStillOn: (rolloutId: number) => Promise<{ readonly told: number; readonly outstanding: number }>;
+  /** Runs models in child processes. */
+  readonly runtime: OnnxRuntime;
   readonly logger: ActivityLogger;
   /** How often devices are counted on their way back, ms. */
   readonly followEveryMs?: number;

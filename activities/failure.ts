@@ -21,7 +21,8 @@ export function asFailure(error: unknown): unknown {
 export function asActivity<I extends { readonly v: 1 }, O>(name: string, run: (input: I) => Promise<O>) {
   return async (input: I): Promise<O> => {
     try {
-      if (input?.v !== 1) throw new LifecycleError('invalid_input', `${name} expects {v: 1, …}, got v ${String(input?.v)}.`);
+      if (input?.v !== 1)
+        throw new LifecycleError('invalid_input', `${name} expects {v: 1, …}, got v ${String(input?.v)}.`);
       return await run(input);
     } catch (error) {
       throw asFailure(error);

@@ -8,7 +8,10 @@ import { foldStream } from './foldStream.ts';
 import { planRollback } from './rollbackPlan.ts';
 
 /** @throws LifecycleError `rollout_not_found` where nothing was rolled back, `stream_diverged` */
-export async function loadRollback(deps: ActivityDeps, { rolloutId }: { readonly rolloutId: number }): Promise<RollbackView> {
+export async function loadRollback(
+  deps: ActivityDeps,
+  { rolloutId }: { readonly rolloutId: number },
+): Promise<RollbackView> {
   const stream = rolloutStream(rolloutId);
   const { folded, events, now } = await foldStream(deps.commands.log, rolloutMachine, stream, 'rollout_not_found');
   const fact = events.find((e) => e.fact.type === 'RolloutRolledBack');

@@ -9,7 +9,10 @@ import { foldStream } from './foldStream.ts';
 import { standingOf } from './rolloutStanding.ts';
 
 /** @throws LifecycleError `rollout_not_found`, `stream_diverged` */
-export async function loadRollout(deps: ActivityDeps, { rolloutId }: { readonly rolloutId: number }): Promise<RolloutView> {
+export async function loadRollout(
+  deps: ActivityDeps,
+  { rolloutId }: { readonly rolloutId: number },
+): Promise<RolloutView> {
   const stream = rolloutStream(rolloutId);
   const { folded, now } = await foldStream(deps.commands.log, rolloutMachine, stream, 'rollout_not_found');
   const standing = standingOf(folded);

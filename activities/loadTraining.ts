@@ -2,7 +2,13 @@
 import { finishRunId, pauseRunId, roundStepId } from '../domain/events/commandIds.ts';
 import { trainingStream } from '../domain/events/streams.ts';
 import { planTraining, type TrainingStanding, type TrainingStep } from '../domain/learning/plan.ts';
-import { isPaused, roundState, trainingMachine, type TrainingContext, type TrainingState } from '../machines/trainingRun.ts';
+import {
+  isPaused,
+  roundState,
+  trainingMachine,
+  type TrainingContext,
+  type TrainingState,
+} from '../machines/trainingRun.ts';
 import { roundIdOf } from '../store/rounds/roundRow.ts';
 import type { TrainingStepView, TrainingView } from './contract.ts';
 import type { ActivityDeps } from './deps.ts';
@@ -20,7 +26,7 @@ export function standingOf(state: TrainingState, counted: number, now: number): 
   return {
     spec: context.spec!, // set by TrainingRequested, the first fact
     now,
-    isPaused: isPaused(state),
+    pausedBecause: isPaused(state) ? (context.paused?.reason ?? '') : null,
     phase: phaseOf(state),
     current: current && {
       round: current.round,
@@ -92,7 +98,10 @@ function stepView(step: TrainingStep, at: Where, expect: { stream: string; versi
       return { kind: 'pause', submit: { commandId, expect, command } };
     }
     case 'finish':
-      return { kind: 'finish', submit: { commandId: finishRunId(runId), expect, command: { kind: 'finishTraining', runId } } };
+      return {
+        kind: 'finish',
+        submit: { commandId: finishRunId(runId), expect, command: { kind: 'finishTraining', runId } },
+      };
     default:
       return step;
   }

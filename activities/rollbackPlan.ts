@@ -55,7 +55,10 @@ export function planRollback(r: RollbackStanding): RollbackStep {
   if (!told.has(noticeId.returned(eventId))) {
     if (!areBack(devices) && age < FOLLOW_MS) return { kind: 'follow', leftMs: FOLLOW_MS - age };
     const rest = devices.outstanding === 0 ? '' : ` ${devices.outstanding} of ${devices.told} still report it.`;
-    return tell(noticeId.returned(eventId), `Rollout ${r.rolloutId}: ${share(devices)} % of devices left ${r.version}.${rest}`);
+    return tell(
+      noticeId.returned(eventId),
+      `Rollout ${r.rolloutId}: ${share(devices)} % of devices left ${r.version}.${rest}`,
+    );
   }
   if (!told.has(noticeId.postMortem(eventId))) return { kind: 'draft' };
   for (const days of REMIND_AFTER_DAYS) {

@@ -3,7 +3,13 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { RoundClosedData, RoundOpenedData, TrainingFact, TrainingSpec } from '../domain/events/training.ts';
 import { planTraining } from '../domain/learning/plan.ts';
-import { currentBase, decideTraining, trainingMachine, type TrainingCommand, type TrainingState } from '../machines/trainingRun.ts';
+import {
+  currentBase,
+  decideTraining,
+  trainingMachine,
+  type TrainingCommand,
+  type TrainingState,
+} from '../machines/trainingRun.ts';
 import { standingOf } from './loadTraining.ts';
 
 const SHA = 'a'.repeat(64);
@@ -147,7 +153,10 @@ const happening = fc.oneof(
   { weight: 8, arbitrary: fc.constant({ kind: 'plan' as const }) },
   { weight: 4, arbitrary: fc.record({ kind: fc.constant('time' as const), ms: fc.integer({ min: 1, max: 12_000 }) }) },
   { weight: 5, arbitrary: fc.constant({ kind: 'upload' as const }) },
-  { weight: 1, arbitrary: fc.constantFrom({ kind: 'pause' as const }, { kind: 'resume' as const }, { kind: 'stop' as const }) },
+  {
+    weight: 1,
+    arbitrary: fc.constantFrom({ kind: 'pause' as const }, { kind: 'resume' as const }, { kind: 'stop' as const }),
+  },
 );
 
 describe('the planner and the machine of a training run', () => {

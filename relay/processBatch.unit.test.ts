@@ -5,7 +5,13 @@ import { newsOf } from './processBatch.ts';
 
 const KEY: Actor = { kind: 'key', id: 'key_1' };
 let index = 0;
-function event(stream: string, version: number, type: AnyFact['type'], actor: Actor = KEY, data: object = {}): SequencedEvent {
+function event(
+  stream: string,
+  version: number,
+  type: AnyFact['type'],
+  actor: Actor = KEY,
+  data: object = {},
+): SequencedEvent {
   index += 1;
   return {
     id: `event-${index}`,
@@ -26,7 +32,13 @@ function event(stream: string, version: number, type: AnyFact['type'], actor: Ac
   };
 }
 const brief = (events: SequencedEvent[]) =>
-  newsOf(events).map(({ change: c, ring }) => ({ id: c.id, opened: c.opened, closed: c.closed, ring: ring?.type, due: c.due }));
+  newsOf(events).map(({ change: c, ring }) => ({
+    id: c.id,
+    opened: c.opened,
+    closed: c.closed,
+    ring: ring?.type,
+    due: c.due,
+  }));
 
 describe('what a batch means to processes', () => {
   it('starts a rollout once, and rings it once for all that follows', () => {
@@ -36,9 +48,7 @@ describe('what a batch means to processes', () => {
       event('rollout-1', 3, 'StageEntered'),
       event('rollout-1', 4, 'RolloutPaused'),
     ];
-    expect(brief(events)).toEqual([
-      { id: 'rollout:1', opened: true, closed: false, ring: 'RolloutPaused', due: 4 },
-    ]);
+    expect(brief(events)).toEqual([{ id: 'rollout:1', opened: true, closed: false, ring: 'RolloutPaused', due: 4 }]);
   });
 
   it('does not ring a workflow for what it wrote itself, but for what others wrote', () => {

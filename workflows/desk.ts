@@ -76,7 +76,10 @@ export function deskOf(doors: Doors, news: Inbox): Desk {
       const times = (fruitless.get(step.commandId) ?? 0) + 1;
       fruitless.set(step.commandId, times);
       if (times < 2) return result;
-      await alert(`step:${step.commandId}`, `${step.commandId} was ${result.outcome} ${times} times. ${result.why ?? ''}`);
+      await alert(
+        `step:${step.commandId}`,
+        `${step.commandId} was ${result.outcome} ${times} times. ${result.why ?? ''}`,
+      );
       await firstOf(IDLE_MS);
       return result;
     },
@@ -85,9 +88,13 @@ export function deskOf(doors: Doors, news: Inbox): Desk {
         await turn();
       } catch (error) {
         if (isCancellation(error) || !(error instanceof ActivityFailure)) throw error;
-        const { type, message } = error.cause instanceof ApplicationFailure ? error.cause : { type: '', message: error.message };
+        const { type, message } =
+          error.cause instanceof ApplicationFailure ? error.cause : { type: '', message: error.message };
         try {
-          await alert(`failed:${error.activityType}:${type ?? ''}`, `${error.activityType} failed: ${type ?? ''} ${message}`);
+          await alert(
+            `failed:${error.activityType}:${type ?? ''}`,
+            `${error.activityType} failed: ${type ?? ''} ${message}`,
+          );
         } catch (other) {
           if (isCancellation(other)) throw other;
           log.error('the alert could not be delivered', { error: String(other) });

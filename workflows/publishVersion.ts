@@ -36,7 +36,8 @@ export async function publishVersion(input: PublishInput): Promise<{ readonly st
 
 async function take({ modelId, version, n, next }: PublishView, desk: Desk, doors: Doors): Promise<void> {
   if (next.kind !== 'build') return desk.firstOf(IDLE_MS); // a step of a newer plan
-  const built = await doors.compute.buildVersion({ v: 1, modelId, version, n });
+  const { submit: built } = await doors.compute.buildVersion({ v: 1, modelId, version, n });
+  if (!built) return; // the publication ended meanwhile
   const result = await desk.submit(built);
   // Another version of the line was published meanwhile: this one never will be, so say so.
   if (result.outcome !== 'refused' || result.code !== 'version_not_monotone') return;

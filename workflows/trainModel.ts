@@ -1,6 +1,6 @@
 /** Rounds of federated training, one after the other, until the plan says that the version is trained. */
 import { setHandler } from '@temporalio/workflow';
-import type { TrainingView } from '../activities/contract.ts';
+import type { Computed, TrainingView } from '../activities/contract.ts';
 import { continueIfLong, deskOf, IDLE_MS, viewQuery, type Desk } from './desk.ts';
 import { openDoors, type Doors } from './doors.ts';
 import { inbox } from './inbox.ts';
@@ -43,14 +43,17 @@ async function take({ runId, round, attempt, next }: TrainingView, desk: Desk, d
     case 'collect':
       return desk.firstOf(next.leftMs, () => doors.watch.watchRound(which));
     case 'aggregate':
-      await desk.submit(await doors.compute.aggregateRound(which));
-      return;
+      return record(desk, await doors.compute.aggregateRound(which));
     case 'evaluate':
-      await desk.submit(await doors.compute.evaluateRound(which));
-      return;
+      return record(desk, await doors.compute.evaluateRound(which));
     case 'wait':
       return desk.firstOf(next.leftMs ?? IDLE_MS);
     default: // a step of a newer plan
       return desk.firstOf(IDLE_MS);
   }
+}
+
+/** Nothing to record: the run has moved on, and the next load says where. */
+async function record(desk: Desk, { submit }: Computed): Promise<void> {
+  if (submit) await desk.submit(submit);
 }

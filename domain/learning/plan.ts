@@ -6,7 +6,8 @@ import type { TrainingSpec } from '../events/training.ts';
 export interface TrainingStanding {
   readonly spec: TrainingSpec;
   readonly now: number;
-  readonly isPaused: boolean;
+  /** Reason of the pause; null while the run is active. */
+  readonly pausedBecause: string | null;
   /** `ending`: a person stopped it and the last facts are to come. `over`: succeeded or aborted. */
   readonly phase: 'between' | 'collecting' | 'closed' | 'ending' | 'over';
   /** The open or closed round. */
@@ -46,6 +47,9 @@ export type TrainingStep =
   | { readonly kind: 'wait'; readonly leftMs: number | null }
   | { readonly kind: 'done' };
 
+/** A run that was paused with a reason that begins so is not evaluated before a person resumes it. */
+export const EVALUATION_FAILED = 'evaluation_failed';
+
 /** Milliseconds before the next attempt: the first pause, doubled with each further miss, at most the last. */
 export function backoffMs(spec: TrainingSpec, missedInRow: number): number {
   const [first, most] = spec.on_quorum_miss.backoff.map(durationMs) as [number, number];
@@ -82,8 +86,9 @@ function planCollecting({ current, now }: TrainingStanding): TrainingStep {
 
 function planBetween(run: TrainingStanding): TrainingStep {
   const { spec, missedInRow, lastAbandoned } = run;
-  if (run.isUnevaluated && spec.evaluation) return { kind: 'evaluate' };
-  if (run.isPaused) return { kind: 'wait', leftMs: null };
+  const isHeld = run.pausedBecause?.startsWith(EVALUATION_FAILED) ?? false;
+  if (run.isUnevaluated && spec.evaluation && !isHeld) return { kind: 'evaluate' };
+  if (run.pausedBecause !== null) return { kind: 'wait', leftMs: null };
   if (run.rounds >= spec.rounds) return { kind: 'finish' };
   if (missedInRow > 0 && lastAbandoned) {
     if (missedInRow >= spec.on_quorum_miss.retry) return { kind: 'pause', reason: lastAbandoned.reason };

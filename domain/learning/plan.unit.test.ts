@@ -29,7 +29,7 @@ const NOW = 1_000_000_000;
 const fresh: TrainingStanding = {
   spec,
   now: NOW,
-  isPaused: false,
+  pausedBecause: null,
   phase: 'between',
   current: null,
   rounds: 0,
@@ -80,25 +80,32 @@ describe('the plan of a training run', () => {
   });
 
   it('opens no round while paused, but ends the one that is open', () => {
-    expect(planTraining({ ...fresh, isPaused: true })).toEqual({ kind: 'wait', leftMs: null });
-    expect(planTraining({ ...collecting(2, 10 * MIN), isPaused: true })).toEqual({ kind: 'close' });
-    expect(planTraining({ ...fresh, isPaused: true, phase: 'closed' })).toEqual({ kind: 'aggregate' });
+    expect(planTraining({ ...fresh, pausedBecause: 'lunch' })).toEqual({ kind: 'wait', leftMs: null });
+    expect(planTraining({ ...collecting(2, 10 * MIN), pausedBecause: 'lunch' })).toEqual({ kind: 'close' });
+    expect(planTraining({ ...fresh, pausedBecause: 'lunch', phase: 'closed' })).toEqual({ kind: 'aggregate' });
   });
 
   it('evaluates a round before the next one, if the spec has an evaluation set', () => {
     const evaluated = { ...spec, evaluation: { set: 'b'.repeat(64) } };
     expect(planTraining({ ...fresh, spec: evaluated, rounds: 1, isUnevaluated: true })).toEqual({ kind: 'evaluate' });
     expect(planTraining({ ...fresh, rounds: 1, isUnevaluated: true }).kind).toBe('open');
+    const failed = { ...fresh, spec: evaluated, rounds: 1, isUnevaluated: true, pausedBecause: 'evaluation_failed: x' };
+    expect(planTraining(failed)).toEqual({ kind: 'wait', leftMs: null });
   });
 
   it('never waits for a time that has passed', () => {
-    const property = fc.property(fc.integer({ min: 0, max: 40 * MIN }), fc.nat(5), fc.nat(4), (since, counted, missed) => {
-      const steps = [
-        planTraining(collecting(counted, since)),
-        planTraining({ ...fresh, missedInRow: missed, lastAbandoned: { reason: 'quorum_miss', at: NOW - since } }),
-      ];
-      return steps.every((s) => !('leftMs' in s) || s.leftMs === null || s.leftMs > 0);
-    });
+    const property = fc.property(
+      fc.integer({ min: 0, max: 40 * MIN }),
+      fc.nat(5),
+      fc.nat(4),
+      (since, counted, missed) => {
+        const steps = [
+          planTraining(collecting(counted, since)),
+          planTraining({ ...fresh, missedInRow: missed, lastAbandoned: { reason: 'quorum_miss', at: NOW - since } }),
+        ];
+        return steps.every((s) => !('leftMs' in s) || s.leftMs === null || s.leftMs > 0);
+      },
+    );
     fc.assert(property);
   });
 });

@@ -1,0 +1,157 @@
+/** Faults between log and Temporal: what is lost is made up for, and nothing happens twice. */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { CommandDeps } from '../commands/context.ts';
+import { pauseRollout } from '../commands/pauseRollout.ts';
+import { recordRootCause } from '../commands/recordRootCause.ts';
+import { resumeRollout } from '../commands/resumeRollout.ts';
+import { rolloutProcess } from '../domain/events/processes.ts';
+import { until } from '../test/support/log.ts';
+import {
+  arm,
+  asKey,
+  openWorkflows,
+  publishedModel,
+  quickSpec,
+  start,
+  type WorkflowFixture,
+} from '../test/support/workflows.ts';
+import type { TemporalCalls } from './temporalCalls.ts';
+
+const healthy = { canary: arm(10, 100, 0), control: arm(10, 100, 0) };
+const silent = { canary: arm(0, 0, 0), control: arm(0, 0, 0) };
+
+let t: WorkflowFixture;
+beforeAll(async () => {
+  t = await openWorkflows();
+});
+afterAll(() => t.close());
+
+const rowOf = async (id: string) =>
+  (await t.log.admin.query('SELECT state, due_version, rung_version FROM ops.processes WHERE id = $1', [id])).rows[0];
+const countOf = async (rolloutId: number, type: string) =>
+  (await t.rolloutFacts(rolloutId)).filter((e) => e.fact.type === type).length;
+const runIdOf = async (rolloutId: number) =>
+  (await t.client.workflow.getHandle(rolloutProcess(rolloutId)).describe()).runId;
+
+describe('the relay to Temporal', () => {
+  it('starts what began while it was down, and waits while Temporal is down', async () => {
+    t.counters = healthy;
+    const modelId = await publishedModel(t.commands, ['1.0.0']);
+    const id = await start(t.commands, modelId, quickSpec('1.0.0', [100]));
+    const nowhere = { address: '127.0.0.1:9', namespace: 'default' };
+    const deaf = t.startRelay({ temporal: nowhere });
+    await pauseRollout(t.commands, asKey(), { rolloutId: id, reason: 'works without Temporal' });
+    await deaf.stop();
+    expect(await rowOf(rolloutProcess(id))).toBeUndefined();
+
+    await resumeRollout(t.commands, asKey(), { rolloutId: id });
+    const relay = t.startRelay();
+    const worker = await t.startWorker();
+    await t.untilFact(id, 'RolloutCompleted');
+    await until('the row is closed', async () => (await rowOf(rolloutProcess(id)))?.state === 'closed');
+    await worker.stop();
+    await relay.stop();
+  });
+
+  it('appends once although the answer of the append was lost', async () => {
+    t.counters = healthy;
+    const lost: string[] = [];
+    const log: CommandDeps['log'] = {
+      ...t.commands.log,
+      async append(request, options) {
+        const result = await t.commands.log.append(request, options);
+        if (lost.includes(request.commandId)) return result;
+        lost.push(request.commandId);
+        throw new Error('the answer was lost');
+      },
+    };
+    const relay = t.startRelay();
+    const worker = await t.startWorker({ commands: { ...t.commands, log } });
+    const modelId = await publishedModel(t.commands, ['1.0.0']);
+    const id = await start(t.commands, modelId, quickSpec('1.0.0', [50, 100]));
+    await t.untilFact(id, 'RolloutCompleted');
+    expect(lost).toContain(`rollout-${id}/1/stage-1/enter`);
+    expect(lost).toContain(`rollout-${id}/1/complete`);
+    expect(await countOf(id, 'StageEntered')).toBe(2);
+    expect(await countOf(id, 'RolloutCompleted')).toBe(1);
+    await worker.stop();
+    await relay.stop();
+  });
+
+  it('rings again where a ring did not arrive', async () => {
+    t.counters = silent;
+    let broken = false;
+    const lossy = (calls: TemporalCalls): TemporalCalls => ({
+      ...calls,
+      ring: (id, fact) => (broken ? Promise.resolve({ failed: 'a fault' }) : calls.ring(id, fact)),
+    });
+    const relay = t.startRelay({ intercept: lossy, parkAfterMs: 1, reconcileEveryMs: 100 });
+    const modelId = await publishedModel(t.commands, ['1.0.0']);
+    const id = await start(t.commands, modelId, quickSpec('1.0.0', [100]));
+    const process = rolloutProcess(id);
+    await until('the workflow was started', async () => (await rowOf(process))?.state === 'open');
+    broken = true;
+    await pauseRollout(t.commands, asKey(), { rolloutId: id, reason: 'r' });
+    await until('the ring is parked', async () => {
+      const row = await rowOf(process);
+      return row.due_version > row.rung_version;
+    });
+    broken = false;
+    await until('the reconciler rang', async () => {
+      const row = await rowOf(process);
+      return row.rung_version >= row.due_version;
+    });
+    const history = await t.client.workflow.getHandle(process).fetchHistory();
+    const rings = (history.events ?? []).filter((e) => e.workflowExecutionSignaledEventAttributes);
+    expect(rings.length).toBeGreaterThanOrEqual(1);
+    await relay.stop();
+  });
+
+  it('starts a terminated workflow again, and the rollout goes on', async () => {
+    t.counters = silent;
+    const relay = t.startRelay({ reconcileEveryMs: 100 });
+    const worker = await t.startWorker();
+    const modelId = await publishedModel(t.commands, ['1.0.0']);
+    const id = await start(t.commands, modelId, quickSpec('1.0.0', [50, 100]));
+    await until('the workflow was started', async () => (await rowOf(rolloutProcess(id)))?.state === 'open');
+    const first = await runIdOf(id);
+    await t.client.workflow.getHandle(rolloutProcess(id)).terminate('a fault');
+    await until('another run lives', async () => (await runIdOf(id)) !== first);
+    t.counters = healthy;
+    await t.untilFact(id, 'RolloutCompleted');
+    expect(await countOf(id, 'StageEntered')).toBe(2);
+    await worker.stop();
+    await relay.stop();
+  });
+
+  it('cancels a run that outlived its subject', async () => {
+    t.counters = silent;
+    const deaf = (calls: TemporalCalls): TemporalCalls => ({ ...calls, ring: () => Promise.resolve('done') });
+    const relay = t.startRelay({ intercept: deaf });
+    const modelId = await publishedModel(t.commands, ['1.0.0']);
+    const id = await start(t.commands, modelId, quickSpec('1.0.0', [100]));
+    const process = rolloutProcess(id);
+    await until('the workflow was started', async () => (await rowOf(process))?.state === 'open');
+    const { abortRollout } = await import('../commands/abortRollout.ts');
+    await abortRollout(t.commands, asKey(undefined, 'stop'), { rolloutId: id, reason: 'r' });
+    await until('the row is closed', async () => (await rowOf(process))?.state === 'closed');
+    await relay.stop();
+    await t.log.admin.query(`UPDATE ops.processes SET closed_at = closed_at - interval '11 minutes' WHERE id = $1`, [
+      process,
+    ]);
+    const again = t.startRelay({ intercept: deaf, reconcileEveryMs: 100 });
+    const handle = t.client.workflow.getHandle(process);
+    await until('a cancel was asked for', async () =>
+      ((await handle.fetchHistory()).events ?? []).some((e) => e.workflowExecutionCancelRequestedEventAttributes),
+    );
+    const worker = await t.startWorker();
+    await until('the run ended', async () => (await handle.describe()).status.name !== 'RUNNING');
+    await until('the row is settled', async () => {
+      const { rows } = await t.log.admin.query('SELECT settled FROM ops.processes WHERE id = $1', [process]);
+      return rows[0].settled === true;
+    });
+    await worker.stop();
+    await again.stop();
+    await recordRootCause(t.commands, asKey(), { rolloutId: id, text: 'none' });
+  });
+});
