@@ -21,7 +21,7 @@ import {
   updateFor,
   workflow,
   type Commands,
-} from './commands.fixture.ts';
+} from '../test/support/commands.ts';
 import type { Outcome } from './context.ts';
 import { enterStage } from './enterStage.ts';
 import { pauseRollout } from './pauseRollout.ts';

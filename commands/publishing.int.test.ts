@@ -11,7 +11,7 @@ import {
   unmet,
   workflow,
   type Commands,
-} from './commands.fixture.ts';
+} from '../test/support/commands.ts';
 import { draftVersion } from './draftVersion.ts';
 import { recordPublished } from './recordPublished.ts';
 import { refusePublish } from './refusePublish.ts';

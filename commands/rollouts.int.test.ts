@@ -18,7 +18,7 @@ import {
   unmet,
   workflow,
   type Commands,
-} from './commands.fixture.ts';
+} from '../test/support/commands.ts';
 import { completeRollout } from './completeRollout.ts';
 import { createAndStart } from './createAndStart.ts';
 import { createRollout } from './createRollout.ts';
@@ -98,7 +98,7 @@ describe('starting', () => {
         ...ids.map((rolloutId) => startRollout(c.deps, person(), { rolloutId })),
         createAndStart(c.deps, person(), { modelId, spec: spec('1.1.0') }),
       ]);
-      expect(other!.outcome).toBe('appended');
+      expect(other.outcome).toBe('appended');
       expect(raced.map((o) => o.outcome).sort()).toEqual(['appended', 'refused', 'refused']);
       const states = await Promise.all((await c.deps.rollouts.ofModel(modelId)).map((r) => fold(r.rolloutId)));
       expect(states.filter((s) => isLive(s.state))).toHaveLength(1);
@@ -335,7 +335,7 @@ describe('aborting', () => {
       advanceRollout(c.deps, person(), step),
       advanceRollout(c.deps, person(), step),
     ]);
-    expect(stopped!.outcome).toBe('appended');
+    expect(stopped.outcome).toBe('appended');
     expect((await fold(rolloutId)).state).toBe('Aborted');
   });
 });

@@ -28,7 +28,7 @@ import {
   weights,
   workflow,
   type Commands,
-} from './commands.fixture.ts';
+} from '../test/support/commands.ts';
 import { createAndStart } from './createAndStart.ts';
 import { finishTraining } from './finishTraining.ts';
 import { checkTask } from './heldTask.ts';

@@ -1,4 +1,4 @@
-/** A state × command table as data: `✓` appends, `=` is so already, a name is the guard that refuses first. */
+/** Pure. A state × command table as data: `✓` appends, `=` is so already, a name is the guard that refuses first. */
 import { expect } from 'vitest';
 import type { Decision } from './decision.ts';
 

@@ -33,7 +33,7 @@ describe.each(kinds)('the wrapper over the %s chart', (kind) => {
     });
     fc.assert(
       fc.property(walk, (steps) => {
-        let ours = machine.initial() as ReturnType<typeof machine.initial>;
+        let ours = machine.initial();
         let theirs: AnyMachineSnapshot = ours.snapshot;
         steps.forEach(({ pick, isLegal }, i) => {
           // Safe: each machine is stepped with its own states only.

@@ -4,7 +4,7 @@ import { machineOf } from './registry.ts';
 
 /** Every node below `node`, itself first. */
 function nodesOf(node: StateNode): StateNode[] {
-  return [node, ...Object.values(node.states).flatMap((child) => nodesOf(child as StateNode))];
+  return [node, ...Object.values(node.states).flatMap((child) => nodesOf(child))];
 }
 
 const isAssign = (action: unknown): boolean =>
@@ -32,7 +32,7 @@ describe.each(Object.values(machineOf))('$name', (machine) => {
       ...[...node.transitions.values()].flat().flatMap((t) => t.actions),
     ]);
     for (const action of used) {
-      expect(typeof action === 'string' ? isAssign(named[action]) : isAssign(action), String(action)).toBe(true);
+      expect(typeof action === 'string' ? isAssign(named[action]) : isAssign(action)).toBe(true);
     }
   });
 

@@ -23,5 +23,5 @@ export const machinesByName: ReadonlyMap<string, Machine<unknown>> = new Map(
 export function machineFor(stream: string): Machine<unknown> {
   const parsed = parseStream(stream);
   if (!parsed) throw new Error(`no machine for stream ${stream}`);
-  return machineOf[parsed.kind] as Machine<unknown>;
+  return machineOf[parsed.kind];
 }
