@@ -56,7 +56,7 @@ function openingData(context: TrainingContext, spec: TrainingSpec, now: Date): R
 }
 
 /** The version string devices see: the base's own before the first aggregate, then the checkpoint's. */
-export function baseLabel(spec: TrainingSpec, aggregated: number): string {
+function baseLabel(spec: TrainingSpec, aggregated: number): string {
   if (aggregated === 0 && spec.base_version !== null) return spec.base_version;
   return `${spec.new_version}${isPrerelease(spec.new_version) ? '.' : '-'}round.${aggregated}`;
 }

@@ -58,7 +58,7 @@ function addCounts(counts: readonly Readonly<Record<string, number>>[]): Record<
 }
 
 /** Held-out figures where the round has them, else what its devices reported. */
-export function figuresOf(round: AggregatedRound | undefined): { loss: number | null; accuracy: number | null } {
+function figuresOf(round: AggregatedRound | undefined): { loss: number | null; accuracy: number | null } {
   const from = round?.evaluated ?? round?.aggregated.metrics;
   return { loss: from?.loss ?? null, accuracy: from?.accuracy ?? null };
 }

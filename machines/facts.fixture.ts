@@ -10,7 +10,7 @@ export const RUN = '019ab000-0000-7000-8000-000000000001';
 export const sha = (digit: string) => digit.repeat(64);
 export const T0 = Date.parse('2026-01-01T00:00:00.000Z');
 /** Facts of a given are this far apart: longer than the bake of {@link stage}. */
-export const STEP_MS = 20_000;
+const STEP_MS = 20_000;
 export const NOW = T0 + 100 * STEP_MS;
 
 /** The state after `facts`, {@link STEP_MS} apart from {@link T0}. @throws Error where the chart refuses one (a wrong test) */

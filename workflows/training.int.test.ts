@@ -1,7 +1,7 @@
 /** Federated runs on a real Temporal and a real Postgres; devices upload through the use cases. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { admitUpdate } from '../commands/admitUpdate.ts';
-import { newModel, person, stopper, store, updateFor, weights } from '../commands/commands.fixture.ts';
+import { newModel, person, stopper, store, updateFor, weights } from '../test/support/commands.ts';
 import { leaseTask } from '../commands/leaseTask.ts';
 import { pauseTraining } from '../commands/pauseTraining.ts';
 import { registerModel } from '../commands/registerModel.ts';
