@@ -115,6 +115,7 @@ async function attempt(
   const streams = createStreams(deps.log, caller);
   const conclusion = await decide(streams);
   const { expect } = caller;
+  if (expect) await streams.preload([expect.stream]);
   const seen = expect && streams.versions.get(expect.stream);
   if (expect && seen !== undefined && seen !== expect.version) {
     return { outcome: 'stale', stream: expect.stream, version: seen };

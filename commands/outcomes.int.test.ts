@@ -165,6 +165,13 @@ describe('a version conflict', () => {
     expect(outcome).toEqual({ outcome: 'stale', stream: rolloutStream(rolloutId), version: 3 });
   });
 
+  it('of a stream that the use case does not read is seen as well', async () => {
+    const { modelId, rolloutId } = await started();
+    const ifMatch = { stream: `version-${modelId}@1.0.0`, version: 1 };
+    const outcome = await pauseRollout(c.deps, { ...person(), expect: ifMatch }, { rolloutId, reason: 'lunch' });
+    expect(outcome).toMatchObject({ outcome: 'stale', stream: ifMatch.stream });
+  });
+
   it('turns into "already so" where the other did the same', async () => {
     const { rolloutId } = await started();
     const deps = interrupted(c.deps, () => abortRollout(c.deps, stopper(), { rolloutId, reason: 'first' }));

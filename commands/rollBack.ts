@@ -2,11 +2,12 @@
 import { LifecycleError } from '../domain/errors.ts';
 import type { Judgement } from '../domain/events/rollout.ts';
 import { rolloutStream, versionStream } from '../domain/events/streams.ts';
+import { guard } from '../machines/decision.ts';
 import { decideVersion } from '../machines/modelVersion.ts';
 import { decideRollout, isLive, type RolloutState } from '../machines/rollout.ts';
 import type { Caller, CommandDeps, Outcome } from './context.ts';
-import { execute, joinDecisions, type DecidedPart, type Streams } from './execute.ts';
-import { existingModel, existingRollout } from './existing.ts';
+import { execute, joinDecisions, type Conclusion, type DecidedPart, type Streams } from './execute.ts';
+import { existingModel, existingRollout, existingVersion } from './existing.ts';
 import { restoreParts, restoreTarget, type RestoreTarget } from './restore.ts';
 
 export interface Rollback {
@@ -15,6 +16,15 @@ export interface Rollback {
   readonly reason: string;
   readonly trigger: 'verdict' | 'manual';
   readonly evidence?: Judgement;
+}
+
+export interface RollBackModel extends Rollback {
+  readonly modelId: string;
+  /**
+   * The version that must go. A repeat under another command id is then `already`; without it, it would roll back the version
+   * that the first one put back.
+   */
+  readonly fromVersion?: string;
 }
 
 /**
@@ -26,12 +36,14 @@ export interface Rollback {
 export async function rollBack(
   deps: CommandDeps,
   caller: Caller,
-  input: Rollback & ({ readonly rolloutId: number } | { readonly modelId: string }),
+  input: (Rollback & { readonly rolloutId: number }) | RollBackModel,
 ): Promise<Outcome & { readonly rolloutId: number }> {
   let rolloutId = 'rolloutId' in input ? input.rolloutId : 0;
   const outcome = await execute(deps, caller, async (streams) => {
     if ('modelId' in input) rolloutId = await rolloutInForce(deps, streams, input.modelId);
     const rollout = await existingRollout(streams, rolloutId);
+    const elsewhere = 'modelId' in input ? await notInForce(streams, input, rollout) : undefined;
+    if (elsewhere) return elsewhere;
     return joinDecisions((await rollbackParts(streams, rolloutId, rollout, input)).parts);
   });
   const stream = 'events' in outcome ? outcome.events.find((e) => e.type === 'RolloutRolledBack')?.stream : undefined;
@@ -73,6 +85,19 @@ export async function rollbackParts(
     parts.push(...(await restoreParts(streams, modelId, model, restored)));
   }
   return { parts, target };
+}
+
+/** What to answer where the version in force is not the one that must go; undefined where it is. */
+async function notInForce(
+  streams: Streams,
+  { modelId, fromVersion }: RollBackModel,
+  { state, context }: RolloutState,
+): Promise<Conclusion | undefined> {
+  if (fromVersion === undefined || fromVersion === context.version) return undefined;
+  if ((await existingVersion(streams, modelId, fromVersion)).state === 'Rollback') return { kind: 'already' };
+  const why = `${context.version} is in force, not ${fromVersion}`;
+  const guards = [guard('inForce', false, why, `roll back ${context.version}, or name the rollout of ${fromVersion}`)];
+  return { kind: 'refused', refusal: { state, command: 'rollback', code: 'guard_refused', guards } };
 }
 
 async function rolloutInForce(deps: CommandDeps, streams: Streams, modelId: string): Promise<number> {

@@ -2,6 +2,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { versionStream } from '../domain/events/streams.ts';
 import { judgement } from '../machines/facts.fixture.ts';
 import { versionMachine } from '../machines/modelVersion.ts';
+import { createPool } from '../store/connect.ts';
+import { namedSql } from '../store/sql/namedSql.ts';
 import { modelMachine } from '../machines/model.ts';
 import { isLive, rolloutMachine } from '../machines/rollout.ts';
 import { abortRollout } from './abortRollout.ts';
@@ -220,6 +222,15 @@ describe('rolling back', () => {
     expect(unmet(await rollBack(c.deps, stopper(), { modelId, ...why }))).toEqual(['target']);
   });
 
+  it('by model, asked twice for the same version, rolls back once', async () => {
+    const modelId = await released('1.0.0', '1.1.0', '1.2.0');
+    const bad = { modelId, ...why, fromVersion: '1.2.0' };
+    expect(unmet(await rollBack(c.deps, stopper(), { ...bad, fromVersion: '1.1.0' }))).toEqual(['inForce']);
+    facts(await rollBack(c.deps, stopper(), bad));
+    expect((await rollBack(c.deps, stopper(), bad)).outcome).toBe('already');
+    expect(await modelOf(modelId)).toMatchObject({ stable: '1.1.0' });
+  });
+
   it('is refused for a completed rollout whose version is no longer stable', async () => {
     const modelId = await released('1.0.0', '1.1.0');
     const first = (await c.deps.rollouts.ofModel(modelId)).at(-1)!;
@@ -337,5 +348,18 @@ describe('aborting', () => {
     ]);
     expect(stopped.outcome).toBe('appended');
     expect((await fold(rolloutId)).state).toBe('Aborted');
+  });
+});
+
+describe('finding the rollouts of a model', () => {
+  it('reads an index, however long the log is', async () => {
+    const pool = createPool({ connectionString: c.appUrl, max: 1 });
+    const { rows } = await pool.query<{ 'QUERY PLAN': string }>(
+      `EXPLAIN ${namedSql('rollouts_of_model').replaceAll('$1', `'some-model'`)}`,
+    );
+    await pool.end();
+    const plan = rows.map((r) => r['QUERY PLAN']).join('\n');
+    expect(plan).toContain('events_rollouts_of_model');
+    expect(plan).not.toContain('Seq Scan');
   });
 });

@@ -24,6 +24,7 @@ import { uploadArtifact } from '../../commands/uploadArtifact.ts';
 export interface Commands {
   readonly deps: CommandDeps;
   readonly log: PostgresEventStore;
+  readonly appUrl: string;
   /** Holds the lock of a run, so that a test lets its racers queue in an order of its own. */
   holdRun(runId: string): Promise<HeldRun>;
   close(): Promise<void>;
@@ -43,6 +44,7 @@ export async function openCommands(): Promise<Commands> {
   return {
     deps: createCommandDeps({ log, blobs: createFileStore(folder), pool }),
     log,
+    appUrl,
     async holdRun(runId) {
       const client = await session();
       await client.query('BEGIN');
