@@ -14,11 +14,11 @@ const MAX_RULES = 50;
 const LONGEST_MS = 365 * DAY;
 const SHORTEST_LOOK_MS = 50;
 
-export const PRESETS = { canary: [10, 25, 50, 75, 100], immediate: [100] } as const;
-export const DEFAULT_LOOK = '60s';
+const PRESETS = { canary: [10, 25, 50, 75, 100], immediate: [100] } as const;
+const DEFAULT_LOOK = '60s';
 const DEFAULT_RAMP = formatDuration(2 * HOUR);
 /** Low, so that small fleets can meet them; a page of the docs says what they cost (`rollout.md` 5.9). */
-export const DEFAULT_MIN_DEVICES = 10;
+const DEFAULT_MIN_DEVICES = 10;
 /** A device makes many predictions, and one download. */
 const SAMPLES_PER_DEVICE = { error_rate: 20, latency_p95: 20, download_failure_rate: 1 } as const;
 const METRICS = ['error_rate', 'latency_p95', 'download_failure_rate'] as const;

@@ -50,8 +50,10 @@ export function createReader(): Reader {
     },
     duration(value, pointer, fallback, minMs, maxMs) {
       if (isAbsent(value)) return fallback;
-      const ms = typeof value === 'string' ? parseDuration(value) : undefined;
-      if (ms !== undefined && ms >= minMs && ms <= maxMs) return String(value);
+      if (typeof value === 'string') {
+        const ms = parseDuration(value);
+        if (ms !== undefined && ms >= minMs && ms <= maxMs) return value;
+      }
       const bounds = minMs > 0 ? `of at least ${minMs}ms` : `of at most ${maxMs / 86_400_000}d`;
       problem(pointer, `must be a duration ${bounds}, such as "90s" or "24h", not ${JSON.stringify(value)}`);
       return fallback;

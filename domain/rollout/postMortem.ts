@@ -1,0 +1,178 @@
+/**
+ * Pure. The draft of a post-mortem: what happened, how many it reached, what gave it away, and where it was worst. A function of
+ * the log and the counters, so that anyone gets the same draft; its text is in `postMortemText.ts`.
+ */
+import type { Actor, StoredEvent } from '../events/envelope.ts';
+import type { ModelFact } from '../events/model.ts';
+import type { Conviction, RolloutFact } from '../events/rollout.ts';
+import { sumLeaves, type Leaf } from './counters.ts';
+import { rankSegments, type Segment } from './segments.ts';
+import { tell } from './telling.ts';
+
+export interface PostMortemInput {
+  readonly rolloutId: number;
+  /** The rollout's stream, whole. */
+  readonly events: readonly StoredEvent<RolloutFact>[];
+  /** Facts of the model's stream; those about other rollouts are left out of the timeline. */
+  readonly modelEvents: readonly StoredEvent<ModelFact>[];
+  /** Counters of every stage. */
+  readonly leaves: readonly Leaf[];
+  /** Devices told the version, and those whose last report still names it. */
+  readonly devices?: { readonly told: number; readonly outstanding: number };
+}
+
+export interface TimelineEntry {
+  readonly at: string;
+  readonly type: string;
+  readonly actor: string;
+  readonly text: string;
+}
+
+export interface StageExposure {
+  readonly stage: number;
+  /** Of the cohort, at the end of the ramp. */
+  readonly percent: number;
+  /** Canary devices that reported in the stage. */
+  readonly devices: number;
+  readonly minutes: number;
+}
+
+export interface PostMortem {
+  readonly rollout_id: number;
+  readonly model_id: string;
+  readonly model: string | null;
+  readonly version: string;
+  readonly target: string | null;
+  readonly outcome: 'rolled_back' | 'aborted' | 'completed' | 'running';
+  readonly timeline: readonly TimelineEntry[];
+  readonly exposure: {
+    readonly from: string | null;
+    readonly to: string | null;
+    readonly stages: readonly StageExposure[];
+    /** Most devices of any stage: later stages contain earlier ones. */
+    readonly devices: number;
+    /** At most: each device that reported in a stage, for as long as the stage lasted. */
+    readonly device_minutes: number;
+  };
+  readonly trigger: {
+    readonly kind: 'verdict' | 'manual';
+    readonly actor: string;
+    readonly reason: string;
+    readonly stage: number | null;
+    /** `value` is numerator over denominator; the integers decided. */
+    readonly rule: (Conviction & { readonly value: number }) | null;
+  } | null;
+  /** By falling excess over what control would explain. */
+  readonly segments: readonly Segment[];
+  readonly devices: { readonly told: number; readonly back: number; readonly outstanding: number } | null;
+  readonly root_cause: { readonly text: string; readonly at: string; readonly actor: string } | null;
+}
+
+type Event = StoredEvent<RolloutFact>;
+type Of<T extends RolloutFact['type']> = StoredEvent<Extract<RolloutFact, { type: T }>>;
+
+const ofType = <T extends RolloutFact['type']>(events: readonly Event[], type: T): Of<T>[] =>
+  // Safe: the filter keeps facts of that type only.
+  events.filter((e) => e.fact.type === type) as Of<T>[];
+
+const actorOf = ({ kind, id }: Actor) => `${kind} ${id}`;
+const minutesBetween = (from: string, to: string) => Math.max(0, Date.parse(to) - Date.parse(from)) / 60_000;
+const rounded = (value: number) => Math.round(value * 100) / 100;
+
+/**
+ * The draft. Never throws for a stream that its machine accepts.
+ *
+ * @throws RangeError where `events` does not begin with RolloutCreated (a bug of the caller)
+ * @source `rollout.md` 6.4
+ */
+export function postMortem(input: PostMortemInput): PostMortem {
+  const { rolloutId, events, modelEvents, leaves } = input;
+  const created = ofType(events, 'RolloutCreated')[0];
+  if (!created) throw new RangeError(`rollout ${rolloutId}: its stream does not begin with RolloutCreated`);
+  const rolledBack = ofType(events, 'RolloutRolledBack')[0];
+  const registered = modelEvents.find((e) => e.fact.type === 'ModelRegistered')?.fact;
+  const rootCause = ofType(events, 'RootCauseRecorded').at(-1);
+  const trigger = triggerOf(events);
+  return {
+    rollout_id: rolloutId,
+    model_id: created.fact.data.model_id,
+    model: registered?.type === 'ModelRegistered' ? registered.data.name : null,
+    version: created.fact.data.version,
+    target: rolledBack?.fact.data.target ?? null,
+    outcome: outcomeOf(events),
+    timeline: timelineOf(input),
+    exposure: exposureOf(events, leaves),
+    trigger,
+    segments: rankSegments(leaves, widthsOf(events), trigger?.rule?.metric === 'download_failure_rate'),
+    devices: input.devices ? { ...input.devices, back: input.devices.told - input.devices.outstanding } : null,
+    root_cause: rootCause
+      ? { text: rootCause.fact.data.text, at: rootCause.recordedAt, actor: actorOf(rootCause.actor) }
+      : null,
+  };
+}
+
+function outcomeOf(events: readonly Event[]): PostMortem['outcome'] {
+  if (ofType(events, 'RolloutRolledBack').length > 0) return 'rolled_back';
+  if (ofType(events, 'RolloutAborted').length > 0) return 'aborted';
+  return ofType(events, 'RolloutCompleted').length > 0 ? 'completed' : 'running';
+}
+
+/** Buckets of each stage at the end of its ramp. */
+const widthsOf = (events: readonly Event[]): ReadonlyMap<number, number> =>
+  new Map(ofType(events, 'StageEntered').map((e) => [e.fact.data.stage, e.fact.data.to]));
+
+function timelineOf({ rolloutId, events, modelEvents }: PostMortemInput): TimelineEntry[] {
+  const about = modelEvents.filter((e) => 'rollout_id' in e.fact.data && e.fact.data.rollout_id === rolloutId);
+  return [...events, ...about]
+    .map((event, order) => ({ event, order }))
+    .sort((a, b) => Date.parse(a.event.recordedAt) - Date.parse(b.event.recordedAt) || a.order - b.order)
+    .map(({ event: { recordedAt, fact, actor } }) => ({
+      at: recordedAt,
+      type: fact.type,
+      actor: actorOf(actor),
+      text: tell(fact),
+    }));
+}
+
+const ENDS: readonly RolloutFact['type'][] = ['RolloutRolledBack', 'RolloutAborted'];
+
+function exposureOf(events: readonly Event[], leaves: readonly Leaf[]): PostMortem['exposure'] {
+  const entered = ofType(events, 'StageEntered');
+  const end = events.find((e) => ENDS.includes(e.fact.type)) ?? events.at(-1);
+  const to = entered.length > 0 && end ? end.recordedAt : null;
+  const stages = entered.map(({ fact, recordedAt }, index): StageExposure => {
+    const leaves_ = leaves.filter((l) => l.stage === fact.data.stage);
+    return {
+      stage: fact.data.stage,
+      percent: fact.data.to / 100,
+      devices: sumLeaves(leaves_).canary.devices,
+      minutes: rounded(minutesBetween(recordedAt, entered[index + 1]?.recordedAt ?? to ?? recordedAt)),
+    };
+  });
+  return {
+    from: entered[0]?.recordedAt ?? null,
+    to,
+    stages,
+    devices: Math.max(0, ...stages.map((s) => s.devices)),
+    device_minutes: rounded(stages.reduce((sum, s) => sum + s.devices * s.minutes, 0)),
+  };
+}
+
+/** What ended it, or the verdict that stands; null while nothing spoke against it. */
+function triggerOf(events: readonly Event[]): PostMortem['trigger'] {
+  const judged = ofType(events, 'HealthJudged').findLast((e) => e.fact.data.rule !== null);
+  const rule = judged?.fact.data.rule ?? null;
+  const numbers = { stage: judged?.fact.data.stage ?? null, rule: rule && { ...rule, value: valueOf(rule) } };
+  const rolledBack = ofType(events, 'RolloutRolledBack')[0];
+  if (rolledBack) {
+    const { trigger: kind, reason } = rolledBack.fact.data;
+    return { kind, actor: actorOf(rolledBack.actor), reason, ...numbers };
+  }
+  const aborted = ofType(events, 'RolloutAborted')[0];
+  if (aborted) return { kind: 'manual', actor: actorOf(aborted.actor), reason: aborted.fact.data.reason, ...numbers };
+  return judged
+    ? { kind: 'verdict', actor: actorOf(judged.actor), reason: judged.fact.data.verdict, ...numbers }
+    : null;
+}
+
+const valueOf = ({ numerator, denominator }: Conviction) => (denominator === 0 ? 0 : numerator / denominator);

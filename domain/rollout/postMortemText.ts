@@ -1,0 +1,104 @@
+/** Pure. The post-mortem as Markdown. */
+import type { PostMortem } from './postMortem.ts';
+import type { Segment } from './segments.ts';
+import { tellRule } from './telling.ts';
+
+const BAR = 20;
+const MOST_SEGMENTS = 10;
+
+const OUTCOMES = {
+  rolled_back: 'rolled back',
+  aborted: 'aborted',
+  completed: 'completed',
+  running: 'still running',
+} as const;
+
+/** Text of people goes into a table cell or a line: one line, and no markup of its own. */
+const plain = (text: string) =>
+  text
+    .replace(/\s+/g, ' ')
+    .replace(/[\\`*_[\]<>|]/g, '\\$&')
+    .trim();
+
+const table = (head: readonly string[], rows: readonly (readonly string[])[]) => [
+  `| ${head.join(' | ')} |`,
+  `|${head.map(() => '---').join('|')}|`,
+  ...rows.map((row) => `| ${row.join(' | ')} |`),
+];
+
+/** Renders the draft; the same draft gives the same text. */
+export function renderMarkdown(draft: PostMortem): string {
+  const { model, model_id, version, rollout_id, outcome } = draft;
+  const target = outcome === 'rolled_back' ? ` to ${draft.target ?? 'no version'}` : '';
+  return [
+    `# Post-mortem: ${plain(model ?? model_id)} ${version}, rollout ${rollout_id}`,
+    '',
+    `The rollout was ${OUTCOMES[outcome]}${target}.`.replace('was still', 'is still'),
+    '',
+    '## Trigger',
+    '',
+    ...triggerLines(draft),
+    '',
+    '## Exposure',
+    '',
+    ...exposureLines(draft),
+    '',
+    '## Where it was worst',
+    '',
+    ...segmentLines(draft.segments),
+    '',
+    '## Timeline',
+    '',
+    ...table(
+      ['Time', 'What', 'Who'],
+      draft.timeline.map((t) => [t.at, plain(t.text), plain(t.actor)]),
+    ),
+    '',
+    '## Root cause',
+    '',
+    draft.root_cause
+      ? `${draft.root_cause.text.trim().replaceAll('<', '&lt;')}\n\n(${plain(draft.root_cause.actor)}, ${draft.root_cause.at})`
+      : 'Not recorded yet.',
+    '',
+  ].join('\n');
+}
+
+function triggerLines({ trigger }: PostMortem): string[] {
+  if (!trigger) return ['Nothing spoke against the version.'];
+  const who = trigger.kind === 'verdict' ? 'The verdict' : `By hand (${plain(trigger.actor)})`;
+  const lines = [`${who}: ${plain(trigger.reason)}.`];
+  if (trigger.rule) lines.push('', `Measured in stage ${trigger.stage ?? '?'}: ${plain(tellRule(trigger.rule))}.`);
+  return lines;
+}
+
+function exposureLines({ exposure, devices }: PostMortem): string[] {
+  const { from, to, stages } = exposure;
+  if (from === null || stages.length === 0) return ['No device was told the version.'];
+  return [
+    `At most ${exposure.devices} devices reported in one stage: ${exposure.device_minutes} device-minutes at most, ` +
+      `from ${from} to ${to ?? 'now'}.`,
+    '',
+    ...table(
+      ['Stage', 'Percent', 'Devices', 'Minutes'],
+      stages.map((s) => [String(s.stage), `${s.percent} %`, String(s.devices), String(s.minutes)]),
+    ),
+    ...(devices ? ['', `${devices.back} of ${devices.told} devices that were told it are back.`] : []),
+  ];
+}
+
+function segmentLines(segments: readonly Segment[]): string[] {
+  const shown = segments.slice(0, MOST_SEGMENTS);
+  if (shown.length === 0) return ['No device reported.'];
+  const most = Math.max(1, ...shown.map((s) => s.excess));
+  const bar = (excess: number) => '█'.repeat(Math.max(0, Math.round((BAR * excess) / most)));
+  return table(
+    ['Segment', 'Canary', 'Control', 'Excess', ''],
+    shown.map((s) => [
+      plain(s.value),
+      `${s.bad} of ${s.total}`,
+      `${s.control_bad} of ${s.control_total}`,
+      String(s.excess),
+      bar(s.excess),
+    ]),
+  );
+}
