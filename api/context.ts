@@ -2,7 +2,7 @@
 import type { CommandDeps } from '../commands/context.ts';
 import type { ArtifactStore } from '../store/artifacts/artifactStore.ts';
 import type { KeyStore } from '../store/keys/keyStore.ts';
-import type { DeviceStore } from '../store/telemetry/deviceStore.ts';
+import type { DeviceStore } from '../store/devices/deviceStore.ts';
 import type { Recorded, Report, ReportingDevice } from '../store/telemetry/recordReport.ts';
 import type { TelemetryReader } from '../store/telemetry/telemetryReader.ts';
 import type { Attribution } from '../domain/rollout/arms.ts';

@@ -24,13 +24,19 @@ export function createMetrics(version: string, probes: Probes): Metrics {
   const registry = new Registry();
   const registers = [registry];
   collectDefaultMetrics({ register: registry, prefix: 'edgeml_' });
-  new Gauge({ name: 'edgeml_build_info', help: 'Which build runs', labelNames: ['version'], registers }).set({ version }, 1);
+  new Gauge({ name: 'edgeml_build_info', help: 'Which build runs', labelNames: ['version'], registers }).set(
+    { version },
+    1,
+  );
   new Gauge({
     name: 'edgeml_sequencer_lag_seconds',
     help: 'Age of the oldest fact that has no place in the log',
     registers,
     async collect() {
-      await probes.sequencerLagSeconds().then((seconds) => this.set(seconds), () => undefined);
+      await probes.sequencerLagSeconds().then(
+        (seconds) => this.set(seconds),
+        () => undefined,
+      );
     },
   });
   new Gauge({

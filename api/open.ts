@@ -10,7 +10,7 @@ import { createKeyStore, type KeyStore } from '../store/keys/keyStore.ts';
 import type { Queryable } from '../store/log/eventStore.ts';
 import { createEventStore } from '../store/log/postgresEventStore.ts';
 import { queryableOf } from '../store/queryable.ts';
-import { createDeviceStore } from '../store/telemetry/deviceStore.ts';
+import { createDeviceStore } from '../store/devices/deviceStore.ts';
 import { recordReport } from '../store/telemetry/recordReport.ts';
 import { createTelemetryReader } from '../store/telemetry/telemetryReader.ts';
 import { createLinks } from './access/links.ts';

@@ -66,7 +66,11 @@ export function modelIdFrom(orgId: string, text: string): string {
 }
 
 /** @throws LifecycleError `model_not_found`, also for another organisation's */
-export async function existingModel(view: View, request: FastifyRequest, text: string): Promise<ModelState & { id: string }> {
+export async function existingModel(
+  view: View,
+  request: FastifyRequest,
+  text: string,
+): Promise<ModelState & { id: string }> {
   const { orgId } = whoAsks(request);
   const id = modelIdFrom(orgId, text);
   const { state } = await view.model(id);
@@ -75,7 +79,11 @@ export async function existingModel(view: View, request: FastifyRequest, text: s
 }
 
 /** @throws LifecycleError `version_not_found` */
-export async function existingVersion(view: View, model: { id: string; context: ModelContext }, version: string): Promise<VersionState> {
+export async function existingVersion(
+  view: View,
+  model: { id: string; context: ModelContext },
+  version: string,
+): Promise<VersionState> {
   const { state } = await view.version(model.id, version);
   if (state.version > 0) return state;
   throw new LifecycleError('version_not_found', `Model ${model.context.name} has no version ${version}${when(view)}.`);

@@ -105,7 +105,9 @@ function documentRoute(route: RouteOptions): void {
     ...route.schema,
     response: { ...given, '4xx': problem, '5xx': problem },
     security: scope === 'none' ? [] : [{ bearer: [] }],
-    ...(names.length > 0 ? { description: `${route.schema.description ?? ''} Scope: ${names.join(' or ')}.`.trim() } : {}),
+    ...(names.length > 0
+      ? { description: `${route.schema.description ?? ''} Scope: ${names.join(' or ')}.`.trim() }
+      : {}),
   };
 }
 

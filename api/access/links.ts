@@ -26,7 +26,9 @@ export interface SignedQuery {
 export function createLinks(secret: Uint8Array, publicUrl: string): Links {
   const key = Buffer.from(hkdfSync('sha256', secret, '', 'edgeml signed links v1', 32));
   const mac = (sha256: string, name: string, exp: string) =>
-    createHmac('sha256', key).update(JSON.stringify(['GET', sha256, name, exp, KEY_ID])).digest();
+    createHmac('sha256', key)
+      .update(JSON.stringify(['GET', sha256, name, exp, KEY_ID]))
+      .digest();
   return {
     sign(sha256, name, now) {
       const exp = String(Math.floor((now + LINK_TTL_MS) / 1_000));

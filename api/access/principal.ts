@@ -79,7 +79,8 @@ export function authorize(principal: Principal, wanted: Scope | readonly Scope[]
 
 /** The principal of a route that needs a key. @throws Error where the route declares no scope (a bug) */
 export function whoAsks(request: FastifyRequest): Principal {
-  if (!request.principal) throw new Error(`${request.routeOptions.url ?? request.url} reads the principal without a scope`);
+  if (!request.principal)
+    throw new Error(`${request.routeOptions.url ?? request.url} reads the principal without a scope`);
   return request.principal;
 }
 
@@ -89,6 +90,7 @@ export function whoAsks(request: FastifyRequest): Principal {
  * @throws LifecycleError `forbidden` for another organisation's
  */
 export function orgOf(principal: Principal, wanted: string | undefined): string {
-  if (wanted === undefined || wanted === '' || wanted === 'default' || wanted === principal.orgId) return principal.orgId;
+  if (wanted === undefined || wanted === '' || wanted === 'default' || wanted === principal.orgId)
+    return principal.orgId;
   throw new LifecycleError('forbidden', `The key belongs to ${principal.orgId} and may not act for ${wanted}.`);
 }

@@ -65,8 +65,6 @@ export function callerOf(
     correlationId: request.id,
     causationId: null,
     onConflict: stop ? 'stop' : 'redecide',
-    ...(seen === undefined || about.stream === undefined
-      ? {}
-      : { expect: { stream: about.stream, version: seen } }),
+    ...(seen === undefined || about.stream === undefined ? {} : { expect: { stream: about.stream, version: seen } }),
   };
 }

@@ -14,7 +14,10 @@ export function parseJson(text: string): unknown {
     if (error instanceof LifecycleError) throw error;
     const bare = findBareNumber(text);
     if (bare) {
-      throw new LifecycleError('invalid_json', `${bare.word} at ${placeOf(text, bare.at)} is not JSON; leave the member out.`);
+      throw new LifecycleError(
+        'invalid_json',
+        `${bare.word} at ${placeOf(text, bare.at)} is not JSON; leave the member out.`,
+      );
     }
     const at = offsetOf(error);
     const where = at === undefined ? '' : ` at ${placeOf(text, at)}`;

@@ -8,7 +8,10 @@ export const OWN_PREFIX = '/lifecycle/v1';
 export const isOwnDoor = (request: FastifyRequest) => request.url.startsWith(OWN_PREFIX);
 
 /** RFC 9457 body of `error`, as it is sent. `base` is the public URL: `type` resolves to a page per code. */
-export function problemOf(error: LifecycleError, about: { base: string; instance: string; requestId: string }): Problem {
+export function problemOf(
+  error: LifecycleError,
+  about: { base: string; instance: string; requestId: string },
+): Problem {
   const { code, evidence, row } = error;
   // Some SDKs retry a 404 whose detail is exactly this text.
   const detail = error.message === 'Not Found' ? 'There is nothing here.' : error.message;
@@ -41,7 +44,9 @@ export function lifecycleErrorOf(error: unknown): LifecycleError {
   }
   if (isConnectionLost(error)) return unavailable('Postgres does not answer.');
   const framework = frameworkError(error);
-  return framework ?? new LifecycleError('server_error', 'Something failed on our side.', { more: { appended: 'unknown' } });
+  return (
+    framework ?? new LifecycleError('server_error', 'Something failed on our side.', { more: { appended: 'unknown' } })
+  );
 }
 
 const unavailable = (detail: string) =>
@@ -53,7 +58,10 @@ const unavailable = (detail: string) =>
 const BY_FRAMEWORK_CODE: Readonly<Record<string, { code: ErrorCode; detail: string }>> = {
   FST_ERR_CTP_BODY_TOO_LARGE: { code: 'payload_too_large', detail: 'The body is larger than this route takes.' },
   FST_ERR_CTP_INVALID_MEDIA_TYPE: { code: 'unsupported_media_type', detail: 'Send application/json.' },
-  FST_ERR_CTP_INVALID_CONTENT_LENGTH: { code: 'body_incomplete', detail: 'The body is not as long as Content-Length says.' },
+  FST_ERR_CTP_INVALID_CONTENT_LENGTH: {
+    code: 'body_incomplete',
+    detail: 'The body is not as long as Content-Length says.',
+  },
   FST_ERR_BAD_URL: { code: 'route_not_found', detail: 'The path is not a valid URL.' },
   ECONNRESET: { code: 'body_incomplete', detail: 'The body ended before Content-Length.' },
 };

@@ -20,10 +20,17 @@ export async function readBytes(
     }
   } catch (error) {
     if (error instanceof LifecycleError) throw error;
-    throw new LifecycleError('body_incomplete', `The body ended after ${bytes} of ${length} bytes.`, {}, { cause: error });
+    throw new LifecycleError(
+      'body_incomplete',
+      `The body ended after ${bytes} of ${length} bytes.`,
+      {},
+      { cause: error },
+    );
   }
-  if (bytes !== length) throw new LifecycleError('body_incomplete', `The body has ${bytes} bytes, Content-Length says ${length}.`);
+  if (bytes !== length)
+    throw new LifecycleError('body_incomplete', `The body has ${bytes} bytes, Content-Length says ${length}.`);
   return Buffer.concat(chunks);
 }
 
-const tooLarge = (max: number) => new LifecycleError('payload_too_large', `At most ${max} bytes are taken here.`, { more: { max } });
+const tooLarge = (max: number) =>
+  new LifecycleError('payload_too_large', `At most ${max} bytes are taken here.`, { more: { max } });

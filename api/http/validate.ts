@@ -36,7 +36,9 @@ function refusalOf(found: readonly ErrorObject[], prefix: string): LifecycleErro
   const first = errors[0];
   return new LifecycleError(
     'invalid_input',
-    first ? `${first.pointer === '' ? 'The body' : first.pointer} ${first.detail}.` : 'The request does not fit its schema.',
+    first
+      ? `${first.pointer === '' ? 'The body' : first.pointer} ${first.detail}.`
+      : 'The request does not fit its schema.',
     { errors },
   );
 }
@@ -44,8 +46,7 @@ function refusalOf(found: readonly ErrorObject[], prefix: string): LifecycleErro
 /** A branch of a union may refuse a member that another branch knows. */
 const isInUnion = (error: ErrorObject) => /\/(anyOf|oneOf)\//.test(error.schemaPath);
 const escape = (name: string) => name.replaceAll('~', '~0').replaceAll('/', '~1');
-const missing = (e: ErrorObject) =>
-  e.keyword === 'required' ? `/${escape(String(e.params['missingProperty']))}` : '';
+const missing = (e: ErrorObject) => (e.keyword === 'required' ? `/${escape(String(e.params['missingProperty']))}` : '');
 
 function sentence(error: ErrorObject): string {
   if (error.keyword === 'required') return 'is missing';

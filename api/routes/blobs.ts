@@ -71,7 +71,9 @@ export async function sendBlob(
   if (isNotModified(request, reply, etag)) return reply.code(304).send();
   if (name) reply.header('content-disposition', `attachment; filename="${name.replace(/[^\w.@+-]/g, '_')}"`);
   const range = rangeOf(request, reply, blob.bytes, etag);
-  reply.type('application/octet-stream').header('content-length', String(range ? range.end - range.start + 1 : blob.bytes));
+  reply
+    .type('application/octet-stream')
+    .header('content-length', String(range ? range.end - range.start + 1 : blob.bytes));
   if (range) reply.code(206).header('content-range', `bytes ${range.start}-${range.end}/${blob.bytes}`);
   if (request.method === 'HEAD') return reply.send();
   return reply.send(blob.bytes === 0 ? Buffer.alloc(0) : await deps.blobs.get(sha256, range));

@@ -17,7 +17,10 @@ const PartState = Type.Object(
   { additionalProperties: false },
 );
 const Ready = Type.Object(
-  { status: Type.Union([Type.Literal('ok'), Type.Literal('degraded'), Type.Literal('down')]), parts: Type.Array(PartState) },
+  {
+    status: Type.Union([Type.Literal('ok'), Type.Literal('degraded'), Type.Literal('down')]),
+    parts: Type.Array(PartState),
+  },
   { additionalProperties: false },
 );
 

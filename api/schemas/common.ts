@@ -87,7 +87,10 @@ export const CommandQuery = Type.Object({ dry_run: Type.Optional(Type.Boolean())
 export const DryRun = Type.Object(
   {
     would_append: Type.Array(
-      Type.Object({ stream: Type.String(), type: Type.String(), data: Type.Record(Type.String(), Type.Unknown()) }, closed),
+      Type.Object(
+        { stream: Type.String(), type: Type.String(), data: Type.Record(Type.String(), Type.Unknown()) },
+        closed,
+      ),
     ),
     guards: Type.Array(Guard),
   },

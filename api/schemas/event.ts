@@ -45,7 +45,8 @@ export type Stream = Static<typeof Stream>;
 
 export const Replay = Type.Object(
   {
-    items: Type.Array(Type.Object(
+    items: Type.Array(
+      Type.Object(
         {
           event: Event,
           state_before: Type.String(),
@@ -55,7 +56,8 @@ export const Replay = Type.Object(
           is_divergent: Type.Boolean(),
         },
         closed,
-      )),
+      ),
+    ),
   },
   closed,
 );

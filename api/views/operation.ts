@@ -63,7 +63,12 @@ function trainingOperation(view: View, runId: string, folded: TrainingState, bas
   }
   const isCancelled = ended.reason !== 'no_round';
   const detail = `The run was aborted: ${ended.reason ?? 'no reason was given'}.`;
-  return { ...common, state: isCancelled ? 'cancelled' : 'failed', result: null, error: fault('guard_refused', detail, base, common.links.self) };
+  return {
+    ...common,
+    state: isCancelled ? 'cancelled' : 'failed',
+    result: null,
+    error: fault('guard_refused', detail, base, common.links.self),
+  };
 }
 
 function publishOperation(
@@ -121,7 +126,8 @@ async function rolloutOperation(
   if (!begun) return undefined;
   const status = rolloutStatus(state.state);
   const total = context.spec?.stages.length ?? 0;
-  const isOver = kind === 'rollout' ? ['completed', 'rolled_back', 'aborted'].includes(status) : context.rootCauses.length > 0;
+  const isOver =
+    kind === 'rollout' ? ['completed', 'rolled_back', 'aborted'].includes(status) : context.rootCauses.length > 0;
   const succeeded = kind === 'rollback' || status === 'completed';
   return {
     id,

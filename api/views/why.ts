@@ -1,6 +1,12 @@
 /** Why a device is told its version: the rules of assignment in their order, each with whether it applied. */
 import { isInCohort, isInside } from '../../domain/rollout/assignment.ts';
-import { assign, isLiveRollout, thresholdWidth, type AssignedDevice, type Pointer } from '../../domain/rollout/pointer.ts';
+import {
+  assign,
+  isLiveRollout,
+  thresholdWidth,
+  type AssignedDevice,
+  type Pointer,
+} from '../../domain/rollout/pointer.ts';
 import type { Why } from '../schemas/device.ts';
 
 type Rule = Why['rules'][number];
@@ -26,8 +32,16 @@ function rolloutRules(pointer: Pointer, device: AssignedDevice, bucket: number |
     const isReached = bucket !== null && isInside(bucket, rollout.lo, width);
     const about = `rollout ${rollout.id} of ${rollout.version}`;
     return [
-      { rule: 'cohort', met: isIn, detail: `${about}: platform ${device.platform ?? 'unknown'} is ${isIn ? '' : 'not '}in its cohort` },
-      { rule: 'bucket', met: isReached, detail: `${about}: bucket ${bucket ?? '-'} of ${width} that are in, from ${rollout.lo}` },
+      {
+        rule: 'cohort',
+        met: isIn,
+        detail: `${about}: platform ${device.platform ?? 'unknown'} is ${isIn ? '' : 'not '}in its cohort`,
+      },
+      {
+        rule: 'bucket',
+        met: isReached,
+        detail: `${about}: bucket ${bucket ?? '-'} of ${width} that are in, from ${rollout.lo}`,
+      },
     ];
   });
 }
@@ -39,7 +53,9 @@ function fallbackRules({ stable, latest, ever_rolled_out: hasRolledOut, rolled_b
     {
       rule: 'latest',
       met: stable === null && !hasRolledOut && isGood(latest),
-      detail: hasRolledOut ? 'the model has had a rollout, so latest is not told' : `latest published is ${latest ?? 'none'}`,
+      detail: hasRolledOut
+        ? 'the model has had a rollout, so latest is not told'
+        : `latest published is ${latest ?? 'none'}`,
     },
   ];
 }

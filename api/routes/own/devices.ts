@@ -56,10 +56,16 @@ export function deviceRoutes(app: App, deps: ApiDeps): void {
 
 /** @throws LifecycleError `device_not_registered`, also for another organisation's */
 export async function existingDevice(deps: ApiDeps, request: FastifyRequest, id: string) {
-  const device = await deps.devices.find(whoAsks(request).orgId, id);
+  const device = await deps.devices.getDevice(whoAsks(request).orgId, id);
   if (device) return device;
-  throw new LifecycleError('device_not_registered', `Device ${id} is not registered. POST /api/v1/devices/register first.`);
+  throw notRegistered(id);
 }
+
+export const notRegistered = (device: string) =>
+  new LifecycleError(
+    'device_not_registered',
+    `Device ${device} is not registered. POST /api/v1/devices/register first.`,
+  );
 
 /** The model's pointer, from memory. @throws LifecycleError `model_not_found` */
 export function knownModel(deps: ApiDeps, request: FastifyRequest, text: string) {

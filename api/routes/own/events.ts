@@ -94,7 +94,12 @@ export function eventRoutes(app: App, deps: ApiDeps): void {
         state: state.state,
         stream_version: state.version,
         divergence: divergence
-          ? { version: divergence.version, event_id: divergence.eventId, type: divergence.type, state: divergence.state }
+          ? {
+              version: divergence.version,
+              event_id: divergence.eventId,
+              type: divergence.type,
+              state: divergence.state,
+            }
           : null,
         // A chart's context is a plain object; its members differ by kind of stream.
         context: state.context as Record<string, unknown>,

@@ -15,7 +15,12 @@ const tags = ['rollouts'];
 export function rolloutHealthRoutes(app: App, deps: ApiDeps): void {
   app.get('/rollouts/:rollout/health', {
     config: { scope: 'rollouts:read' },
-    schema: { tags, params: RolloutParams, querystring: Type.Object(AsOfQuery, closed), response: { 200: RolloutHealth } },
+    schema: {
+      tags,
+      params: RolloutParams,
+      querystring: Type.Object(AsOfQuery, closed),
+      response: { 200: RolloutHealth },
+    },
     handler: async (request, reply) => {
       if (request.query.as_of !== undefined) {
         const detail = 'Counters are not kept over time; what was judged is in the rollout and its events.';

@@ -100,7 +100,12 @@ export function rolloutRoutes(app: App, deps: ApiDeps): void {
 
   app.get('/rollouts/:rollout', {
     config: { scope: 'rollouts:read' },
-    schema: { tags, params: RolloutParams, querystring: Type.Object(AsOfQuery, closed), response: entityAnswer(Rollout) },
+    schema: {
+      tags,
+      params: RolloutParams,
+      querystring: Type.Object(AsOfQuery, closed),
+      response: entityAnswer(Rollout),
+    },
     handler: async (request, reply) => {
       const { rollout: id } = request.params;
       const view = await viewOf(deps.log, reply, request.query.as_of);

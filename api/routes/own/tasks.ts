@@ -46,12 +46,16 @@ export async function taskRoutes(app: App, deps: ApiDeps): Promise<void> {
     config: takesPart,
     schema: { tags, body: CheckIn, response: { 200: CheckInAnswer } },
     handler: async (request, reply) => {
-      const { device_id: deviceId, runs } = request.body;
+      const { device_id: deviceId, runs } = request.body; // an id of ours, or the device's own identifier
       const { orgId } = whoAsks(request);
-      await existingDevice(deps, request, deviceId);
+      const device = await existingDevice(deps, request, deviceId);
       let reason = 'no_round';
       for (const runId of runs ?? [undefined]) {
-        const leased = await leaseTask(deps.commands, { deviceId, orgId, ...(runId === undefined ? {} : { runId }) });
+        const leased = await leaseTask(deps.commands, {
+          deviceId: device.id,
+          orgId,
+          ...(runId === undefined ? {} : { runId }),
+        });
         if (leased.task) {
           reply.header('edgeml-reason', 'task');
           return { task: taskView(deps, leased.task), retry: null };
@@ -105,7 +109,10 @@ interface TaskRequest extends FastifyRequest {
 }
 
 /** @throws LifecycleError `lease_invalid` without the header */
-function heldBy(request: FastifyRequest<{ Params: { task: string } }> | TaskRequest): { taskId: string; lease: string } {
+function heldBy(request: FastifyRequest<{ Params: { task: string } }> | TaskRequest): {
+  taskId: string;
+  lease: string;
+} {
   const lease = request.headers['edgeml-lease'];
   if (typeof lease === 'string' && lease !== '') return { taskId: request.params.task, lease };
   throw new LifecycleError('lease_invalid', 'EdgeML-Lease is missing. Send the lease that the check-in answered.');

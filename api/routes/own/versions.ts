@@ -79,7 +79,12 @@ export function versionRoutes(app: App, deps: ApiDeps): void {
 
   app.get('/models/:model/versions/:version', {
     config: { scope: 'models:read' },
-    schema: { tags, params: VersionParams, querystring: Type.Object(AsOfQuery, closed), response: entityAnswer(Version) },
+    schema: {
+      tags,
+      params: VersionParams,
+      querystring: Type.Object(AsOfQuery, closed),
+      response: entityAnswer(Version),
+    },
     handler: async (request, reply) => {
       const view = await viewOf(deps.log, reply, request.query.as_of);
       const model = await existingModel(view, request, request.params.model);
@@ -144,7 +149,15 @@ async function current(deps: ApiDeps, reply: FastifyReply, modelId: string, vers
 async function stored(deps: ApiDeps, file: { format: string; sha256: string; media_type?: string }) {
   const blob = await deps.blobs.stat(file.sha256);
   if (!blob) {
-    throw new LifecycleError('blob_unknown', `No bytes with SHA-256 ${file.sha256} are stored. PUT them to ${OWN_PREFIX}/blobs/${file.sha256} first.`);
+    throw new LifecycleError(
+      'blob_unknown',
+      `No bytes with SHA-256 ${file.sha256} are stored. PUT them to ${OWN_PREFIX}/blobs/${file.sha256} first.`,
+    );
   }
-  return { format: file.format, sha256: file.sha256, bytes: blob.bytes, media_type: file.media_type ?? 'application/octet-stream' };
+  return {
+    format: file.format,
+    sha256: file.sha256,
+    bytes: blob.bytes,
+    media_type: file.media_type ?? 'application/octet-stream',
+  };
 }

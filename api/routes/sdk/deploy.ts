@@ -86,7 +86,12 @@ export async function deploy(
 }
 
 /** A publication under way is awaited. @throws LifecycleError `version_not_found`; `unavailable` if it outlasts 15 s */
-async function publishedVersion(deps: ApiDeps, reply: FastifyReply, model: ModelState & { id: string }, version: string) {
+async function publishedVersion(
+  deps: ApiDeps,
+  reply: FastifyReply,
+  model: ModelState & { id: string },
+  version: string,
+) {
   const read = async () => (await (await viewOf(deps.log, reply)).version(model.id, version)).state;
   const first = await read();
   if (first.version === 0) {
@@ -131,7 +136,12 @@ const liveAlready = ({ id, state }: Found) =>
   );
 
 /** Stage by stage to the end, as a person's override: every step is a fact with the key as its actor. */
-export async function promote(deps: ApiDeps, request: FastifyRequest, reply: FastifyReply, rolloutId: number): Promise<void> {
+export async function promote(
+  deps: ApiDeps,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  rolloutId: number,
+): Promise<void> {
   const reason = `100 % asked for by ${whoAsks(request).name}`;
   for (;;) {
     const { state } = await (await viewOf(deps.log, reply)).rollout(rolloutId);
@@ -139,7 +149,11 @@ export async function promote(deps: ApiDeps, request: FastifyRequest, reply: Fas
     // One id a stage: a repeat after a lost answer goes on where it stopped.
     const businessKey = `promote-${rolloutId}-${state.context.epoch}-${state.context.stage}`;
     const { outcome } = await runCommand(deps, request, reply, { businessKey }, (commands, caller) =>
-      advanceRollout(commands, { ...caller, commandId: `${caller.commandId}/${state.context.stage}` }, { rolloutId, override: true, reason }),
+      advanceRollout(
+        commands,
+        { ...caller, commandId: `${caller.commandId}/${state.context.stage}` },
+        { rolloutId, override: true, reason },
+      ),
     );
     if (outcome.outcome === 'already') return;
   }
@@ -185,7 +199,10 @@ async function stableAlready(asked: Asked, isEveryone: boolean): Promise<Deploye
   const { version } = asked.spec;
   const made = asked.rollouts.find((r) => r.state.state === 'Completed' && r.state.context.version === version);
   if (!isEveryone || !made) {
-    throw new LifecycleError('conflict', `${version} is the stable version already; control arms are not in this release.`);
+    throw new LifecycleError(
+      'conflict',
+      `${version} is the stable version already; control arms are not in this release.`,
+    );
   }
   return shown(asked, made.id, 200);
 }
@@ -209,16 +226,26 @@ async function replacePending({ deps, request, reply, spec, rollouts }: Asked, b
   for (const { id, state } of rollouts) {
     if (state.state !== 'Pending' || state.context.version !== spec.version) continue;
     await runCommand(deps, request, reply, {}, (commands, caller) =>
-      abortRollout(commands, { ...caller, commandId: `${caller.commandId}/replace-${id}` }, { rolloutId: id, reason: `replaced by rollout ${by}` }),
+      abortRollout(
+        commands,
+        { ...caller, commandId: `${caller.commandId}/replace-${id}` },
+        { rolloutId: id, reason: `replaced by rollout ${by}` },
+      ),
     );
   }
 }
 
 async function sizes({ deps, request }: Asked, view: View) {
-  return { at: view.at, totalDevices: await deps.devices.count(whoAsks(request).orgId) };
+  const { total } = await deps.devices.listDevices(whoAsks(request).orgId, { limit: 0, offset: 0 });
+  return { at: view.at, totalDevices: total };
 }
 
-async function shown(asked: Asked, id: number, status: 200 | 201, more: { warnings?: string[] } = {}): Promise<Deployed> {
+async function shown(
+  asked: Asked,
+  id: number,
+  status: 200 | 201,
+  more: { warnings?: string[] } = {},
+): Promise<Deployed> {
   const view = await viewOf(asked.deps.log, asked.reply);
   const { state } = await view.rollout(id);
   return { status, rollout: { ...sdkRollout(id, state, await sizes(asked, view)), ...more } };

@@ -3,13 +3,13 @@ import Type from 'typebox';
 import { LifecycleError } from '../../../domain/errors.ts';
 import { assign } from '../../../domain/rollout/pointer.ts';
 import { randomUUID } from 'node:crypto';
-import type { Device } from '../../../store/telemetry/deviceStore.ts';
+import type { Device } from '../../../store/devices/deviceStore.ts';
 import { orgOf, whoAsks } from '../../access/principal.ts';
 import type { App } from '../../app.ts';
 import type { ApiDeps } from '../../context.ts';
 import { AssignedVersion, Heartbeat, HeartbeatAnswer, RegisterDevice, RegisteredDevice } from '../../schemas/sdk.ts';
 import { seconds } from '../../views/instant.ts';
-import { existingDevice, knownModel } from '../own/devices.ts';
+import { existingDevice, knownModel, notRegistered } from '../own/devices.ts';
 
 const tags = ['sdk: devices'];
 const HEARTBEAT_S = 300;
@@ -25,14 +25,14 @@ export function sdkDeviceRoutes(app: App, deps: ApiDeps): void {
       querystring: Type.Object({ org_id: Type.Optional(Type.String()) }),
       response: { 200: RegisteredDevice, 201: RegisteredDevice },
     },
-    handler: async (request) => {
+    handler: async (request, reply) => {
       const { body } = request;
       const sent = request.headers['x-org-id'];
       const org = body.org_id ?? request.query.org_id ?? (typeof sent === 'string' ? sent : undefined);
       const orgId = orgOf(whoAsks(request), org);
       const identifier = body.device_identifier ?? body.installation_id ?? randomUUID();
-      const device = await deps.devices.register({ orgId, identifier, ...toldBy(body) });
-      return registered(device);
+      const { device, isNew } = await deps.devices.registerDevice({ orgId, identifier, ...toldBy(body) });
+      return reply.code(isNew ? 201 : 200).send(registered(device));
     },
   });
 
@@ -44,8 +44,9 @@ export function sdkDeviceRoutes(app: App, deps: ApiDeps): void {
       config: { scope: 'devices:heartbeat' },
       schema: { tags, params: DevicePath, body: Heartbeat, response: { 200: HeartbeatAnswer } },
       handler: async (request) => {
-        const { id } = await existingDevice(deps, request, request.params.device);
-        const device = await deps.devices.beat(id, toldBy(request.body));
+        const { device: asked } = request.params;
+        const device = await deps.devices.heartbeat(whoAsks(request).orgId, asked, toldBy(request.body));
+        if (!device) throw notRegistered(asked);
         const now = seconds(device.lastSeenAt);
         return {
           status: 'ok' as const,
@@ -81,10 +82,13 @@ export function assignmentRoute(app: App, deps: ApiDeps): void {
       const { modelId, pointer } = knownModel(deps, request, request.params.model);
       const assigned = assign(pointer, device, new Date());
       if (!assigned) {
-        throw new LifecycleError('assignment_not_found', `No version of ${request.params.model} is in force for this device.`);
+        throw new LifecycleError(
+          'assignment_not_found',
+          `No version of ${request.params.model} is in force for this device.`,
+        );
       }
       const { version, source, rolloutId, bucket } = assigned;
-      await deps.devices.told(device.id, modelId, version);
+      await deps.devices.recordTold({ deviceId: device.id, modelId, version });
       const isBucketWanted = ['true', '1'].includes(request.query.include_bucket ?? '');
       return {
         version,
@@ -106,16 +110,18 @@ function toldBy(body: Readonly<Record<string, unknown>>) {
   const inner = (name: string) => {
     const value = body[name];
     // Any object that is no array has members by name.
-    return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : undefined;
+    return typeof value === 'object' && value !== null && !Array.isArray(value)
+      ? (value as Record<string, unknown>)
+      : undefined;
   };
   const [info, capabilities, metadata] = [inner('device_info'), inner('capabilities'), inner('metadata')];
   const find = (name: string) => textIn(body, name) ?? textIn(info, name) ?? textIn(capabilities, name);
   const gpu = [body, info, capabilities].map((part) => part?.['gpu_available']).find((v) => typeof v === 'boolean');
   return {
-    platform: find('platform') ?? null,
-    osVersion: find('os_version') ?? null,
-    appVersion: find('app_version') ?? null,
-    sdkVersion: find('sdk_version') ?? null,
+    platform: find('platform'),
+    osVersion: find('os_version'),
+    appVersion: find('app_version'),
+    sdkVersion: find('sdk_version'),
     attributes: {
       ...(gpu === undefined ? {} : { gpu_available: gpu }),
       ...flat({ manufacturer: find('manufacturer'), model: find('model') }),
@@ -134,7 +140,10 @@ const texts = (values: Readonly<Record<string, unknown>>): Record<string, string
   Object.fromEntries(
     Object.entries(values)
       .slice(0, MOST_MEMBERS)
-      .map(([name, value]) => [name.slice(0, 100), (typeof value === 'string' ? value : JSON.stringify(value)).slice(0, 500)]),
+      .map(([name, value]) => [
+        name.slice(0, 100),
+        (typeof value === 'string' ? value : JSON.stringify(value)).slice(0, 500),
+      ]),
   );
 
 function registered(device: Device) {

@@ -30,11 +30,22 @@ export function fileOf(version: VersionState, asked: string, request: FastifyReq
   const { context, state } = version;
   const isOnlyDevice = !whoAsks(request).scopes.has('models:read');
   if (isOnlyDevice && !context.published) {
-    throw new LifecycleError('guard_refused', `Version ${context.version} is ${lifecycleState(state)}; devices get published ones.`, {
-      state,
-      command: 'download',
-      guards: [{ name: 'published', met: false, why: `${context.version} is ${state}`, how_to_meet: 'publish the version first' }],
-    });
+    throw new LifecycleError(
+      'guard_refused',
+      `Version ${context.version} is ${lifecycleState(state)}; devices get published ones.`,
+      {
+        state,
+        command: 'download',
+        guards: [
+          {
+            name: 'published',
+            met: false,
+            why: `${context.version} is ${state}`,
+            how_to_meet: 'publish the version first',
+          },
+        ],
+      },
+    );
   }
   const files = context.published?.files ?? context.uploaded;
   const format = SPELLINGS[asked] ?? asked;

@@ -13,14 +13,7 @@ import { runCommand } from '../../command.ts';
 import type { ApiDeps } from '../../context.ts';
 import { waitUntil } from '../../logWatch.ts';
 import { existingModel, existingVersion, viewOf, type View } from '../../reading.ts';
-import {
-  SdkDownload,
-  SdkModel,
-  SdkModels,
-  SdkRegisterModel,
-  SdkVersion,
-  SdkVersions,
-} from '../../schemas/sdk.ts';
+import { SdkDownload, SdkModel, SdkModels, SdkRegisterModel, SdkVersion, SdkVersions } from '../../schemas/sdk.ts';
 import { latestVersion } from '../../views/model.ts';
 import { modelOfRow, modelOfState, sdkModel, sdkStatus, sdkVersion } from '../../views/sdk.ts';
 import { sendBlob } from '../blobs.ts';
@@ -153,13 +146,17 @@ export function sdkModelRoutes(app: App, deps: ApiDeps): void {
       const { modelId, state } = await versionAt(deps, request, reply);
       const version = request.params.version;
       if (isUsable(state.state)) return sdkVersion(state);
-      await runCommand(deps, request, reply, {}, (commands, caller) => requestPublish(commands, caller, { modelId, version }));
+      await runCommand(deps, request, reply, {}, (commands, caller) =>
+        requestPublish(commands, caller, { modelId, version }),
+      );
       const now = async () => (await (await viewOf(deps.log, reply)).version(modelId, version)).state;
       const ended = await waitUntil(deps.watch, PUBLISH_WAIT_MS, async () => unlessPublishing(await now()));
       if (!ended) return reply.code(202).send({ ...sdkVersion(await now()), publishing: true as const });
       if (isUsable(ended.state)) return sdkVersion(ended);
       const code = ended.context.lastRefusal?.code ?? 'gate_failed';
-      throw new LifecycleError('gate_failed', `Publishing ${version} was refused: ${code}.`, { more: { refusal: code } });
+      throw new LifecycleError('gate_failed', `Publishing ${version} was refused: ${code}.`, {
+        more: { refusal: code },
+      });
     },
   });
 
@@ -250,7 +247,18 @@ export function sdkOrder(rows: readonly VersionRow[]): VersionRow[] {
 }
 
 /** Names stand in paths, and a `:suffix` is cut off wherever one is looked up. */
-const PATH_WORDS = ['latest', 'rounds', 'sessions', 'aggregate', 'weights', 'tasks', 'checkin', 'personalized', 'active', 'default'];
+const PATH_WORDS = [
+  'latest',
+  'rounds',
+  'sessions',
+  'aggregate',
+  'weights',
+  'tasks',
+  'checkin',
+  'personalized',
+  'active',
+  'default',
+];
 function checkName(name: string): void {
   const isId = /^[0-9a-f]{8}-[0-9a-f]{4}-/i.test(name);
   if (!/[:/]/.test(name) && !isId && !PATH_WORDS.includes(name.toLowerCase()) && name.trim() !== '') return;
@@ -258,9 +266,11 @@ function checkName(name: string): void {
   throw new LifecycleError('invalid_input', detail, { errors: [{ pointer: '/name', detail }] });
 }
 
-async function every<R>(read: (cursor: string | undefined) => Promise<{ items: readonly R[]; nextCursor: string | null }>): Promise<R[]> {
+async function every<R>(
+  read: (cursor: string | undefined) => Promise<{ items: readonly R[]; nextCursor: string | null }>,
+): Promise<R[]> {
   const all: R[] = [];
-  for (let cursor: string | undefined; ; ) {
+  for (let cursor: string | undefined; ;) {
     const page = await read(cursor);
     all.push(...page.items);
     if (page.nextCursor === null) return all;

@@ -70,7 +70,10 @@ export function sdkRolloutRoutes(app: App, deps: ApiDeps): void {
     handler: async (request, reply) => {
       const { rollout: id } = request.params;
       const view = await viewOf(deps.log, reply);
-      return sdkRollout(id, await rolloutOf(view, request, id), { at: view.at, totalDevices: await devicesOf(deps, request) });
+      return sdkRollout(id, await rolloutOf(view, request, id), {
+        at: view.at,
+        totalDevices: await devicesOf(deps, request),
+      });
     },
   });
 
@@ -79,7 +82,10 @@ export function sdkRolloutRoutes(app: App, deps: ApiDeps): void {
     await rolloutOf(await viewOf(deps.log, reply), request, id);
     await runCommand(deps, request, reply, {}, (commands, caller) => use(commands, caller, id));
     const view = await viewOf(deps.log, reply);
-    return sdkRollout(id, (await view.rollout(id)).state, { at: view.at, totalDevices: await devicesOf(deps, request) });
+    return sdkRollout(id, (await view.rollout(id)).state, {
+      at: view.at,
+      totalDevices: await devicesOf(deps, request),
+    });
   };
 
   const command = { tags, params: RolloutPath, body: Type.Object({}), response: { 200: SdkRollout } };
@@ -108,7 +114,8 @@ export function sdkRolloutRoutes(app: App, deps: ApiDeps): void {
   app.post('/models/:model/rollouts/:rollout/resume', {
     config: writes,
     schema: command,
-    handler: (request, reply) => act(request, reply, (on, caller, rolloutId) => resumeRollout(on, caller, { rolloutId })),
+    handler: (request, reply) =>
+      act(request, reply, (on, caller, rolloutId) => resumeRollout(on, caller, { rolloutId })),
   });
 }
 
@@ -119,7 +126,9 @@ interface ModelRequest extends FastifyRequest {
   readonly params: { readonly model: string };
 }
 
-const devicesOf = (deps: ApiDeps, request: FastifyRequest) => deps.devices.count(whoAsks(request).orgId);
+/** Registered devices of the organisation: what a share is a share of. */
+const devicesOf = async (deps: ApiDeps, request: FastifyRequest) =>
+  (await deps.devices.listDevices(whoAsks(request).orgId, { limit: 0, offset: 0 })).total;
 
 /** The rollout, if it is one of the model in the path. @throws LifecycleError `rollout_not_found` */
 async function rolloutOf(view: View, request: RolloutRequest, id: number): Promise<RolloutState> {
@@ -130,12 +139,19 @@ async function rolloutOf(view: View, request: RolloutRequest, id: number): Promi
 }
 
 /** Newest first, each folded from its stream, so that an answer never trails a command of the same caller. */
-async function rolloutsOf(deps: ApiDeps, request: ModelRequest, reply: FastifyReply, isWanted: (state: RolloutState) => boolean) {
+async function rolloutsOf(
+  deps: ApiDeps,
+  request: ModelRequest,
+  reply: FastifyReply,
+  isWanted: (state: RolloutState) => boolean,
+) {
   const view = await viewOf(deps.log, reply);
   const model = await existingModel(view, request, request.params.model);
   const totalDevices = await devicesOf(deps, request);
   const found = await deps.commands.rollouts.ofModel(model.id);
-  const states = await Promise.all(found.map(async ({ rolloutId }) => ({ rolloutId, ...(await view.rollout(rolloutId)) })));
+  const states = await Promise.all(
+    found.map(async ({ rolloutId }) => ({ rolloutId, ...(await view.rollout(rolloutId)) })),
+  );
   return states
     .filter(({ state }) => isWanted(state))
     .map(({ rolloutId, state }) => sdkRollout(rolloutId, state, { at: view.at, totalDevices }));

@@ -1,0 +1,213 @@
+/** The service process: config → connections → parts. Any number may run; leaders elect themselves. */
+import { connect } from 'node:net';
+import { readFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import pino, { type Logger } from 'pino';
+import type { PartState } from './api/context.ts';
+import { openDoor } from './api/open.ts';
+import { readConfig, type Config } from './config.ts';
+import { startProjections } from './projections/runner.ts';
+import { runCheckpoints } from './relay/checkpoints.ts';
+import { pause } from './relay/leader.ts';
+import { runNatsRelay, subscribeDoorbell } from './relay/nats.ts';
+import { runSequencer } from './relay/sequencer.ts';
+import { runTemporalRelay } from './relay/temporal.ts';
+import { createFileStore } from './store/artifacts/fileStore.ts';
+import { createPool } from './store/connect.ts';
+import { createKeyStore } from './store/keys/keyStore.ts';
+import { createEventStore } from './store/log/postgresEventStore.ts';
+import { migrate, shippedMigrations } from './store/migrate.ts';
+
+const PARTS = ['api', 'sequencer', 'relay', 'projections'] as const;
+type Part = (typeof PARTS)[number];
+const RETRY_MS = 1_000;
+
+/** What a part gets to run until `signal` aborts. */
+interface Service {
+  readonly config: Config;
+  readonly signal: AbortSignal;
+  readonly logger: Logger;
+  readonly bell: ReturnType<typeof createBells>;
+}
+
+/** Names after `--run`, comma-separated; all without it. @throws Error for a part there is not */
+function partsOf(run: string | undefined): ReadonlySet<Part> {
+  const names = run === undefined ? PARTS : run.split(',').map((name) => name.trim());
+  const known = names.filter((name): name is Part => PARTS.some((part) => part === name));
+  if (known.length === names.length) return new Set(known);
+  throw new Error(`--run takes ${PARTS.join(', ')}, comma-separated; not ${JSON.stringify(run)}.`);
+}
+
+/** Tries until it works or `signal` aborts; says each new reason once. */
+async function persist<T>(
+  { signal, logger }: Pick<Service, 'signal' | 'logger'>,
+  what: string,
+  attempt: () => Promise<T>,
+): Promise<T | undefined> {
+  let told = '';
+  while (!signal.aborted) {
+    try {
+      return await attempt();
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      if (why !== told) logger.warn({ part: what, why }, 'does not work yet; trying again every second');
+      told = why;
+      await pause(RETRY_MS, signal);
+    }
+  }
+  return undefined;
+}
+
+/** One NATS subscription for everybody in this process. */
+function createBells() {
+  const rings = new Set<() => void>();
+  return {
+    ring: () => rings.forEach((ring) => ring()),
+    subscribe(ring: () => void): () => void {
+      rings.add(ring);
+      return () => void rings.delete(ring);
+    },
+  };
+}
+
+/** @throws Error where the schema is older than this build and nobody may migrate it */
+async function prepareDatabase({ database }: Config): Promise<void> {
+  if (database.migrateUrl !== undefined) return migrate({ migrateUrl: database.migrateUrl, appUrl: database.url });
+  const pool = createPool({ connectionString: database.url, max: 1, name: 'schema check' });
+  try {
+    const { rows } = await pool.query<{ name: string }>('SELECT name FROM store.migrations');
+    const applied = new Set(rows.map((r) => r.name));
+    const missing = shippedMigrations().filter((m) => !applied.has(m.name));
+    if (missing.length === 0) return;
+    throw new Error(
+      `the schema lacks ${missing.map((m) => m.name).join(', ')}; set DATABASE_MIGRATE_URL, or migrate it first`,
+    );
+  } finally {
+    await pool.end();
+  }
+}
+
+/** The first admin, from a file that the operator wrote. */
+async function ensureBootstrapKey({ database, bootstrapKeyFile, org }: Config): Promise<void> {
+  if (bootstrapKeyFile === undefined) return;
+  const pool = createPool({ connectionString: database.url, max: 1, name: 'bootstrap' });
+  try {
+    await createKeyStore(pool).ensureBootstrap(readFileSync(bootstrapKeyFile, 'utf8').trim(), org);
+  } finally {
+    await pool.end();
+  }
+}
+
+function runSequencing({ config, signal, logger }: Service): Promise<unknown> {
+  const connectionString = config.database.url;
+  return Promise.all([
+    runSequencer({ connectionString, signal, log: logger }),
+    runCheckpoints({ connectionString, signal, logger }),
+  ]);
+}
+
+async function runRelays({ config, signal, logger }: Service): Promise<void> {
+  const connectionString = config.database.url;
+  const log = createEventStore({ connectionString, logger });
+  const { temporal } = config;
+  await Promise.all([
+    runNatsRelay({ log, connectionString, natsUrl: config.nats.url, source: config.http.publicUrl, signal, logger }),
+    runTemporalRelay({ log, connectionString, temporal, taskQueue: temporal.taskQueue, signal, logger }),
+  ]);
+  await log.close();
+}
+
+async function runProjections({ config, signal, logger, bell }: Service): Promise<void> {
+  const connectionString = config.database.url;
+  const log = createEventStore({ connectionString, logger });
+  await startProjections({ connectionString, log, doorbell: bell.subscribe, signal, logger }).done;
+  await log.close();
+}
+
+async function runApi(service: Service): Promise<void> {
+  const { config, signal, logger, bell } = service;
+  const { http, secretFile } = config;
+  if (secretFile === undefined) {
+    throw new Error('EDGEML_SECRET_FILE is required to serve the API: 32 random bytes (head -c 32 /dev/urandom).');
+  }
+  const door = await persist(service, 'api', () =>
+    openDoor({
+      connectionString: config.database.url,
+      blobs: createFileStore(config.blobDir),
+      secret: readFileSync(secretFile),
+      publicUrl: http.publicUrl,
+      maxUploadBytes: config.maxUploadBytes,
+      version: versionOfBuild(),
+      logger,
+      doorbell: bell.subscribe,
+      otherParts: () =>
+        Promise.all([askPort('nats', new URL(config.nats.url).host), askPort('temporal', config.temporal.address)]),
+    }),
+  );
+  if (!door) return;
+  try {
+    await door.app.listen({ host: http.host, port: http.port });
+    logger.info({ url: http.publicUrl }, 'listening');
+    await new Promise<void>((resolve) => {
+      if (signal.aborted) resolve();
+      signal.addEventListener('abort', () => resolve(), { once: true });
+    });
+  } finally {
+    await door.close();
+  }
+}
+
+function versionOfBuild(): string {
+  const text = readFileSync(new URL('./package.json', import.meta.url), 'utf8');
+  const { version } = JSON.parse(text) as { version: string }; // our own file, which npm requires to have one
+  return version;
+}
+
+const ANSWER_MS = 500;
+
+/** Whether something accepts connections at `host:port`. Stopping works without it, so it is never more than degraded. */
+function askPort(name: string, address: string): Promise<PartState> {
+  const [, host = '', port = ''] = /^(.*):(\d+)$/.exec(address) ?? [];
+  return new Promise((resolve) => {
+    const socket = connect({ host: host.replace(/[[\]]/g, ''), port: Number(port) });
+    const settle = (state: PartState) => {
+      socket.destroy();
+      resolve(state);
+    };
+    socket.setTimeout(ANSWER_MS, () => settle({ name, state: 'degraded', detail: `${address} does not answer` }));
+    socket.once('connect', () => settle({ name, state: 'ok' }));
+    socket.once('error', (error) => settle({ name, state: 'degraded', detail: error.message }));
+  });
+}
+
+const RUN: Readonly<Record<Part, (service: Service) => Promise<unknown>>> = {
+  api: runApi,
+  sequencer: runSequencing,
+  relay: runRelays,
+  projections: runProjections,
+};
+
+const { values } = parseArgs({ options: { run: { type: 'string' } } });
+const parts = partsOf(values.run);
+const config = readConfig();
+const logger = pino({ name: 'server', level: config.logLevel });
+const stop = new AbortController();
+for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => stop.abort());
+
+const service: Service = { config, signal: stop.signal, logger, bell: createBells() };
+await persist(service, 'database', async () => {
+  await prepareDatabase(config);
+  await ensureBootstrapKey(config);
+});
+const bells = subscribeDoorbell({ natsUrl: config.nats.url, signal: stop.signal, onBell: service.bell.ring });
+try {
+  await Promise.all([...parts].map((part) => RUN[part](service)));
+} catch (error) {
+  // What cannot work at all, such as a port that is taken or a secret that is missing.
+  logger.fatal({ err: error }, 'the service cannot run');
+  process.exitCode = 1;
+} finally {
+  stop.abort();
+  await bells;
+  logger.info({}, 'stopped');
+}

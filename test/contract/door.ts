@@ -1,0 +1,204 @@
+/** The door as tests use it: a real server on a real database, and a client that holds every answer against /openapi.json. */
+import { createHash, randomBytes, randomUUID } from 'node:crypto';
+import { createServer } from 'node:net';
+import pino from 'pino';
+import type { Role } from '../../api/access/roles.ts';
+import { openDoor, type OpenDoor } from '../../api/open.ts';
+import type { Caller, Outcome } from '../../commands/context.ts';
+import { recordPublished } from '../../commands/recordPublished.ts';
+import { requestPublish } from '../../commands/requestPublish.ts';
+import { uploadArtifact } from '../../commands/uploadArtifact.ts';
+import { startProjections } from '../../projections/runner.ts';
+import { runSequencer } from '../../relay/sequencer.ts';
+import { createFileStore } from '../../store/artifacts/fileStore.ts';
+import { createPool } from '../../store/connect.ts';
+import { createDatabase, testHome } from '../support/services.ts';
+import { createContract, type OpenApi } from './openapi.ts';
+
+/** A JSON object, or `{text}` of anything else. */
+export type Body = Readonly<Record<string, unknown>>;
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly body: Body;
+  readonly bytes: Uint8Array;
+}
+
+export interface CallOptions {
+  readonly body?: unknown;
+  /** Sent as it is. */
+  readonly raw?: string | Uint8Array<ArrayBuffer>;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** A role's key, another secret, or null for none; the admin's otherwise. */
+  readonly as?: Role | null | { readonly secret: string };
+  /** False: a POST without an Idempotency-Key. */
+  readonly idempotent?: false;
+}
+
+export interface TestDoor {
+  readonly url: string;
+  readonly door: OpenDoor;
+  /** Routes that were answered: `METHOD template status`. */
+  readonly seen: ReadonlySet<string>;
+  call(method: string, path: string, options?: CallOptions): Promise<Answer>;
+  /** Facts in the database, sequenced or not. */
+  facts(): Promise<number>;
+  /** A model with published versions, made by the use cases alone. Answers its id. */
+  published(name: string, ...versions: string[]): Promise<string>;
+  secretOf(role: Role): string;
+  /** Waits until lists and pointers hold every fact. */
+  settle(): Promise<void>;
+  close(): Promise<void>;
+}
+
+const ROLES: readonly Role[] = ['admin', 'operator', 'monitor', 'auditor', 'viewer', 'device'];
+export const MAX_UPLOAD = 64 * 1024;
+export const OWN = '/lifecycle/v1';
+export const SDK = '/api/v1';
+
+/** A member that must be text. */
+export const textOf = (body: Body, member: string): string => {
+  const value = body[member];
+  if (typeof value !== 'string') throw new Error(`${member} is no text in ${JSON.stringify(body).slice(0, 300)}`);
+  return value;
+};
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const address = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  if (address === null || typeof address === 'string') throw new Error('no port');
+  return address.port;
+}
+
+/** Opens all of it. The caller closes it. */
+export async function openTestDoor(): Promise<TestDoor> {
+  const database = await createDatabase();
+  const connectionString = database.appUrl;
+  const stop = new AbortController();
+  const logger = pino({ level: 'silent' });
+  const pool = createPool({ connectionString, max: 1 });
+  const port = await freePort();
+  const url = `http://127.0.0.1:${port}`;
+  const door = await openDoor({
+    connectionString,
+    blobs: createFileStore(testHome('blobs')),
+    secret: randomBytes(32),
+    publicUrl: url,
+    maxUploadBytes: MAX_UPLOAD,
+    version: '0.0.0-test',
+    logger,
+  });
+  const { log, watch } = door.deps;
+  const loops = [
+    runSequencer({ connectionString, signal: stop.signal, log: logger }),
+    startProjections({ connectionString, log, doorbell: watch.onGrowth, signal: stop.signal, logger }).done,
+  ];
+  await door.app.listen({ host: '127.0.0.1', port });
+
+  const secrets = new Map<Role, string>();
+  for (const role of ROLES) {
+    const key = { name: role, orgId: 'org_test', roles: [role], createdBy: 'test', kind: 'test' as const };
+    secrets.set(role, (await door.keys.createKey(key)).secret);
+  }
+  const secretOf = (role: Role) => secrets.get(role)!;
+  // Our own document; its shape is what the checker needs, or the checker fails.
+  const contract = createContract((await (await fetch(`${url}/openapi.json`)).json()) as OpenApi);
+
+  const facts = async () => (await pool.query<{ n: number }>('SELECT count(*)::int AS n FROM store.events')).rows[0]!.n;
+
+  async function call(method: string, path: string, options: CallOptions = {}): Promise<Answer> {
+    const { body, raw, as = 'admin', idempotent } = options;
+    const headers = new Headers(options.headers);
+    const secret = as === null ? undefined : typeof as === 'string' ? secretOf(as) : as.secret;
+    if (secret) headers.set('authorization', `Bearer ${secret}`);
+    if (idempotent !== false && method === 'POST' && !headers.has('idempotency-key')) {
+      headers.set('idempotency-key', randomUUID());
+    }
+    if (body !== undefined && !headers.has('content-type')) headers.set('content-type', 'application/json');
+    const sent = raw ?? (body === undefined ? undefined : JSON.stringify(body));
+    const response = await fetch(url + path, { method, headers, redirect: 'manual', ...(sent ? { body: sent } : {}) });
+    const bytes = new Uint8Array(await response.arrayBuffer());
+    const contentType = (response.headers.get('content-type') ?? '').split(';')[0]!;
+    const text = new TextDecoder().decode(bytes);
+    const isJson = /[/+]json$/.test(contentType) && text !== '';
+    const parsed: unknown = isJson ? JSON.parse(text) : { text };
+    contract.check(method, path.split('?')[0]!, { status: response.status, contentType, body: parsed });
+    if (!response.headers.has('x-request-id')) throw new Error(`${method} ${path} has no X-Request-Id`);
+    // An array is an object with members by name, too.
+    return { status: response.status, headers: response.headers, body: parsed as Body, bytes };
+  }
+
+  return {
+    url,
+    door,
+    seen: contract.seen,
+    call,
+    secretOf,
+    facts,
+    settle: () => settled(door, facts),
+    async published(name, ...versions) {
+      const model = { name, framework: 'pytorch', use_case: 'test' };
+      const { body } = await call('POST', `${OWN}/models`, { body: model });
+      const modelId = textOf(body, 'id');
+      for (const version of versions) await publish(door, modelId, version);
+      await settled(door, facts);
+      return modelId;
+    },
+    async close() {
+      await door.close();
+      stop.abort();
+      await Promise.all(loops);
+      await pool.end();
+      await database.drop();
+    },
+  };
+}
+
+const as = (): Caller => ({
+  actor: { kind: 'system', id: 'test' },
+  commandId: randomUUID(),
+  commandHash: null,
+  correlationId: null,
+  causationId: null,
+  onConflict: 'redecide',
+});
+
+const must = (outcome: Outcome) => {
+  if (outcome.outcome !== 'appended') throw new Error(`expected facts, got ${JSON.stringify(outcome)}`);
+};
+
+/** Uploads, asks for publication and records it: what the workflow would do. */
+export async function publish({ deps }: OpenDoor, modelId: string, version: string): Promise<void> {
+  const bytes = Buffer.from(`weights of ${version}`);
+  const { sha256 } = await deps.blobs.put(bytes, { max: 1_000 });
+  const files = [{ format: 'safetensors', sha256, bytes: bytes.length, media_type: 'application/octet-stream' }];
+  must(await uploadArtifact(deps.commands, as(), { modelId, version, files }));
+  const requested = await requestPublish(deps.commands, as(), { modelId, version });
+  must(requested);
+  const reportSha = createHash('sha256').update('report').digest('hex');
+  must(
+    await recordPublished(deps.commands, as(), {
+      modelId,
+      version,
+      n: requested.n,
+      files,
+      tensorsSha: sha256,
+      reportSha,
+    }),
+  );
+}
+
+const LISTS = ['catalog', 'versions', 'rollouts', 'training', 'activity', 'pointers'] as const;
+
+/** Waits until every fact has its place in the log, and every read model and the pointers hold it. */
+async function settled({ deps }: OpenDoor, facts: () => Promise<number>): Promise<void> {
+  const last = (await facts()) - 1;
+  const isThere = await Promise.all([
+    ...LISTS.map((name) => deps.reads.waitFor(name, last, 20_000)),
+    deps.pointers.waitFor(last, 20_000),
+  ]);
+  if (isThere.includes(false)) throw new Error(`the read models did not reach ${last} in 20 s`);
+}
