@@ -12,6 +12,7 @@ export {
   type HeaderEntry,
   type SafetensorsFile,
 } from './read.ts';
+export { isFiniteTensor } from './finite.ts';
 export { f32Tensor, f32Values, type Tensor } from './tensor.ts';
 export { encodeUpdate, type Update, type UpdateMetrics } from './update.ts';
 export { safetensorsHead, writeSafetensors, type Metadata, type TensorShape } from './write.ts';

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { sha256Hex, utf8ToBytes } from '../../hash/sha256.ts';
 import { isRefused, refuse } from '../refused.ts';
+import { isFiniteTensor } from './finite.ts';
 import { DTYPES, elementsOf, sizeOf } from './dtype.ts';
 import { compareUtf8 } from './order.ts';
 import { headerLength, parseHeader, readHeader, readSafetensors } from './read.ts';
@@ -121,6 +122,24 @@ describe('canonical safetensors', () => {
       if (isRefused(file)) throw new Error(file.detail);
       expect(f32Values(file.tensors[0]!)).toEqual(Float32Array.of(1, -2));
     }
+  });
+
+  it('finds NaN and infinity in every kind of float', () => {
+    const of = (dtype: Tensor['dtype'], ...data: number[]) => raw('t', dtype, [data.length / sizeOf(dtype)], ...data);
+    const f64 = (x: number) => of('F64', ...new Uint8Array(Float64Array.of(1, x).buffer));
+    expect(
+      [f64(NaN), f64(Infinity), of('F16', 0, 0x7c), of('F16', 1, 0xfc), of('BF16', 0x80, 0x7f)].some(isFiniteTensor),
+    ).toBe(false);
+    expect(isFiniteTensor(f32Tensor('t', [2], Float32Array.of(1, -Infinity)))).toBe(false);
+    expect(
+      [
+        f64(1),
+        of('F16', 0xff, 0x7b),
+        of('BF16', 0x7f, 0x7f),
+        of('U8', 255),
+        of('I64', ...Array<number>(8).fill(255)),
+      ].every(isFiniteTensor),
+    ).toBe(true);
   });
 
   it('parses a header before the data have come', () => {

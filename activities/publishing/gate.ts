@@ -1,0 +1,34 @@
+/** The book of a publication's checks, in the gate's order (`publishing.md` 3.1), and how a publication is refused. */
+import type { ErrorCode } from '../../domain/errors.ts';
+import type { ArtifactFile, GateCheck } from '../../domain/events/version.ts';
+
+export interface GateRefused {
+  readonly kind: 'refused';
+  /** PublishRefused's code. */
+  readonly code: ErrorCode;
+  /** Every check made so far; the last one failed. */
+  readonly checks: readonly GateCheck[];
+}
+
+const DETAIL_MOST = 2000;
+
+/** One check, its detail cut to what a fact may hold. */
+export const check = (step: number, name: string, passed: boolean, detail: string): GateCheck => {
+  return { step, name, passed, detail: detail.slice(0, DETAIL_MOST) };
+};
+
+/** The checks end with one that failed. */
+export const refusedBy = (
+  checks: readonly GateCheck[],
+  failed: GateCheck,
+  code: ErrorCode = 'gate_failed',
+): GateRefused => {
+  return { kind: 'refused', code, checks: [...checks, failed] };
+};
+
+export const isGateRefused = (value: object): value is GateRefused => 'kind' in value && value.kind === 'refused';
+
+/** Both formats are bytes that devices load as they are. */
+export const fileOf = (format: string, blob: { readonly sha256: string; readonly bytes: number }): ArtifactFile => {
+  return { format, sha256: blob.sha256, bytes: blob.bytes, media_type: 'application/octet-stream' };
+};
