@@ -1,7 +1,7 @@
 /** Builds the HTTP door. It does not listen, and opens nothing: whoever composes it listens and closes. */
 import swagger from '@fastify/swagger';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
-import Fastify, { type FastifyBaseLogger, type FastifyInstance, type RouteOptions } from 'fastify';
+import Fastify, { LogController, type FastifyBaseLogger, type FastifyInstance, type RouteOptions } from 'fastify';
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { LifecycleError } from '../domain/errors.ts';
@@ -25,7 +25,7 @@ const JSON_LIMIT = 1024 * 1024;
 export function createServer(deps: ApiDeps, logger?: FastifyBaseLogger): App {
   const app: App = Fastify({
     ...(logger ? { loggerInstance: logger } : {}),
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: JSON_LIMIT,
     // A large upload over a slow line takes minutes; a request that sends nothing does not hold its connection for ever.
     requestTimeout: 15 * 60_000,

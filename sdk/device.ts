@@ -138,6 +138,7 @@ export class Device {
     } catch (error) {
       await this.http.json('POST', `/lifecycle/v1/training/tasks/${task.task_id}/abort`, {
         body: { phase: 'fit', reason: String(error).slice(0, 200) },
+        headers: { 'edgeml-lease': task.lease },
       });
       throw error;
     }

@@ -17,7 +17,7 @@ export async function operationView(view: View, id: string, base: string): Promi
   switch (process?.kind) {
     case 'training': {
       const { state } = await view.training(process.runId);
-      return state.version === 0 ? undefined : trainingOperation(view, process.runId, state, base);
+      return state.version === 0 ? undefined : await trainingOperation(view, process.runId, state, base);
     }
     case 'publish': {
       const { events } = await view.version(process.modelId, process.version);
@@ -31,7 +31,12 @@ export async function operationView(view: View, id: string, base: string): Promi
   }
 }
 
-function trainingOperation(view: View, runId: string, folded: TrainingState, base: string): Operation {
+async function trainingOperation(
+  view: View,
+  runId: string,
+  folded: TrainingState,
+  base: string,
+): Promise<Operation> {
   const id = trainingProcess(runId);
   const run = trainingView(runId, folded, 0);
   const version = `${OWN_PREFIX}/models/${run.model_id}/versions/${run.version}`;
@@ -51,13 +56,16 @@ function trainingOperation(view: View, runId: string, folded: TrainingState, bas
   if (!ended) return { ...common, state: 'running', result: null, error: null };
   if (ended.kind === 'succeeded') {
     const { last } = run;
+    const { training } = (await view.version(run.model_id, run.version)).state.context;
     const result = {
       run_id: runId,
       new_version: run.version,
       status: run.status,
       rounds: run.rounds_done,
-      loss: last?.loss ?? null,
-      accuracy: last?.accuracy ?? null,
+      participants: training?.participants ?? null,
+      loss: training?.loss ?? last?.loss ?? null,
+      accuracy: training?.accuracy ?? last?.accuracy ?? null,
+      stop: folded.context.stopped?.rule ?? null,
     };
     return { ...common, state: 'succeeded', result, error: null };
   }

@@ -1,18 +1,24 @@
 /** `/rollouts/{id}/health` and `/post-mortem`: what devices showed, and the story of how it ended. */
+import type { FastifyReply } from 'fastify';
 import Type from 'typebox';
 import { LifecycleError } from '../../../domain/errors.ts';
+import type { StoredEventOf } from '../../../domain/events/envelope.ts';
 import type { ArmCounters } from '../../../domain/events/rollout.ts';
 import { latencyQuantile } from '../../../domain/rollout/latency.ts';
+import { postMortem } from '../../../domain/rollout/postMortem.ts';
+import { renderMarkdown } from '../../../domain/rollout/postMortemText.ts';
 import type { App } from '../../app.ts';
 import type { ApiDeps } from '../../context.ts';
 import { existingRollout, viewOf } from '../../reading.ts';
 import { AsOfQuery, closed } from '../../schemas/common.ts';
+import { PostMortem } from '../../schemas/postMortem.ts';
 import { RolloutHealth, type ArmHealth } from '../../schemas/rollout.ts';
 import { RolloutParams } from './params.ts';
 
 const tags = ['rollouts'];
 
 export function rolloutHealthRoutes(app: App, deps: ApiDeps): void {
+  postMortemRoute(app, deps);
   app.get('/rollouts/:rollout/health', {
     config: { scope: 'rollouts:read' },
     schema: {
@@ -45,6 +51,42 @@ export function rolloutHealthRoutes(app: App, deps: ApiDeps): void {
         judged: context.judged,
         note: 'counters are not kept over time' as const,
       };
+    },
+  });
+}
+
+function postMortemRoute(app: App, deps: ApiDeps): void {
+  app.get('/rollouts/:rollout/post-mortem', {
+    config: { scope: 'rollouts:read' },
+    schema: {
+      tags,
+      description: 'A draft from the log and the counters: JSON, or Markdown for `Accept: text/markdown`.',
+      params: RolloutParams,
+      response: {
+        200: {
+          description: 'The draft',
+          content: { 'application/json': { schema: PostMortem }, 'text/markdown': { schema: Type.String() } },
+        },
+      },
+    },
+    handler: async (request, reply) => {
+      const { rollout: rolloutId } = request.params;
+      const view = await viewOf(deps.log, reply);
+      const { context } = await existingRollout(view, request, rolloutId);
+      const { told, outstanding } = await deps.telemetry.devicesStillOn(rolloutId);
+      const draft = postMortem({
+        rolloutId,
+        // A stream holds facts of its own kind only: the codec has checked them.
+        events: (await view.rollout(rolloutId)).events as StoredEventOf<'rollout'>[],
+        modelEvents: (await view.model(context.modelId)).events as StoredEventOf<'model'>[],
+        leaves: await deps.telemetry.readLeaves(rolloutId),
+        devices: { told, outstanding },
+      });
+      const answer: FastifyReply = reply; // the typed one knows JSON only
+      const wantsText = (request.headers.accept ?? '').includes('text/markdown');
+      return wantsText
+        ? answer.type('text/markdown; charset=utf-8').send(renderMarkdown(draft))
+        : answer.type('application/json').send(draft);
     },
   });
 }
