@@ -98,7 +98,7 @@ export function runNatsRelay(options: NatsRelayOptions): Promise<void> {
   const { connectionString, natsUrl, signal, logger } = options;
   return lead({ connectionString, name: 'nats relay', signal, logger }, async (session, until) => {
     const bell = createBell();
-    session.client.on('notification', bell.ring);
+    session.client.on('notification', () => bell.ring());
     await session.client.query('LISTEN edgeml_log');
     let complained = '';
     while (!until.aborted) {

@@ -130,7 +130,7 @@ function createAlarm(client: Client, log: Logger) {
 
 async function sequence({ client }: Session, signal: AbortSignal, { log, onBatch }: SequencerOptions): Promise<void> {
   const bell = createBell();
-  client.on('notification', bell.ring);
+  client.on('notification', () => bell.ring());
   await client.query('LISTEN edgeml_append');
   const alarm = createAlarm(client, log);
   let cursor = await readCursor(client);

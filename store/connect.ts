@@ -18,9 +18,8 @@ const overrides: Readonly<Record<number, (text: string) => unknown>> = {
 
 /** `bigint` arrives as a number (throws beyond 2^53), `xid8` as a string, `timestamptz` as a Date, `json` parsed. */
 export const connectionTypes: pg.CustomTypesConfig = {
-  // pg's own type says `any`; a parser takes the text (or bytes) of one value.
-  getTypeParser: (oid: number, format?: 'text' | 'binary') =>
-    (format === 'binary' ? undefined : overrides[oid]) ?? pg.types.getTypeParser(oid, format as 'text'),
+  getTypeParser: (oid: number, format?: 'text' | 'binary'): ((text: string) => unknown) =>
+    (format === 'binary' ? undefined : overrides[oid]) ?? pg.types.getTypeParser(oid, format),
 };
 
 /** Sessions of ours run READ COMMITTED whatever the database's default: `append` refuses anything else. */

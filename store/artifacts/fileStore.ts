@@ -25,9 +25,11 @@ async function copyAndHash(source: Readable | Uint8Array, to: FileHandle, max: n
   const hash = createHash('sha256');
   let bytes = 0;
   // The source is left open: an HTTP door still has to answer on its connection.
-  const chunks = source instanceof Uint8Array ? [source] : source.iterator({ destroyOnReturn: false });
+  const chunks: Iterable<unknown> | AsyncIterable<unknown> =
+    source instanceof Uint8Array ? [source] : source.iterator({ destroyOnReturn: false });
   for await (const part of chunks) {
-    const chunk: Uint8Array = typeof part === 'string' ? Buffer.from(part) : part;
+    // Safe: a stream that is not in object mode gives strings or bytes.
+    const chunk = typeof part === 'string' ? Buffer.from(part) : (part as Uint8Array);
     bytes += chunk.length;
     if (bytes > max)
       throw new LifecycleError('payload_too_large', `more than the ${max} bytes allowed here`, { more: { max } });

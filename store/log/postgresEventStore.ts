@@ -74,6 +74,7 @@ export function createEventStore(options: EventStoreOptions): PostgresEventStore
   const bell = pool('bell', 1);
   const db = new Kysely<LogDatabase>({ dialect: new PostgresDialect({ pool: reads }) });
   const doorbell = createDoorbell(bell);
+  const ring = () => doorbell.ring();
 
   async function logIndexes(ids: string[]): Promise<Map<string, number | null>> {
     const rows = await db
@@ -96,7 +97,7 @@ export function createEventStore(options: EventStoreOptions): PostgresEventStore
     },
 
     append(request, { lane = 'command', also } = {}): Promise<AppendResult> {
-      if (!also) return appendAlone(lanes[lane], request, doorbell.ring);
+      if (!also) return appendAlone(lanes[lane], request, ring);
       return store.transaction(lane, async (tx) => {
         const result = await tx.append(request);
         if (result.outcome === 'appended') await also(tx);
@@ -104,7 +105,7 @@ export function createEventStore(options: EventStoreOptions): PostgresEventStore
       });
     },
 
-    transaction: (lane, body) => inTransaction(lanes[lane], body, doorbell.ring),
+    transaction: (lane, body) => inTransaction(lanes[lane], body, ring),
 
     async readStream(stream, upTo) {
       let query = selectEvents(db).where('e.stream_id', '=', stream).orderBy('e.stream_version');
@@ -137,8 +138,9 @@ export function createEventStore(options: EventStoreOptions): PostgresEventStore
     },
 
     logIndexOf: async (eventId) => (await logIndexes([eventId])).get(eventId),
-    awaitLogIndex: waiter.wait,
-    resolveAsOf: (asOf) => resolveAsOf(asOf, { pool: reads, head: store.head, logIndexOf: store.logIndexOf }),
+    awaitLogIndex: (eventId, waitMs) => waiter.wait(eventId, waitMs),
+    resolveAsOf: (asOf) =>
+      resolveAsOf(asOf, { pool: reads, head: () => store.head(), logIndexOf: (id) => store.logIndexOf(id) }),
 
     async close() {
       doorbell.close();
