@@ -11,7 +11,7 @@ const METHOD: Readonly<Record<LogLevel, keyof ActivityLogger | undefined>> = {
 };
 
 /** Call it once, before any connection; a second call throws. We handle signals ourselves. */
-export function installRuntime(logger: ActivityLogger, metricsPort?: number): void {
+export function installRuntime(logger: ActivityLogger, metricsPort?: number, metricsHost = '127.0.0.1'): void {
   Runtime.install({
     logger: new DefaultLogger('INFO', ({ level, message, meta }) => {
       const method = METHOD[level];
@@ -20,7 +20,7 @@ export function installRuntime(logger: ActivityLogger, metricsPort?: number): vo
     shutdownSignals: [],
     telemetryOptions: {
       logging: { filter: { core: 'WARN', other: 'WARN' }, forward: {} },
-      ...(metricsPort === undefined ? {} : { metrics: { prometheus: { bindAddress: `127.0.0.1:${metricsPort}` } } }),
+      ...(metricsPort === undefined ? {} : { metrics: { prometheus: { bindAddress: `${metricsHost}:${metricsPort}` } } }),
     },
   });
 }

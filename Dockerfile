@@ -1,0 +1,20 @@
+# Server and worker in one image; the command says which. glibc, not Alpine: Temporal's and ONNX Runtime's native modules need it.
+FROM node:20.20-bookworm-slim AS packages
+WORKDIR /app
+COPY package.json package-lock.json .npmrc ./
+# The postinstall of onnxruntime-node fetches GPU libraries that we do not use. tsx and esbuild are dependencies, so no build step.
+RUN ONNXRUNTIME_NODE_INSTALL=skip npm ci --omit=dev --no-audit --no-fund
+
+FROM node:20.20-bookworm-slim
+ENV NODE_ENV=production
+WORKDIR /app
+RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates && rm -rf /var/lib/apt/lists/* \
+  && mkdir -p /var/lib/edgeml && chown node:node /var/lib/edgeml
+COPY --from=packages /app/node_modules ./node_modules
+COPY . .
+USER node
+VOLUME /var/lib/edgeml
+EXPOSE 7400 7423
+# One process, which gets the signals itself.
+ENTRYPOINT ["node", "--import", "tsx"]
+CMD ["server.ts"]
