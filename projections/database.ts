@@ -39,6 +39,5 @@ export const validAt =
   <T extends HistoryTable>(eb: ExpressionBuilder<ReadTables, T>): ExpressionWrapper<ReadTables, T, SqlBool> => {
     // Safe: every history table has both columns; Kysely cannot see that through the type parameter.
     const on = eb as unknown as ExpressionBuilder<{ t: Validity }, 't'>;
-    const holds = on.and([on('valid_from', '<=', at), on.or([on('valid_to', 'is', null), on('valid_to', '>', at)])]);
-    return holds as unknown as ExpressionWrapper<ReadTables, T, SqlBool>;
+    return on.and([on('valid_from', '<=', at), on.or([on('valid_to', 'is', null), on('valid_to', '>', at)])]);
   };

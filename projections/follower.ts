@@ -126,7 +126,8 @@ export function createFollower(options: FollowerOptions): Follower {
   }
 
   async function compute(checkpoint: Checkpoint, limit: number, rows: BatchRows): Promise<Computed> {
-    let { events, fault } = await read(checkpoint.log_index, limit);
+    const { events, fault: unread } = await read(checkpoint.log_index, limit);
+    let fault = unread;
     let position = checkpoint.log_index;
     let count = 0;
     try {
