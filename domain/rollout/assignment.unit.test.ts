@@ -60,9 +60,17 @@ describe('width', () => {
   it('is exact where the products pass 2^53: one millisecond before the end it is not there yet', () => {
     const rampMs = 30 * 86_400_000;
     expect(widthAt({ from: 0, to: 10_000, rampMs, clockMs: rampMs - 1 })).toBe(9_999);
-    // floor(10⁴ · (R/2)² / R²) is 2500 exactly; a float that lost bits could say 2499.
     expect(widthAt({ from: 0, to: 10_000, rampMs, clockMs: rampMs / 2 })).toBe(2_500);
     expect(widthAt({ from: 0, to: 10_000, rampMs, clockMs: rampMs / 2 - 1 })).toBe(2_499);
+  });
+
+  it.each([
+    [36, 66_666_662, 9],
+    [104, 66_666_662, 26],
+    [236, 51_840_002, 59],
+  ])('%i buckets in %i ms: half way is a quarter, where doubles fall one short', (to, rampMs, quarter) => {
+    expect(Math.floor((to * (rampMs / 2) ** 2) / rampMs ** 2)).toBe(quarter - 1);
+    expect(widthAt({ from: 0, to, rampMs, clockMs: rampMs / 2 })).toBe(quarter);
   });
 
   it('never falls while the clock runs, and ends at `to`', () => {
