@@ -1,0 +1,135 @@
+import { ESLint } from 'eslint';
+import tseslint from 'typescript-eslint';
+import { describe, expect, it } from 'vitest';
+
+const cwd = new URL('..', import.meta.url).pathname;
+/** Without types: what most bans need, at once. */
+const plain = new ESLint({ cwd, overrideConfig: [tseslint.configs.disableTypeChecked] });
+const typed = new ESLint({ cwd });
+
+async function refusals(eslint: ESLint, filePath: string, code: string): Promise<string[]> {
+  const [result] = await eslint.lintText(code, { filePath });
+  return (result?.messages ?? []).map(({ ruleId, message }) => `${ruleId}: ${message}`);
+}
+
+describe('lint refuses', () => {
+  it.each<[what: string, file: string, code: string, rule: string]>([
+    ['the environment outside config.ts', 'relay/x.ts', `export const x = process.env['X'];`, 'no-restricted-syntax'],
+    [
+      'the environment by import',
+      'relay/x.ts',
+      `import { env } from 'node:process'; export const x = env;`,
+      'no-restricted-syntax',
+    ],
+    ['console in a room', 'store/x.ts', `console.log(1);`, 'no-console'],
+    ['a default export', 'store/x.ts', `export default 1;`, 'no-restricted-syntax'],
+    ['any', 'store/x.ts', `export const x: any = 1;`, '@typescript-eslint/no-explicit-any'],
+    [
+      'an import of types alone as if of values',
+      'store/x.ts',
+      `import { A } from './a.ts'; export type B = A;`,
+      '@typescript-eslint/consistent-type-imports',
+    ],
+    ['a promise to do it later', 'store/x.ts', `export const x = 1; // TODO: later`, 'no-warning-comments'],
+    ['an equality of two kinds', 'store/x.ts', `export const f = (a: unknown) => a == 1;`, 'eqeqeq'],
+    ['a clock in domain', 'domain/x.ts', `/** Pure. */\nexport const f = () => Date.now();`, 'no-restricted-syntax'],
+    [
+      'a date of now in domain',
+      'domain/x.ts',
+      `/** Pure. */\nexport const f = () => new Date();`,
+      'no-restricted-syntax',
+    ],
+    [
+      'chance in machines',
+      'machines/x.ts',
+      `/** Pure. */\nexport const f = () => Math.random();`,
+      'no-restricted-syntax',
+    ],
+    [
+      'a timer in domain',
+      'domain/x.ts',
+      `/** Pure. */\nexport const f = () => setTimeout(f, 1);`,
+      'no-restricted-globals',
+    ],
+    [
+      'Node in domain',
+      'domain/x.ts',
+      `/** Pure. */\nimport { readFileSync } from 'node:fs';\nexport const f = readFileSync;`,
+      'no-restricted-imports',
+    ],
+    ['a pure file that does not say so', 'domain/x.ts', `export const x = 1;`, 'edgeml/says-pure'],
+    [
+      'a machine that waits',
+      'machines/x.ts',
+      `/** Pure. */\nexport const m = { after: { 1000: 'b' } };`,
+      'no-restricted-syntax',
+    ],
+    [
+      'a machine that starts another',
+      'machines/x.ts',
+      `/** Pure. */\nimport { spawnChild } from 'xstate';\nexport const f = spawnChild;`,
+      'no-restricted-syntax',
+    ],
+    [
+      'Node in a workflow',
+      'workflows/x.ts',
+      `import { join } from 'node:path'; export const x = join;`,
+      'no-restricted-imports',
+    ],
+    [
+      'what the sandbox lacks',
+      'workflows/x.ts',
+      `export const f = () => structuredClone({});`,
+      'no-restricted-globals',
+    ],
+    [
+      'module state in a workflow',
+      'workflows/x.ts',
+      `let n = 0; export const f = () => (n += 1);`,
+      'no-restricted-syntax',
+    ],
+    [
+      'a module-level map in a workflow',
+      'workflows/x.ts',
+      `const m = new Map(); export const f = () => m;`,
+      'no-restricted-syntax',
+    ],
+    ['everything exported from a workflow', 'workflows/x.ts', `export * from './y.ts';`, 'no-restricted-syntax'],
+    [
+      "XState's waitFor in a workflow",
+      'workflows/x.ts',
+      `import { waitFor } from 'xstate'; export const f = waitFor;`,
+      'no-restricted-syntax',
+    ],
+    ['console in a workflow', 'workflows/x.ts', `console.log(1);`, 'no-console'],
+    ['zod in a workflow', 'workflows/x.ts', `import { z } from 'zod'; export const x = z;`, 'no-restricted-imports'],
+  ])('%s', async (_, file, code, rule) => {
+    const found = await refusals(plain, file, code);
+    expect(found.map((line) => line.split(': ')[0])).toEqual([rule]);
+  });
+
+  it('a promise that nobody awaits, and one where a boolean is wanted', async () => {
+    const code = `const f = async () => true;\nexport function g(): number {\n  f();\n  if (f()) return 1;\n  return 0;\n}\n`;
+    const found = await refusals(typed, 'config.ts', code);
+    expect(found.map((line) => line.split(': ')[0])).toEqual([
+      '@typescript-eslint/no-floating-promises',
+      '@typescript-eslint/no-misused-promises',
+    ]);
+  });
+});
+
+describe('lint allows', () => {
+  it.each<[what: string, file: string, code: string]>([
+    ['a date that is given', 'domain/x.ts', `/** Pure. */\nexport const f = (at: string) => new Date(at);`],
+    ['the environment in config.ts', 'config.ts', `export const x = process.env['X'];`],
+    ['console in the CLI', 'cli/x.ts', `console.log(1);`],
+    ['a clock in a test of domain', 'domain/x.unit.test.ts', `export const f = () => Date.now();`],
+    [
+      'a constant and a timer in a workflow',
+      'workflows/x.ts',
+      `const n = 1; export const f = () => setTimeout(() => n, 1);`,
+    ],
+  ])('%s', async (_, file, code) => {
+    expect(await refusals(plain, file, code)).toEqual([]);
+  });
+});
