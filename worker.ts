@@ -18,7 +18,7 @@ const RECONNECT_MS = 1_000;
 
 const config = readConfig();
 const logger = pino({ name: 'worker', level: config.logLevel });
-installRuntime(logger, config.workerMetricsPort);
+installRuntime(logger, config.workerMetricsPort, config.http.host);
 
 const stop = new AbortController();
 for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => stop.abort());
@@ -27,13 +27,11 @@ function openStores({ database, blobDir }: Config): { deps: ActivityDeps; close(
   const log = createEventStore({ connectionString: database.url, logger });
   const pool = createPool({ connectionString: database.url, max: 6, name: 'worker' });
   const on = queryableOf(pool);
-  const telemetry = createTelemetryReader(on);
   return {
     deps: {
       commands: createCommandDeps({ log, blobs: createFileStore(blobDir), pool }),
       notices: createNoticeStore(on),
-      readCounters: telemetry.readCounters,
-      devicesStillOn: telemetry.devicesStillOn,
+      telemetry: createTelemetryReader(on),
       runtime: createOnnxRuntime(),
       logger,
     },

@@ -13,8 +13,8 @@ export function followDevices(
   return lookEvery(
     () => deps.followEveryMs ?? LOOK_MS,
     async () => {
-      const devices = await deps.devicesStillOn(rolloutId);
-      return areBack(devices) ? { kind: 'returned' as const, ...devices } : undefined;
+      const { told, outstanding } = await deps.telemetry.devicesStillOn(rolloutId);
+      return areBack({ told, outstanding }) ? { kind: 'returned' as const, told, outstanding } : undefined;
     },
   );
 }

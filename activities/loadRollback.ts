@@ -28,7 +28,7 @@ export async function loadRollback(
     now,
     hasRootCause: rootCauses.length > 0,
     told: await deps.notices.of(fact.id),
-    devices: await deps.devicesStillOn(rolloutId),
+    devices: await deps.telemetry.devicesStillOn(rolloutId),
   });
   return { v: 1, stream, streamVersion: folded.version, state: folded.state, rolloutId, next };
 }

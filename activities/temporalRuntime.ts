@@ -20,7 +20,9 @@ export function installRuntime(logger: ActivityLogger, metricsPort?: number, met
     shutdownSignals: [],
     telemetryOptions: {
       logging: { filter: { core: 'WARN', other: 'WARN' }, forward: {} },
-      ...(metricsPort === undefined ? {} : { metrics: { prometheus: { bindAddress: `${metricsHost}:${metricsPort}` } } }),
+      ...(metricsPort === undefined
+        ? {}
+        : { metrics: { prometheus: { bindAddress: `${metricsHost}:${metricsPort}` } } }),
     },
   });
 }

@@ -51,7 +51,7 @@ async function look(
 ): Promise<Changed | undefined> {
   const { stage, epoch, judged, regressed } = rollout.context;
   if (regressed) return undefined; // it latches: nothing is left to say
-  const judgement = lookAt(rollout, await deps.readCounters(rolloutId, stage), now);
+  const judgement = lookAt(rollout, await deps.telemetry.readCounters(rolloutId, stage), now);
   if (!judgement || judgement.verdict === (judged?.verdict ?? 'PENDING')) return undefined;
   const stream = rolloutStream(rolloutId);
   const result = await submitAs(deps, process, {

@@ -52,12 +52,12 @@ export function deskOf(doors: Doors, news: Inbox): Desk {
   const firstOf: Desk['firstOf'] = (ms, watcher) =>
     CancellationScope.cancellable(async () => {
       let isOver = false;
-      let failure: unknown;
+      let failure: Error | undefined;
       // Without a handler a failing watcher would fail every workflow task for ever.
       watcher?.().then(
         () => (isOver = true),
         (error: unknown) => {
-          failure = error;
+          failure = error instanceof Error ? error : new Error(String(error));
           isOver = true;
         },
       );

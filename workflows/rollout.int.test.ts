@@ -84,7 +84,9 @@ describe('rolloutVersion', () => {
     expect(fact.commandId).toBe(`rollout-${id}/1/stage-0/judge-1`);
     expect(fact.actor).toEqual({ kind: 'workflow', id: rolloutProcess(id) });
     await expect(t.client.workflow.getHandle(rolloutProcess(id)).result()).resolves.toEqual({ state: 'RolledBack' });
-    await until('people are told', async () => (await t.deps.notices.of(fact.id)).has(`${fact.id}/returned`));
+    await until('the draft is there', async () => (await t.deps.notices.of(fact.id)).has(`${fact.id}/post-mortem`));
+    const ids = (await t.deps.notices.list(1_000)).map((n) => n.eventId).filter((id) => id.startsWith(fact.id));
+    expect(ids.reverse()).toEqual([fact.id, `${fact.id}/returned`, `${fact.id}/post-mortem`]);
     const told = (await t.deps.notices.list(1_000)).filter((n) => n.eventId === fact.id);
     expect(told).toHaveLength(1);
     expect(told[0]!.text).toContain('1.1.0 was rolled back');

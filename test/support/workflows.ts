@@ -26,6 +26,7 @@ import { createFileStore } from '../../store/artifacts/fileStore.ts';
 import { createPool } from '../../store/connect.ts';
 import { createNoticeStore } from '../../store/notices/noticeTable.ts';
 import { queryableOf } from '../../store/queryable.ts';
+import { createTelemetryReader } from '../../store/telemetry/telemetryReader.ts';
 import { openLog, until, type LogFixture } from './log.ts';
 import { taskQueue as newTaskQueue, temporal as temporalOf } from './services.ts';
 
@@ -116,8 +117,12 @@ export async function openWorkflows(): Promise<WorkflowFixture> {
     deps: {
       commands,
       notices: createNoticeStore(on),
-      readCounters: () => Promise.resolve(fixture.counters),
-      devicesStillOn: () => Promise.resolve(fixture.devices),
+      telemetry: {
+        ...createTelemetryReader(on),
+        readCounters: () => Promise.resolve(fixture.counters),
+        devicesStillOn: () =>
+          Promise.resolve({ ...fixture.devices, back: fixture.devices.told - fixture.devices.outstanding }),
+      },
       runtime: createOnnxRuntime(),
       logger: quiet,
       followEveryMs: 50,

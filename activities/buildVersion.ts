@@ -1,0 +1,53 @@
+/** A trained version goes through the publishing gate. Bytes stay in the blob store; hashes travel. */
+import { Context } from '@temporalio/activity';
+import { publishStepId } from '../domain/events/commandIds.ts';
+import { modelStream, versionStream } from '../domain/events/streams.ts';
+import { modelMachine } from '../machines/model.ts';
+import { versionMachine } from '../machines/modelVersion.ts';
+import type { Computed } from './contract.ts';
+import type { ActivityDeps } from './deps.ts';
+import { foldStream } from './foldStream.ts';
+import { beating } from './heartbeats.ts';
+import { publishVersion } from './publishing/work.ts';
+
+interface Publication {
+  readonly modelId: string;
+  readonly version: string;
+  readonly n: number;
+}
+
+/**
+ * Idempotent: a retry stores the same files under the same hashes. A check that fails becomes the command that refuses the
+ * publication.
+ *
+ * @throws LifecycleError `version_not_found`, `stream_diverged`, `blob_unknown`, `conversion_unavailable` (retry); CancelledFailure
+ */
+export async function buildVersion(deps: ActivityDeps, { modelId, version, n }: Publication): Promise<Computed> {
+  const { log, blobs } = deps.commands;
+  const stream = versionStream(modelId, version);
+  const { folded } = await foldStream(log, versionMachine, stream, 'version_not_found');
+  const { tensorsSha, publications, requestedFormats: formats } = folded.context;
+  if (folded.state !== 'Trained.publishing' || publications !== n || tensorsSha === null) return { submit: null };
+
+  const model = await foldStream(log, modelMachine, modelStream(modelId), 'model_not_found');
+  const { architecture } = model.folded.context;
+  const { cancellationSignal: signal } = Context.current();
+  const subject = { modelId, version, n };
+  let checks = 0;
+  const result = await beating(
+    () =>
+      publishVersion({
+        ...{ blobs, runtime: deps.runtime, subject, tensorsSha, architecture, formats, signal },
+        beat: (done) => (checks = done),
+      }),
+    () => ({ checks }),
+  );
+  const expect = { stream, version: folded.version };
+  if (result.kind === 'refused') {
+    const command = { kind: 'refusePublish' as const, ...subject, code: result.code, checks: result.checks };
+    return { submit: { commandId: publishStepId(modelId, version, n, 'refused'), expect, command } };
+  }
+  const { files, tensorsSha: published, reportSha } = result;
+  const command = { kind: 'recordPublished' as const, ...subject, files, tensorsSha: published, reportSha };
+  return { submit: { commandId: publishStepId(modelId, version, n, 'published'), expect, command } };
+}

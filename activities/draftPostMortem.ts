@@ -1,0 +1,40 @@
+/** The draft of a rollback's post-mortem, as a blob, and a notice that it is there. */
+import type { StoredEvent } from '../domain/events/envelope.ts';
+import type { ModelFact } from '../domain/events/model.ts';
+import type { RolloutFact } from '../domain/events/rollout.ts';
+import { modelStream, rolloutStream } from '../domain/events/streams.ts';
+import { postMortem } from '../domain/rollout/postMortem.ts';
+import { renderMarkdown } from '../domain/rollout/postMortemText.ts';
+import { rolloutMachine } from '../machines/rollout.ts';
+import type { ActivityDeps } from './deps.ts';
+import { foldStream } from './foldStream.ts';
+import { notify } from './notify.ts';
+import { noticeId } from './rollbackPlan.ts';
+
+/** Most of a draft is its timeline; a rollout has some hundred facts at the most. */
+const MOST_BYTES = 4 * 2 ** 20;
+
+/** Idempotent: the notice is posted once, and names the first draft. @throws LifecycleError `rollout_not_found` */
+export async function draftPostMortem(
+  deps: ActivityDeps,
+  { rolloutId }: { readonly rolloutId: number },
+): Promise<{ readonly sha256: string; readonly bytes: number }> {
+  const { log, blobs } = deps.commands;
+  const { folded, events } = await foldStream(log, rolloutMachine, rolloutStream(rolloutId), 'rollout_not_found');
+  const { modelId, version } = folded.context;
+  const draft = postMortem({
+    rolloutId,
+    // Safe: a stream's facts are of its kind; the codec checked them when they were read.
+    events: events as readonly StoredEvent<RolloutFact>[],
+    modelEvents: (await log.readStream(modelStream(modelId))) as readonly StoredEvent<ModelFact>[],
+    leaves: await deps.telemetry.readLeaves(rolloutId),
+    devices: await deps.telemetry.devicesStillOn(rolloutId),
+  });
+  const blob = await blobs.put(new TextEncoder().encode(renderMarkdown(draft)), { max: MOST_BYTES });
+  const fact = events.find((e) => e.fact.type === 'RolloutRolledBack');
+  if (fact) {
+    const text = `Rollout ${rolloutId}: a draft of the post-mortem of ${version} is stored as ${blob.sha256}. Record the root cause.`;
+    await notify(deps, { eventId: noticeId.postMortem(fact.id), audience: 'owners', text });
+  }
+  return { sha256: blob.sha256, bytes: blob.bytes };
+}
