@@ -104,7 +104,9 @@ export async function existingRun(view: View, request: FastifyRequest, runId: st
   throw new LifecycleError('training_not_found', `There is no training run ${runId}${when(view)}.`);
 }
 
+/** False for a model that does not exist, and for no id at all. */
 export async function isOfOrg(view: View, request: FastifyRequest, modelId: string): Promise<boolean> {
+  if (modelId === '') return false;
   return (await view.model(modelId)).state.context.orgId === whoAsks(request).orgId;
 }
 

@@ -58,7 +58,7 @@ export function createServer(deps: ApiDeps, logger?: FastifyBaseLogger): App {
   });
   addHooks(app, deps);
 
-  void app.register(swagger, { openapi: openapiHead(deps), hideUntagged: true });
+  void app.register(swagger, { openapi: openapiHead(deps), hideUntagged: true, exposeHeadRoutes: true });
   void app.register(rootRoutes(deps));
   void app.register(ownRoutes(deps), { prefix: OWN_PREFIX });
   void app.register(sdkRoutes(deps));

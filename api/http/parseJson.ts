@@ -19,7 +19,7 @@ export function parseJson(text: string): unknown {
         `${bare.word} at ${placeOf(text, bare.at)} is not JSON; leave the member out.`,
       );
     }
-    const at = offsetOf(error);
+    const at = offsetOf(error, text);
     const where = at === undefined ? '' : ` at ${placeOf(text, at)}`;
     throw new LifecycleError('invalid_json', `The body is not JSON${where}: ${messageOf(error)}.`);
   }
@@ -33,8 +33,10 @@ function refusePrototype(key: string, value: unknown): unknown {
 
 const messageOf = (error: unknown) => (error instanceof Error ? error.message.replace(/\s+/g, ' ').slice(0, 200) : '');
 
-function offsetOf(error: unknown): number | undefined {
-  const found = /position (\d+)/.exec(messageOf(error));
+function offsetOf(error: unknown, text: string): number | undefined {
+  const message = messageOf(error);
+  if (message.startsWith('Unexpected end')) return text.length;
+  const found = /position (\d+)/.exec(message);
   return found ? Number(found[1]) : undefined;
 }
 

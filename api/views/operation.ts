@@ -31,12 +31,7 @@ export async function operationView(view: View, id: string, base: string): Promi
   }
 }
 
-async function trainingOperation(
-  view: View,
-  runId: string,
-  folded: TrainingState,
-  base: string,
-): Promise<Operation> {
+async function trainingOperation(view: View, runId: string, folded: TrainingState, base: string): Promise<Operation> {
   const id = trainingProcess(runId);
   const run = trainingView(runId, folded, 0);
   const version = `${OWN_PREFIX}/models/${run.model_id}/versions/${run.version}`;

@@ -4,7 +4,10 @@ import { createServer } from 'node:net';
 import pino from 'pino';
 import type { Role } from '../../api/access/roles.ts';
 import { openDoor, type OpenDoor } from '../../api/open.ts';
-import type { Caller, Outcome } from '../../commands/context.ts';
+import { createCommandDeps } from '../../commands/createDeps.ts';
+import type { ArtifactStore } from '../../store/artifacts/artifactStore.ts';
+import { createEventStore } from '../../store/log/postgresEventStore.ts';
+import type { Caller, CommandDeps, Outcome } from '../../commands/context.ts';
 import { recordPublished } from '../../commands/recordPublished.ts';
 import { requestPublish } from '../../commands/requestPublish.ts';
 import { uploadArtifact } from '../../commands/uploadArtifact.ts';
@@ -64,7 +67,8 @@ export const textOf = (body: Body, member: string): string => {
   return value;
 };
 
-async function freePort(): Promise<number> {
+/** A port that was free a moment ago. */
+export async function freePort(): Promise<number> {
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const address = server.address();
@@ -143,7 +147,7 @@ export async function openTestDoor(): Promise<TestDoor> {
       const model = { name, framework: 'pytorch', use_case: 'test' };
       const { body } = await call('POST', `${OWN}/models`, { body: model });
       const modelId = textOf(body, 'id');
-      for (const version of versions) await publish(door, modelId, version);
+      for (const version of versions) await publish(door.deps, modelId, version);
       await settled(door, facts);
       return modelId;
     },
@@ -171,7 +175,11 @@ const must = (outcome: Outcome) => {
 };
 
 /** Uploads, asks for publication and records it: what the workflow would do. */
-export async function publish({ deps }: OpenDoor, modelId: string, version: string): Promise<void> {
+async function publish(
+  deps: { blobs: ArtifactStore; commands: CommandDeps },
+  modelId: string,
+  version: string,
+): Promise<void> {
   const bytes = Buffer.from(`weights of ${version}`);
   const { sha256 } = await deps.blobs.put(bytes, { max: 1_000 });
   const files = [{ format: 'safetensors', sha256, bytes: bytes.length, media_type: 'application/octet-stream' }];
@@ -201,4 +209,23 @@ async function settled({ deps }: OpenDoor, facts: () => Promise<number>): Promis
     deps.pointers.waitFor(last, 20_000),
   ]);
   if (isThere.includes(false)) throw new Error(`the read models did not reach ${last} in 20 s`);
+}
+
+/** The same for a server in another process, over its database and blob folder. */
+export async function publishAll(
+  connectionString: string,
+  blobDir: string,
+  modelId: string,
+  ...versions: string[]
+): Promise<void> {
+  const log = createEventStore({ connectionString });
+  const pool = createPool({ connectionString, max: 2 });
+  const blobs = createFileStore(blobDir);
+  try {
+    const commands = createCommandDeps({ log, blobs, pool });
+    for (const version of versions) await publish({ blobs, commands }, modelId, version);
+  } finally {
+    await log.close();
+    await pool.end();
+  }
 }

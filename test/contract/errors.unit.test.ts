@@ -5,7 +5,18 @@ import { describe, expect, it } from 'vitest';
 import { ERRORS } from '../../domain/errors.ts';
 
 const root = join(import.meta.dirname, '..', '..');
-const ROOMS = ['activities', 'api', 'audit', 'commands', 'domain', 'machines', 'projections', 'relay', 'store', 'workflows'];
+const ROOMS = [
+  'activities',
+  'api',
+  'audit',
+  'commands',
+  'domain',
+  'machines',
+  'projections',
+  'relay',
+  'store',
+  'workflows',
+];
 
 interface Row {
   readonly code: string;
@@ -28,7 +39,9 @@ function documented(): Row[] {
 }
 
 function sources(): string {
-  return ROOMS.flatMap((room) => readdirSync(join(root, room), { recursive: true, encoding: 'utf8' }).map((f) => join(room, f)))
+  return ROOMS.flatMap((room) =>
+    readdirSync(join(root, room), { recursive: true, encoding: 'utf8' }).map((f) => join(room, f)),
+  )
     .filter((file) => file.endsWith('.ts') && !file.endsWith('.test.ts') && file !== join('domain', 'errors.ts'))
     .map((file) => readFileSync(join(root, file), 'utf8'))
     .join('\n');
@@ -37,7 +50,9 @@ function sources(): string {
 describe('the error catalogue', () => {
   it('is what docs/errors.md says, row by row', () => {
     const rows = Object.entries(ERRORS).map(([code, row]) => ({ code, ...row }));
-    expect(documented()).toEqual(rows.map(({ code, status, retryable, title, fix }) => ({ code, status, retryable, title, fix })));
+    expect(documented()).toEqual(
+      rows.map(({ code, status, retryable, title, fix }) => ({ code, status, retryable, title, fix })),
+    );
   });
 
   it('has no code that nothing uses', () => {

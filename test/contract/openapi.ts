@@ -38,7 +38,8 @@ export function createContract(document: OpenApi): Contract {
 
   return {
     seen,
-    check(method, path, { status, contentType, body }) {
+    check(method, sent, { status, contentType, body }) {
+      const path = sent.replace(/(?<=.)\/$/, '');
       const code = typeof body === 'object' && body !== null && 'code' in body ? String(body.code) : '';
       const route = templates.find((t) => t.pattern.test(path) && document.paths[t.template]?.[method.toLowerCase()]);
       if (!route) {
@@ -53,7 +54,7 @@ export function createContract(document: OpenApi): Contract {
       const schema = response.content?.[contentType]?.schema;
       if (!schema)
         throw new Error(`${method} ${route.template} ${status}: media type ${contentType} is not documented`);
-      if (!/json$/.test(contentType)) return;
+      if (!/[/+]json$/.test(contentType)) return;
       let validate = compiled.get(schema);
       if (!validate) compiled.set(schema, (validate = ajv.compile(schema)));
       if (validate(body)) return;

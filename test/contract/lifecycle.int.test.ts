@@ -1,0 +1,488 @@
+/** A model's way over HTTP: drafts, rollouts in each state, stops, the way back, devices, SDK deploys, and what is told of it. */
+import { randomUUID } from 'node:crypto';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { OWN, openTestDoor, SDK, textOf, type Answer, type Body, type CallOptions, type TestDoor } from './door.ts';
+
+let t: TestDoor;
+beforeAll(async () => {
+  t = await openTestDoor();
+});
+afterAll(() => t.close());
+
+const stage = (percent: number) => ({ percent, ramp: '0s', min_bake: '1h', max_bake: '2h' });
+const typesOf = ({ body }: Answer) => (body['events'] as { type: string }[]).map((e) => e.type);
+
+/** A rollout of `version`, started. */
+async function started(model: string, version: string, ...percents: number[]): Promise<number> {
+  const body = { version, stages: percents.map(stage), start: true };
+  const answer = await t.call('POST', `${OWN}/models/${model}/rollouts`, { body });
+  expect(answer.status).toBe(201);
+  return Number(answer.body['id']);
+}
+const act = (id: number, verb: string, body: Body = {}, options: CallOptions = {}) =>
+  t.call('POST', `${OWN}/rollouts/${id}/${verb}`, { body, ...options });
+
+/** The version everyone gets, brought there by a person. */
+async function makeStable(model: string, version: string): Promise<number> {
+  const id = await started(model, version, 100);
+  expect((await act(id, 'advance', { override: true, reason: 'test' })).body).toMatchObject({ status: 'completed' });
+  return id;
+}
+
+describe('a rollout', () => {
+  it('is created pending, started, paused, resumed, advanced by override, completed', async () => {
+    await t.published('walk', '1.0.0');
+    const made = await t.call('POST', `${OWN}/models/walk/rollouts`, {
+      body: { version: '1.0.0', stages: [stage(10), stage(100)] },
+    });
+    expect(made.body).toMatchObject({ status: 'pending', stage: -1, percent_now: 0, percent_target: 100 });
+    const id = Number(made.body['id']);
+    expect(typesOf(await act(id, 'start'))).toEqual(['RolloutStarted', 'StageEntered', 'DeploymentStarted']);
+    const paused = await act(id, 'pause', { reason: 'look closer' }, { idempotent: false });
+    expect(paused.body).toMatchObject({
+      status: 'paused',
+      percent_now: 10,
+      paused: { cause: 'manual', reason: 'look closer' },
+    });
+    expect((await act(id, 'resume')).body).toMatchObject({ status: 'active' });
+    const early = await act(id, 'advance');
+    expect(early.status).toBe(409);
+    expect(early.body).toMatchObject({ code: 'guard_refused', command: 'advance', state: 'Active' });
+    expect(early.body['guards']).toContainEqual(expect.objectContaining({ name: 'minBakeElapsed', met: false }));
+    expect((await act(id, 'advance', { override: true })).body).toMatchObject({ code: 'guard_refused' });
+    const next = await act(id, 'advance', { override: true, reason: 'urgent' });
+    expect(next.body).toMatchObject({ stage: 1, percent_now: 100, clock_ms: expect.any(Number) });
+    const done = await act(id, 'advance', { override: true, reason: 'urgent' });
+    expect(done.body).toMatchObject({ status: 'completed' });
+    expect((await t.call('GET', `${OWN}/models/walk`)).body).toMatchObject({
+      stable_version: '1.0.0',
+      latest_version: '1.0.0',
+    });
+  });
+
+  it('refuses illegal commands in each of its states, with the states that would do', async () => {
+    await t.published('states', '1.0.0', '1.1.0');
+    await makeStable('states', '1.0.0');
+    const make = async () =>
+      Number(
+        (await t.call('POST', `${OWN}/models/states/rollouts`, { body: { version: '1.1.0', stages: [stage(50)] } }))
+          .body['id'],
+      );
+    const illegal = async (id: number, state: string, ...verbs: string[]) => {
+      for (const verb of verbs) {
+        const before = await t.facts();
+        const answer = await act(
+          id,
+          verb,
+          verb === 'root-cause'
+            ? { text: 'x' }
+            : verb === 'resume' || verb === 'start' || verb === 'advance'
+              ? {}
+              : { reason: 'x' },
+        );
+        expect([verb, answer.status, answer.body['state']]).toEqual([verb, 409, state]);
+        expect(answer.body['guards']).toContainEqual(
+          expect.objectContaining({ name: 'state', met: false, how_to_meet: expect.stringContaining('legal in') }),
+        );
+        expect(await t.facts()).toBe(before);
+      }
+    };
+    const id = await make();
+    await illegal(id, 'Pending', 'pause', 'resume', 'rollback', 'root-cause');
+    await act(id, 'start');
+    await illegal(id, 'Active', 'root-cause');
+    await act(id, 'pause', { reason: 'r' });
+    await illegal(id, 'Paused', 'root-cause');
+    await act(id, 'abort', { reason: 'r' });
+    await illegal(id, 'Aborted', 'start', 'pause', 'resume');
+    const second = await make();
+    await act(second, 'start');
+    await act(second, 'rollback', { reason: 'r' });
+    await illegal(second, 'RolledBack', 'start', 'pause', 'resume');
+  });
+
+  it('obeys If-Match, except where it is a stop', async () => {
+    await t.published('matched', '1.0.0');
+    const id = await started('matched', '1.0.0', 10, 100);
+    const stale = { headers: { 'if-match': '"1"' } };
+    const answer = await act(id, 'advance', { override: true, reason: 'r' }, stale);
+    expect(answer.body).toMatchObject({ status: 412, code: 'precondition_failed', current_etag: '"3"' });
+    expect(
+      (await act(id, 'advance', { override: true, reason: 'r' }, { headers: { 'if-match': '17' } })).body,
+    ).toMatchObject({ code: 'invalid_input' });
+    expect((await act(id, 'pause', { reason: 'stop' }, { ...stale, idempotent: false })).status).toBe(200);
+    const repeated = await act(id, 'pause', { reason: 'stop' }, { ...stale, idempotent: false });
+    expect([repeated.status, repeated.body['events']]).toEqual([200, []]);
+  });
+
+  it('is alone: a second start of the model is refused, also when they race', async () => {
+    await t.published('raced', '1.0.0', '1.1.0');
+    const ids = await Promise.all(
+      ['1.0.0', '1.1.0'].map(async (version) =>
+        Number(
+          (await t.call('POST', `${OWN}/models/raced/rollouts`, { body: { version, stages: [stage(100)] } })).body[
+            'id'
+          ],
+        ),
+      ),
+    );
+    const answers = await Promise.all(ids.map((id) => act(id, 'start')));
+    expect(answers.map((a) => a.status).sort()).toEqual([200, 409]);
+    expect(answers.find((a) => a.status === 409)?.body['guards']).toContainEqual(
+      expect.objectContaining({ name: 'alone', met: false }),
+    );
+  });
+});
+
+describe('the kill switch', () => {
+  it('marks the bad version, puts the good one back and keeps the story', async () => {
+    const modelId = await t.published('killed', '1.0.0', '1.1.0');
+    await makeStable('killed', '1.0.0');
+    const id = await started('killed', '1.1.0', 25, 100);
+    const answer = await t.call('POST', `${OWN}/models/killed/rollback`, {
+      body: { reason: 'errors on iOS' },
+      idempotent: false,
+      as: 'monitor',
+    });
+    expect(answer.status).toBe(200);
+    expect(answer.body).toMatchObject({
+      rollout_id: id,
+      version: '1.1.0',
+      target: '1.0.0',
+      status: 'rolled_back',
+      percent_now: 0,
+    });
+    expect(typesOf(answer)).toEqual(
+      expect.arrayContaining(['RolloutRolledBack', 'VersionRolledBack', 'StableVersionRestored']),
+    );
+    const version = await t.call('GET', `${OWN}/models/${modelId}/versions/1.1.0`);
+    expect(version.body).toMatchObject({
+      lifecycle_state: 'Rollback',
+      rolled_back: { rollout_id: id, reason: 'errors on iOS' },
+    });
+    expect((await act(id, 'root-cause', { text: 'a bad label' })).body).toMatchObject({
+      root_causes: [{ text: 'a bad label' }],
+    });
+    const draft = await t.call('GET', `${OWN}/rollouts/${id}/post-mortem`);
+    expect(draft.body).toMatchObject({ outcome: 'rolled_back', target: '1.0.0', root_cause: { text: 'a bad label' } });
+    const text = await t.call('GET', `${OWN}/rollouts/${id}/post-mortem`, { headers: { accept: 'text/markdown' } });
+    expect(textOf(text.body, 'text')).toContain('errors on iOS');
+    await t.settle();
+    const lineage = await t.call('GET', `${OWN}/models/killed/lineage`);
+    expect(lineage.body).toMatchObject({
+      nodes: [
+        { version: '1.1.0', lifecycle_state: 'Rollback', rollouts: [{ id, status: 'rolled_back' }] },
+        { version: '1.0.0' },
+      ],
+    });
+    const operation = await t.call('GET', `${OWN}/operations/rollback:${id}`);
+    expect(operation.body).toMatchObject({ kind: 'rollback', state: 'succeeded' });
+  });
+});
+
+describe('publishing', () => {
+  it('is long work: 202 with an operation, which a repeat and a second request find again', async () => {
+    await t.call('POST', `${OWN}/models`, { body: { name: 'pub', framework: 'f', use_case: 'u' } });
+    const bytes = Buffer.from('tensors');
+    const { sha256 } = await t.door.deps.blobs.put(bytes, { max: 100 });
+    const artifact = { files: [{ format: 'safetensors', sha256 }] };
+    const attached = await t.call('POST', `${OWN}/models/pub/versions/1.0.0/artifact`, { body: artifact });
+    expect(attached.body).toMatchObject({ lifecycle_state: 'Trained', files: [{ sha256, bytes: bytes.length }] });
+    const asked = await t.call('POST', `${OWN}/models/pub/versions/1.0.0/publish`, { body: {} });
+    expect(asked.status).toBe(202);
+    expect(asked.body).toMatchObject({ kind: 'publish', state: 'running', error: null });
+    expect(asked.headers.get('location')).toBe(`${OWN}/operations/${encodeURIComponent(textOf(asked.body, 'id'))}`);
+    const path = asked.headers.get('location')!;
+    expect((await t.call('GET', path)).body).toMatchObject({ id: asked.body['id'], state: 'running' });
+    const second = await t.call('POST', `${OWN}/models/pub/versions/1.0.0/publish`, {
+      body: {},
+      headers: { prefer: 'wait=1' },
+    });
+    expect([second.status, second.body['id'], second.body['events']]).toEqual([202, asked.body['id'], []]);
+    expect((await t.call('GET', `${OWN}/models/pub/versions/1.0.0`)).body).toMatchObject({
+      state: 'Trained.publishing',
+      publication: { n: 1, state: 'running' },
+    });
+  });
+});
+
+describe('the record', () => {
+  it('pages through the log at one position, and shows an event, a stream and its replay', async () => {
+    await t.settle();
+    const first = await t.call('GET', `${OWN}/events?limit=2&kind=rollout`);
+    expect(first.headers.get('link')).toMatch(/rel="next"/);
+    const second = await t.call(
+      'GET',
+      `${OWN}/events?limit=2&kind=rollout&cursor=${textOf(first.body, 'next_cursor')}`,
+    );
+    expect(second.body['position']).toBe(first.body['position']);
+    const [event] = second.body['items'] as { id: string; stream: string; position: number }[];
+    expect((await t.call('GET', `${OWN}/events/${event!.id}`)).body).toMatchObject({
+      id: event!.id,
+      position: event!.position,
+    });
+    const stream = await t.call('GET', `${OWN}/streams/${event!.stream}`);
+    expect(stream.body).toMatchObject({ machine: 'rollout@1', divergence: null });
+    const replayed = await t.call('GET', `${OWN}/audit/replay?stream=${event!.stream}&to=version:2`);
+    expect(replayed.body).toMatchObject({
+      items: [{ state_before: 'None', state_after: 'Pending' }, { state_before: 'Pending' }],
+    });
+    expect((await t.call('GET', `${OWN}/rollouts?live=true`)).status).toBe(200);
+    expect((await t.call('GET', `${OWN}/training`)).body).toMatchObject({ items: [] });
+    expect((await t.call('GET', `${OWN}/models/killed/versions?lifecycle_state=Rollback`)).body).toMatchObject({
+      items: [{ version: '1.1.0' }],
+    });
+    expect((await t.call('GET', `${OWN}/keys`)).status).toBe(200);
+  });
+
+  it('passes its own audit, told line by line', async () => {
+    const answer = await t.call('POST', `${OWN}/audit/verify`, { body: {}, as: 'auditor' });
+    const lines = textOf(answer.body, 'text')
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Body);
+    expect(lines.at(-1)).toMatchObject({ result: { passed: true, findings: [] } });
+  });
+});
+
+describe('devices', () => {
+  const registered = async (body: Body) => {
+    const answer = await t.call('POST', `${SDK}/devices/register`, { body, as: 'device', idempotent: false });
+    return { status: answer.status, id: textOf(answer.body, 'id'), body: answer.body };
+  };
+
+  it('register once, live, ask for their version, report, and are told why', async () => {
+    await t.published('fleet', '1.0.0', '1.1.0');
+    await makeStable('fleet', '1.0.0');
+    const first = await registered({
+      device_identifier: 'phone-1',
+      platform: 'ios',
+      os_version: '17.4',
+      org_id: 'default',
+      device_info: { manufacturer: 'Acme', gpu_available: true },
+      capabilities: { supports_training: true },
+    });
+    expect(first.status).toBe(201);
+    expect(first.body).toMatchObject({
+      status: 'active',
+      org_id: 'org_test',
+      manufacturer: 'Acme',
+      gpu_available: true,
+      capabilities: { supports_training: 'true' },
+    });
+    expect(first.body['registered_at']).toMatch(/T\d\d:\d\d:\d\dZ$/);
+    const again = await registered({ device_identifier: 'phone-1' });
+    expect([again.status, again.id]).toEqual([200, first.id]);
+    for (const method of ['POST', 'PUT']) {
+      const beat = await t.call(method, `${SDK}/devices/${first.id}/heartbeat`, {
+        body: { battery_pct: null },
+        as: 'device',
+        idempotent: false,
+      });
+      expect(beat.body).toMatchObject({ status: 'ok', acknowledged: true, device_identifier: 'phone-1' });
+    }
+    await t.settle();
+    for (const prefix of [SDK, '']) {
+      const told = await t.call('GET', `${prefix}/devices/${first.id}/models/fleet/version?include_bucket=true`, {
+        as: 'device',
+      });
+      expect(told.body).toMatchObject({ version: '1.0.0', source: 'default' });
+    }
+    const id = await started('fleet', '1.1.0', 100);
+    await t.settle();
+    const told = await t.call('GET', `${SDK}/devices/${first.id}/models/fleet/version?include_bucket=true`, {
+      as: 'device',
+    });
+    expect(told.body).toMatchObject({
+      version: '1.1.0',
+      source: 'rollout',
+      rollout_id: id,
+      device_bucket: expect.any(Number),
+    });
+    const why = await t.call('GET', `${OWN}/devices/${first.id}/models/fleet/why`);
+    expect(why.body).toMatchObject({
+      version: '1.1.0',
+      source: 'rollout',
+      rules: expect.arrayContaining([expect.objectContaining({ rule: 'bucket', met: true })]),
+    });
+
+    const report = {
+      model: 'fleet',
+      version: '1.1.0',
+      seq: 1,
+      predictions: { ok: 8, failed: 2 },
+      latency: { '541': 10 },
+    };
+    const path = `${OWN}/devices/${first.id}/reports`;
+    const counted = await t.call('POST', path, { body: report, as: 'device', idempotent: false });
+    expect(counted.body).toEqual({ duplicate: false, attributed: { rollout_id: id, stage: 0, arm: 'canary' } });
+    expect((await t.call('POST', path, { body: report, as: 'device' })).body).toMatchObject({ duplicate: true });
+    const health = await t.call('GET', `${OWN}/rollouts/${id}/health`);
+    expect(health.body).toMatchObject({
+      canary: { devices: 1, predictions: 10, errors: 2, error_rate: 0.2, latency_p95_ms: expect.any(Number) },
+      control: { devices: 0, error_rate: null },
+      by_platform: { ios: { canary: { predictions: 10 } } },
+    });
+    const bad = await t.call('POST', path, { body: { ...report, seq: 2, latency: { '9999': 1 } }, as: 'device' });
+    expect(bad.body).toMatchObject({ code: 'invalid_input' });
+  });
+
+  it('download by link without a key, and only what is published', async () => {
+    await t.published('download', '1.0.0');
+    const link = await t.call('GET', `${SDK}/models/download/versions/1.0.0/download-url?format=auto`, {
+      as: 'device',
+    });
+    const url = new URL(textOf(link.body, 'url'));
+    const bytes = await t.call('GET', url.pathname + url.search, { as: null });
+    expect(new TextDecoder().decode(bytes.bytes)).toBe('weights of 1.0.0');
+    expect(bytes.headers.get('x-checksum-sha256')).toBe(link.body['checksum']);
+    const json = await t.call('GET', `${SDK}/models/download/versions/1.0.0/download?format=safetensors`, {
+      headers: { 'x-org-id': 'default' },
+    });
+    expect(json.body).toMatchObject({ download_url: expect.any(String), size_bytes: 16 });
+    const raw = await t.call('GET', `${SDK}/models/download/versions/1.0.0/download?format=safetensors`, {
+      headers: { 'user-agent': 'python-httpx/0.27', accept: '*/*' },
+    });
+    expect(raw.headers.get('content-type')).toBe('application/octet-stream');
+    const missing = await t.call('GET', `${SDK}/models/download/versions/1.0.0/download?format=coreml`, {
+      as: 'device',
+    });
+    expect(missing.body).toMatchObject({ status: 404, code: 'format_not_available', formats: ['safetensors'] });
+    await t.call('POST', `${OWN}/models/download/versions`, { body: { version: '1.0.1' } });
+    const draft = await t.call('GET', `${SDK}/models/download/versions/1.0.1/download-url`, { as: 'device' });
+    expect(draft.body).toMatchObject({ status: 409, code: 'guard_refused' });
+  });
+
+  it('are told that there is no work, and when to ask again', async () => {
+    const { id } = await registered({ device_identifier: 'phone-idle' });
+    const answer = await t.call('POST', `${OWN}/training/checkin`, {
+      body: { device_id: id },
+      as: 'device',
+      idempotent: false,
+    });
+    expect(answer.body).toMatchObject({ task: null, reason: 'no_round', retry: { min_ms: expect.any(Number) } });
+    expect(answer.headers.get('edgeml-reason')).toBe('no_round');
+    expect(answer.headers.get('edgeml-retry')).toMatch(/^min=\d+,max=\d+$/);
+    const task = `${OWN}/training/tasks/${randomUUID()}`;
+    expect((await t.call('HEAD', task, { as: 'device', headers: { 'edgeml-lease': 'x' } })).status).toBe(404);
+    const update = {
+      raw: new Uint8Array(8),
+      as: 'device' as const,
+      headers: { 'content-type': 'application/octet-stream' },
+    };
+    expect((await t.call('PUT', `${task}/update`, update)).body).toMatchObject({ code: 'lease_invalid' });
+    expect((await t.call('PUT', `${task}/update`, { ...update, headers: { 'edgeml-lease': 'x' } })).body).toMatchObject(
+      { code: 'task_unknown' },
+    );
+  });
+});
+
+describe('a deploy by SDK', () => {
+  const deploy = (model: string, body: Body, options: CallOptions = {}) =>
+    t.call('POST', `${SDK}/models/${model}/rollouts`, { body, idempotent: false, ...options });
+  const everyone = (version: string) => ({
+    version,
+    rollout_percentage: 100,
+    target_percentage: 100,
+    increment_step: 100,
+    start_immediately: true,
+  });
+
+  it('brings 100 % to everyone at once, and says that nobody judged it', async () => {
+    await t.published('sdk-all', '1.0.0');
+    const answer = await deploy('sdk-all', everyone('1.0.0'));
+    expect(answer.status).toBe(201);
+    expect(answer.body).toMatchObject({ status: 'completed', percentage: 100, warnings: ['not judged'] });
+    expect((await t.call('GET', `${SDK}/models/sdk-all`)).body).toMatchObject({ stable_version: '1.0.0' });
+    const again = await deploy('sdk-all', everyone('1.0.0'));
+    expect([again.status, again.body['id']]).toEqual([200, answer.body['id']]);
+  });
+
+  it('starts in stages, once, however often it is asked', async () => {
+    await t.published('sdk-staged', '1.0.0', '1.1.0');
+    await deploy('sdk-staged', everyone('1.0.0'));
+    const call = {
+      version: '1.1.0',
+      rollout_percentage: 25,
+      target_percentage: 100,
+      increment_step: 25,
+      start_immediately: true,
+    };
+    const [a, b] = await Promise.all([deploy('sdk-staged', call), deploy('sdk-staged', call)]);
+    expect(new Set([a.body['id'], b.body['id']]).size).toBe(1);
+    expect((await deploy('sdk-staged', call)).body['id']).toBe(a.body['id']);
+    expect(a.body).toMatchObject({
+      status: 'active',
+      rollout_percentage: 25,
+      increment_step: 25,
+      previous_version: '1.0.0',
+    });
+    const other = await deploy('sdk-staged', { ...call, rollout_percentage: 50 });
+    expect(other.body).toMatchObject({ status: 409, code: 'conflict', rollout_id: a.body['id'] });
+    const path = `${SDK}/models/sdk-staged/rollouts`;
+    expect((await t.call('GET', `${path}/active`)).body).toMatchObject([{ id: a.body['id'] }]);
+    expect((await t.call('GET', `${path}?status_filter=running`)).body).toMatchObject([{ version: '1.1.0' }]);
+    const one = `${path}/${String(a.body['id'])}`;
+    expect((await t.call('POST', `${one}/pause`, { body: {}, idempotent: false })).body).toMatchObject({
+      status: 'paused',
+    });
+    expect((await t.call('POST', `${one}/resume`, { body: {}, idempotent: false })).body).toMatchObject({
+      status: 'active',
+    });
+    expect((await t.call('GET', one)).body).toMatchObject({ id: a.body['id'], status: 'active' });
+    const promoted = await deploy('sdk-staged', everyone('1.1.0'));
+    expect(promoted.body).toMatchObject({ id: a.body['id'], status: 'completed', warnings: ['not judged'] });
+  });
+
+  it('of an older good version is the way back, and never brings the bad one back', async () => {
+    await t.published('sdk-back', '1.0.0', '1.1.0');
+    await deploy('sdk-back', everyone('1.0.0'));
+    await deploy('sdk-back', everyone('1.1.0'));
+    const versions = await t.call('GET', `${SDK}/models/sdk-back/versions`);
+    expect(versions.body).toMatchObject({
+      versions: [{ version: '1.1.0', status: 'published' }, { version: '1.0.0' }],
+    });
+    const back = await deploy('sdk-back', everyone('1.0.0'));
+    expect(back.status).toBe(200);
+    expect(back.body).toMatchObject({
+      kind: 'rollback',
+      status: 'rolling_back',
+      version: '1.0.0',
+      previous_version: '1.1.0',
+    });
+    expect((await t.call('GET', `${SDK}/models/sdk-back/versions/latest`)).body).toMatchObject({ version: '1.0.0' });
+    expect((await t.call('GET', `${SDK}/models/sdk-back/versions/1.1.0`)).body).toMatchObject({
+      status: 'rolled_back',
+      lifecycle_state: 'Rollback',
+    });
+    expect((await deploy('sdk-back', everyone('1.1.0'))).body).toMatchObject({ status: 409, code: 'guard_refused' });
+    await t.settle();
+    const after = await t.call('GET', `${SDK}/models/sdk-back/versions`);
+    expect(after.body).toMatchObject({ versions: [{ version: '1.0.0' }, { version: '1.1.0' }] });
+    expect((await t.call('GET', `${SDK}/models?org_id=default`)).body['total']).toBeGreaterThan(5);
+  });
+
+  it('unstarted waits for its start, and a newer one takes its place', async () => {
+    await t.published('sdk-later', '1.0.0');
+    const call = { ...everyone('1.0.0'), start_immediately: false };
+    const first = await deploy('sdk-later', call);
+    expect(first.body).toMatchObject({ status: 'pending', rollout_percentage: 0 });
+    const second = await deploy('sdk-later', { ...call, rollout_percentage: 10, increment_step: 90 });
+    expect((await t.call('GET', `${SDK}/models/sdk-later/rollouts?status_filter=aborted`)).body).toMatchObject([
+      { id: first.body['id'] },
+    ]);
+    const path = `${SDK}/models/sdk-later/rollouts/${String(second.body['id'])}/start`;
+    expect((await t.call('POST', path, { body: {}, idempotent: false })).body).toMatchObject({ status: 'active' });
+  });
+
+  it('publishing a published version changes nothing', async () => {
+    await t.published('sdk-published', '1.0.0');
+    const before = await t.facts();
+    const answer = await t.call('POST', `${SDK}/models/sdk-published/versions/1.0.0/publish`, {
+      body: {},
+      idempotent: false,
+    });
+    expect(answer.body).toMatchObject({ status: 'published', version: '1.0.0' });
+    expect(await t.facts()).toBe(before);
+  });
+});

@@ -1,0 +1,376 @@
+/** Bad input at each door: a clear answer, and nothing written. */
+import { createHash, randomUUID } from 'node:crypto';
+import { connect } from 'node:net';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { ERRORS } from '../../domain/errors.ts';
+import { MAX_UPLOAD, OWN, openTestDoor, SDK, textOf, type CallOptions, type TestDoor } from './door.ts';
+
+let t: TestDoor;
+let modelId: string;
+let rolloutId: number;
+beforeAll(async () => {
+  t = await openTestDoor();
+  modelId = await t.published('refusals', '1.0.0', '1.1.0');
+  const spec = { version: '1.0.0', stages: [{ percent: 100, ramp: '0s', min_bake: '1h', max_bake: '2h' }] };
+  const rollout = await t.call('POST', `${OWN}/models/refusals/rollouts`, { body: spec });
+  rolloutId = Number(rollout.body['id']);
+  await t.settle();
+});
+afterAll(() => t.close());
+
+/** Calls, and holds the refusal to its promises: one body, the door's media type, the catalogue's status, no new fact. */
+async function refused(method: string, path: string, options: CallOptions, code: string) {
+  const before = await t.facts();
+  const answer = await t.call(method, path, options);
+  expect(answer.body).toMatchObject({ code });
+  expect(answer.status).toBe(ERRORS[code as keyof typeof ERRORS].status);
+  expect(answer.headers.get('content-type')).toMatch(
+    path.startsWith(OWN) ? /^application\/problem\+json/ : /^application\/json/,
+  );
+  expect(answer.body).toMatchObject({
+    message: answer.body['detail'],
+    status_code: answer.status,
+    title: expect.any(String),
+  });
+  expect(await t.facts()).toBe(before);
+  return answer;
+}
+
+const JSON_TYPE = { 'content-type': 'application/json' };
+
+/** Every JSON route that changes something: method, path, a body that fits, scope. */
+const writes = (): [path: string, body: Record<string, unknown>][] => [
+  [`${OWN}/models`, { name: 'x', framework: 'f', use_case: 'u' }],
+  [`${OWN}/models/refusals/versions`, { version: '2.0.0' }],
+  [`${OWN}/models/refusals/versions/1.0.0/artifact`, { files: [{ format: 'onnx', sha256: 'a'.repeat(64) }] }],
+  [`${OWN}/models/refusals/versions/1.0.0/publish`, {}],
+  [`${OWN}/models/refusals/train`, { new_version: '2.0.0', base_version: '1.0.0' }],
+  [`${OWN}/models/refusals/rollouts`, { version: '1.0.0' }],
+  [`${OWN}/models/refusals/rollback`, { reason: 'bad' }],
+  [`${OWN}/rollouts/${rolloutId}/start`, {}],
+  [`${OWN}/rollouts/${rolloutId}/pause`, { reason: 'r' }],
+  [`${OWN}/rollouts/${rolloutId}/resume`, {}],
+  [`${OWN}/rollouts/${rolloutId}/advance`, {}],
+  [`${OWN}/rollouts/${rolloutId}/abort`, { reason: 'r' }],
+  [`${OWN}/rollouts/${rolloutId}/rollback`, { reason: 'r' }],
+  [`${OWN}/rollouts/${rolloutId}/root-cause`, { text: 'r' }],
+  [`${OWN}/training/${randomUUID()}/pause`, { reason: 'r' }],
+  [`${OWN}/training/${randomUUID()}/resume`, {}],
+  [`${OWN}/training/${randomUUID()}/stop`, {}],
+  [`${OWN}/training/${randomUUID()}/abort`, { reason: 'r' }],
+  [`${OWN}/training/checkin`, { device_id: 'd' }],
+  [`${OWN}/training/tasks/${randomUUID()}/abort`, { phase: 'fit', reason: 'r' }],
+  [`${OWN}/devices/d/reports`, { model: 'refusals', version: '1.0.0', seq: 1, predictions: { ok: 1, failed: 0 } }],
+  [`${OWN}/keys`, { name: 'k', roles: ['viewer'] }],
+  [`${OWN}/audit/verify`, { fast: true }],
+];
+
+describe('every route of the own door that takes a body', () => {
+  it('names an unknown member by its pointer', async () => {
+    for (const [path, body] of writes()) {
+      const answer = await refused('POST', path, { body: { ...body, 'a/b': 1 } }, 'unknown_field');
+      expect(answer.body['errors'], path).toMatchObject([{ pointer: '/a~1b' }]);
+    }
+  });
+
+  it('says where a text stops being JSON', async () => {
+    for (const [path] of writes()) {
+      const answer = await refused('POST', path, { raw: '{"reason": tru', headers: JSON_TYPE }, 'invalid_json');
+      expect(answer.body['detail'], path).toMatch(/line 1, column \d+/);
+    }
+  });
+
+  it('refuses a bare NaN and names its place, but takes the word in a text', async () => {
+    for (const [path] of writes()) {
+      const answer = await refused(
+        'POST',
+        path,
+        { raw: '{"a": "NaN",\n "b": NaN}', headers: JSON_TYPE },
+        'invalid_json',
+      );
+      expect(answer.body['detail'], path).toContain('NaN at line 2, column 7');
+    }
+  });
+
+  it('refuses a body that is no object, and one above 1 MiB', async () => {
+    for (const [path] of writes()) {
+      await refused('POST', path, { raw: '[1]', headers: JSON_TYPE }, 'invalid_input');
+      const huge = JSON.stringify({ reason: 'x'.repeat(1024 * 1024) });
+      await refused('POST', path, { raw: huge, headers: JSON_TYPE }, 'payload_too_large');
+    }
+  });
+
+  it('refuses another media type', async () => {
+    for (const [path] of writes()) {
+      await refused('POST', path, { raw: 'a=b', headers: { 'content-type': 'text/csv' } }, 'unsupported_media_type');
+    }
+  });
+
+  it('wants a key it knows, with WWW-Authenticate', async () => {
+    for (const [path, body] of writes()) {
+      const none = await refused('POST', path, { body, as: null }, 'invalid_api_key');
+      expect(none.headers.get('www-authenticate')).toMatch(/^Bearer/);
+      await refused('POST', path, { body, as: { secret: `ek_test_${'x'.repeat(38)}` } }, 'invalid_api_key');
+    }
+  });
+
+  it('wants a role that may, and says which scope is missing', async () => {
+    for (const [path, body] of writes()) {
+      const answer = await refused('POST', path, { body, as: 'viewer' }, 'insufficient_scope');
+      expect(answer.body['required_scope'], path).toMatch(/^\w+:\w+$/);
+      expect(answer.body['why'], path).toMatchObject([{ rule: 'scope', met: false }]);
+    }
+  });
+
+  it('wants an Idempotency-Key, unless it is a stop or a call of a device', async () => {
+    const free = /\/(pause|abort|rollback|stop|checkin|reports|keys|verify)$/;
+    for (const [path, body] of writes().filter(([p]) => !free.test(p))) {
+      await refused('POST', path, { body, idempotent: false }, 'idempotency_key_required');
+      await refused('POST', path, { body, headers: { 'idempotency-key': 'a b' } }, 'invalid_input');
+    }
+  });
+});
+
+describe('a missing or wrong member', () => {
+  it.each([
+    ['/models', { framework: 'f', use_case: 'u' }, '/name'],
+    ['/models', { name: 'a:b', framework: 'f', use_case: 'u' }, '/name'],
+    [
+      '/models/refusals/rollouts',
+      { version: '1.0.0', stages: [{ percent: 50 }, { percent: 20 }] },
+      '/stages/1/percent',
+    ],
+    ['/models/refusals/rollouts', { version: '1.0.0', stages: [{ percent: 0 }] }, '/stages/0/percent'],
+    ['/models/refusals/rollouts', { version: '1.0.0', look: 'soon' }, '/look'],
+    ['/models/refusals/train', { new_version: '2.0.0', rounds: 0 }, '/rounds'],
+    ['/keys', { name: 'k', roles: ['root'] }, '/roles/0'],
+  ])('%s %j: %s', async (path, body, pointer) => {
+    const answer = await refused('POST', OWN + path, { body }, 'invalid_input');
+    expect((answer.body['errors'] as { pointer: string }[]).map((e) => e.pointer)).toContain(pointer);
+  });
+
+  it('wants a reason to pause, abort and roll back', async () => {
+    for (const verb of ['pause', 'abort', 'rollback']) {
+      await refused('POST', `${OWN}/rollouts/${rolloutId}/${verb}`, { body: {} }, 'invalid_input');
+    }
+  });
+});
+
+describe('what does not exist', () => {
+  it.each([
+    ['GET', `${OWN}/models/nobody`, 'model_not_found'],
+    ['GET', `${OWN}/models/nobody/versions`, 'model_not_found'],
+    ['GET', `${OWN}/models/nobody/lineage`, 'model_not_found'],
+    ['GET', `${OWN}/models/refusals/versions/9.9.9`, 'version_not_found'],
+    ['GET', `${OWN}/rollouts/999999`, 'rollout_not_found'],
+    ['GET', `${OWN}/rollouts/999999/health`, 'rollout_not_found'],
+    ['GET', `${OWN}/rollouts/999999/post-mortem`, 'rollout_not_found'],
+    ['GET', `${OWN}/training/${randomUUID()}`, 'training_not_found'],
+    ['GET', `${OWN}/training/${randomUUID()}/rounds`, 'training_not_found'],
+    ['GET', `${OWN}/operations/publish:x@1.0.0:1`, 'operation_not_found'],
+    ['GET', `${OWN}/operations/nonsense`, 'operation_not_found'],
+    ['GET', `${OWN}/events/${randomUUID()}`, 'event_not_found'],
+    ['GET', `${OWN}/streams/rollout-999999`, 'stream_not_found'],
+    ['GET', `${OWN}/streams/nonsense`, 'stream_not_found'],
+    ['GET', `${OWN}/audit/replay?stream=model-x`, 'stream_not_found'],
+    ['GET', `${OWN}/blobs/${'0'.repeat(64)}`, 'blob_unknown'],
+    ['GET', `${OWN}/devices/nobody/models/refusals/why`, 'device_not_registered'],
+    ['POST', `${OWN}/models/nobody/rollback`, 'model_not_found'],
+    ['GET', `${SDK}/models/nobody`, 'model_not_found'],
+    ['GET', `${SDK}/models/refusals/versions/9.9.9`, 'version_not_found'],
+    ['GET', `${SDK}/models/refusals/rollouts/999999`, 'rollout_not_found'],
+    ['POST', `${SDK}/devices/nobody/heartbeat`, 'device_not_registered'],
+    ['GET', `${SDK}/devices/nobody/models/refusals/version`, 'device_not_registered'],
+    ['GET', '/devices/nobody/models/refusals/version', 'device_not_registered'],
+    ['GET', `${SDK}/nothing`, 'route_not_found'],
+  ])('%s %s: %s', async (method, path, code) => {
+    await refused(method, path, method === 'POST' && path.startsWith(OWN) ? { body: { reason: 'r' } } : {}, code);
+  });
+});
+
+describe('lists and time travel', () => {
+  it('refuse a cursor of another list, a position past the head and a query member they do not know', async () => {
+    await refused('GET', `${OWN}/models?cursor=abc`, {}, 'bad_cursor');
+    await refused('GET', `${OWN}/models?as_of=99999999`, {}, 'as_of_in_future');
+    await refused('GET', `${OWN}/models?min_position=tomorrow`, {}, 'invalid_input');
+    await refused('GET', `${OWN}/models?limit=0`, {}, 'invalid_input');
+    await refused('GET', `${OWN}/models?page=2`, {}, 'unknown_field');
+    await refused('GET', `${OWN}/rollouts/${rolloutId}/health?as_of=0`, {}, 'as_of_not_supported');
+    const behind = await refused(
+      'GET',
+      `${OWN}/models?min_position=99999999`,
+      { headers: { prefer: 'wait=0' } },
+      'projection_behind',
+    );
+    expect(behind.headers.get('retry-after')).toBe('1');
+  });
+});
+
+describe('versions', () => {
+  it('must be strict, new and above their line', async () => {
+    const draft = (version: string) => ({ body: { version } });
+    await refused('POST', `${OWN}/models/refusals/versions`, draft('v1.2'), 'invalid_version');
+    await refused(
+      'POST',
+      `${OWN}/models/refusals/versions`,
+      { body: { version: '3.0.0', parent: '2.9.9' } },
+      'parent_not_found',
+    );
+    const duplicate = await refused('POST', `${OWN}/models/refusals/versions`, draft('1.0.0'), 'guard_refused');
+    expect(duplicate.body).toMatchObject({
+      state: 'Published',
+      command: 'draft',
+      guards: [{ name: 'state', met: false }],
+    });
+    const train = { body: { new_version: '1.0.0', base_version: '1.1.0' } };
+    await refused('POST', `${OWN}/models/refusals/train`, train, 'version_reserved');
+    const format = { body: { formats: ['gguf'] } };
+    await refused('POST', `${OWN}/models/refusals/versions/1.0.0/publish`, format, 'format_not_available');
+  });
+});
+
+describe('blobs', () => {
+  const bytes = Buffer.from('some weights');
+  const digest = createHash('sha256').update(bytes).digest('hex');
+  const octets = { 'content-type': 'application/octet-stream' };
+
+  it('are refused with another hash, a hash that is none, and too large', async () => {
+    await refused('PUT', `${OWN}/blobs/${'0'.repeat(64)}`, { raw: bytes, headers: octets }, 'checksum_mismatch');
+    await refused('PUT', `${OWN}/blobs/nonsense`, { raw: bytes, headers: octets }, 'invalid_input');
+    const huge = new Uint8Array(MAX_UPLOAD + 1);
+    await refused('PUT', `${OWN}/blobs/${digest}`, { raw: huge, headers: octets }, 'payload_too_large');
+    expect((await t.call('GET', `${OWN}/blobs/${digest}`)).status).toBe(404);
+  });
+
+  it('leave nothing behind when an upload breaks off', async () => {
+    const { hostname, port } = new URL(t.url);
+    await new Promise<void>((resolve) => {
+      const socket = connect(Number(port), hostname, () => {
+        const head = [
+          `PUT ${OWN}/blobs/${digest} HTTP/1.1`,
+          `host: ${hostname}`,
+          `authorization: Bearer ${t.secretOf('admin')}`,
+        ];
+        socket.write(
+          `${[...head, 'content-type: application/octet-stream', `content-length: ${bytes.length}`].join('\r\n')}\r\n\r\nsome`,
+        );
+        setTimeout(() => socket.destroy(), 50);
+      });
+      socket.once('close', () => resolve());
+      socket.on('error', () => undefined);
+    });
+    expect((await t.call('GET', `${OWN}/blobs/${digest}`)).status).toBe(404);
+  });
+
+  it('come back whole, by range, by signed link and not by an altered one', async () => {
+    const put = await t.call('PUT', `${OWN}/blobs/${digest}`, { raw: bytes, headers: octets });
+    expect(put.status).toBe(201);
+    expect((await t.call('PUT', `${OWN}/blobs/${digest}`, { raw: bytes, headers: octets })).status).toBe(200);
+    const whole = await t.call('GET', `${OWN}/blobs/${digest}`);
+    expect(Buffer.from(whole.bytes).equals(bytes)).toBe(true);
+    expect(whole.headers.get('x-checksum-sha256')).toBe(digest);
+    const part = await t.call('GET', `${OWN}/blobs/${digest}`, { headers: { range: 'bytes=5-' } });
+    expect([part.status, new TextDecoder().decode(part.bytes)]).toEqual([206, 'weights']);
+    await refused('GET', `${OWN}/blobs/${digest}`, { headers: { range: 'bytes=99-' } }, 'bad_range');
+    const head = await t.call('HEAD', `${OWN}/blobs/${digest}`);
+    expect([head.status, head.headers.get('content-length'), head.bytes.length]).toEqual([
+      200,
+      String(bytes.length),
+      0,
+    ]);
+    expect(
+      (await t.call('GET', `${OWN}/blobs/${digest}`, { headers: { 'if-none-match': `"${digest}"` } })).status,
+    ).toBe(304);
+
+    const link = t.door.deps.links.sign(digest, 'w.bin', Date.now());
+    const path = link.url.slice(t.url.length);
+    expect((await t.call('GET', path, { as: null })).status).toBe(200);
+    await refused('GET', path.replace('w.bin', 'v.bin'), { as: null }, 'link_invalid');
+    await refused('GET', path.replace(digest, '0'.repeat(64)), { as: null }, 'link_invalid');
+    const old = t.door.deps.links.sign(digest, 'w.bin', Date.now() - 16 * 60_000).url.slice(t.url.length);
+    await refused('GET', old, { as: null }, 'link_expired');
+    await refused('GET', `/blobs/${digest}`, { as: null }, 'invalid_api_key');
+    await refused('GET', `/blobs/${digest}`, { as: 'device' }, 'insufficient_scope');
+  });
+});
+
+describe('a signed link and the key are not the same thing', () => {
+  it('a revoked key is unknown', async () => {
+    const made = await t.call('POST', `${OWN}/keys`, { body: { name: 'short-lived', roles: ['viewer'] } });
+    expect(made.status).toBe(201);
+    const secret = textOf(made.body, 'key');
+    expect((await t.call('GET', `${OWN}/access/me`, { as: { secret } })).body).toMatchObject({
+      roles: ['viewer'],
+      org_id: 'org_test',
+    });
+    await t.call('POST', `${OWN}/keys/${textOf(made.body, 'id')}/revoke`, { body: {} });
+    await refused('GET', `${OWN}/access/me`, { as: { secret } }, 'invalid_api_key');
+    await refused('POST', `${OWN}/keys/key_nobody/revoke`, { body: {} }, 'key_not_found');
+  });
+});
+
+describe('the door of SDKs', () => {
+  it('ignores what it does not know, takes null as absent, and needs no Idempotency-Key', async () => {
+    const body = {
+      name: 'sdk-model',
+      framework: 'pytorch',
+      use_case: 'u',
+      description: null,
+      extra: { a: 1 },
+      org_id: 'default',
+    };
+    const made = await t.call('POST', `${SDK}/models`, { body, idempotent: false });
+    expect(made.status).toBe(201);
+    expect(made.body).toMatchObject({
+      name: 'sdk-model',
+      org_id: 'org_test',
+      version_count: 0,
+      lifecycle_state: 'Draft',
+    });
+    expect((await t.call('POST', `${SDK}/models/`, { body, idempotent: false })).status).toBe(200);
+    await refused('POST', `${SDK}/models`, { body: { ...body, org_id: 'other' } }, 'forbidden');
+    await refused('POST', `${SDK}/models`, { body: { ...body, name: 'latest' } }, 'invalid_input');
+    await refused('POST', `${SDK}/models`, { raw: '{"name": NaN}', headers: JSON_TYPE }, 'invalid_json');
+    await refused('POST', `${SDK}/models`, { body: { name: 'x' } }, 'invalid_input');
+  });
+
+  it('answers 501 with a sentence to what this release does not serve', async () => {
+    for (const [method, path] of [
+      ['POST', '/models/m/versions/upload'],
+      ['POST', '/training/weights'],
+      ['GET', '/training/rounds?device_id=x'],
+      ['GET', '/federations?org_id=default'],
+      ['POST', '/experiments'],
+      ['POST', '/models/m/rollouts/1/advance'],
+      ['DELETE', '/models/m/rollouts/1?force=true'],
+      ['POST', '/inference/events'],
+      ['GET', '/devices/d/assignments'],
+      ['POST', '/training/rounds/r/secagg/shares'],
+    ] as const) {
+      const answer = await refused(method, SDK + path, method === 'POST' ? { body: {} } : {}, 'not_implemented');
+      expect(answer.body['detail'], path).toMatch(/\.$/);
+    }
+    await refused('POST', '/api/v2/telemetry/events', { body: {} }, 'not_implemented');
+  });
+
+  it('serves health with a good key, without one, and not with an unknown one, at both places', async () => {
+    for (const path of ['/health', `${SDK}/health`]) {
+      expect((await t.call('GET', path, { as: null })).body).toMatchObject({ status: 'ok' });
+      expect((await t.call('GET', path)).status).toBe(200);
+      await refused('GET', path, { as: { secret: 'ek_live_unknown' } }, 'invalid_api_key');
+    }
+  });
+
+  it('keeps percentages within their bounds', async () => {
+    const path = `${SDK}/models/${modelId}/rollouts`;
+    await refused(
+      'POST',
+      path,
+      { body: { version: '1.0.0', rollout_percentage: 50, target_percentage: 20 } },
+      'invalid_input',
+    );
+    await refused('POST', path, { body: { version: '1.0.0', increment_step: 0 } }, 'invalid_input');
+    await refused('POST', path, { body: { version: '1.0.0', rollout_percentage: 10.001 } }, 'invalid_input');
+    await refused('POST', path, { body: { version: '9.9.9' } }, 'version_not_found');
+  });
+});
