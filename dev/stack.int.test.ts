@@ -55,8 +55,7 @@ const STAYS = (portsOf: string): string => `setInterval(() => {}, 1e6);
 const DATABASE_PORT = `[new URL(process.env.DATABASE_URL).port]`;
 
 const mode = (file: string): number => statSync(file).mode & 0o777;
-const identities = (stack: Stack): Record<string, Identity> =>
-  ({ ...stack.record().services }) as Record<string, Identity>; // all are up
+const identities = (stack: Stack): Record<string, Identity> => ({ ...stack.record().services }); // all are up
 /** A launcher of its own, in another process, that prints `ready` and stays. */
 async function launcherProcess(
   options: StackOptions,

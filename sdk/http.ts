@@ -2,7 +2,7 @@
  * The HTTP core of the SDK. Browser-safe. Retries network errors, 429 and 502–504 with full jitter from 0.5 to 8 s; `Retry-After`
  * wins. One generated Idempotency-Key serves all attempts, so a retry of a command whose answer was lost gets its first outcome.
  */
-import { EdgeMLError, errorFrom, Timeout, Unreachable, type Problem } from './errors.ts';
+import { type EdgeMLError, errorFrom, Timeout, Unreachable, type Problem } from './errors.ts';
 
 export interface ClientOptions {
   readonly baseUrl: string;
