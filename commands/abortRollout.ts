@@ -5,11 +5,11 @@ import { decideRollout } from '../machines/rollout.ts';
 import type { Caller, CommandDeps, Outcome } from './context.ts';
 import { execute, joinDecisions, type Conclusion, type DecidedPart, type Streams } from './execute.ts';
 import { existingRollout } from './existing.ts';
-import { restoreParts, restoreTarget } from './restore.ts';
+import { restoreParts, restoreTarget, withdrawParts } from './restore.ts';
 
 /**
  * RolloutAborted; VersionSuperseded where the version was deployed; from Completed also StableVersionRestored and
- * VersionRestored, unless no other version ever was stable.
+ * VersionRestored; StableVersionRestored to nothing where no other version ever was stable.
  */
 export async function abortRollout(
   deps: CommandDeps,
@@ -39,5 +39,7 @@ async function concludeAbort(streams: Streams, rolloutId: number, reason: string
     const restored = { target: target.version, leaving: version, rolloutId, reason };
     parts.push(...(await restoreParts(streams, modelId, model, restored)));
   }
+  if (target?.kind === 'nothing')
+    parts.push(...withdrawParts(streams, modelId, model, { leaving: version, rolloutId, reason }));
   return joinDecisions(parts);
 }

@@ -33,6 +33,19 @@ export async function restoreTarget(
   return { kind: 'none_usable', why: `${candidates.join(', ')}: rolled back` };
 }
 
+/** StableVersionRestored to nothing, where the version that leaves was the only one that ever was stable. */
+export function withdrawParts(
+  streams: Streams,
+  modelId: string,
+  model: ModelState,
+  withdrawn: { readonly leaving: string; readonly rolloutId: number; readonly reason: string },
+): DecidedPart[] {
+  const { leaving, rolloutId, reason } = withdrawn;
+  if (model.context.stable !== leaving) return [];
+  const command = { type: 'restoreStable', version: null, fromVersion: leaving, rolloutId, reason } as const;
+  return [{ stream: modelStream(modelId), decision: decideModel(model, command, streams.now().getTime()) }];
+}
+
 /** StableVersionRestored, VersionRestored where the target stood by, VersionSuperseded of another stable that it replaces. */
 export async function restoreParts(
   streams: Streams,

@@ -8,7 +8,7 @@ import { decideRollout, isLive, type RolloutState } from '../machines/rollout.ts
 import type { Caller, CommandDeps, Outcome } from './context.ts';
 import { execute, joinDecisions, type Conclusion, type DecidedPart, type Streams } from './execute.ts';
 import { existingModel, existingRollout, existingVersion } from './existing.ts';
-import { restoreParts, restoreTarget, type RestoreTarget } from './restore.ts';
+import { restoreParts, restoreTarget, withdrawParts, type RestoreTarget } from './restore.ts';
 
 export interface Rollback {
   /** An older version to go back to; it was stable once and is not rolled back. */
@@ -29,7 +29,7 @@ export interface RollBackModel extends Rollback {
 
 /**
  * RolloutRolledBack + VersionRolledBack + StableVersionRestored (+ VersionRestored where the target stood by); only the first
- * two where no other version ever was stable. With a model: its live rollout, else the one that made its stable version so.
+ * two where no version ever was stable; to nothing where the version itself is the only one that ever was. With a model: its live rollout, else the one that made its stable version so.
  *
  * @throws LifecycleError `rollout_not_found`, `model_not_found`
  */
@@ -84,6 +84,8 @@ export async function rollbackParts(
     const restored = { target: target.version, leaving: version, rolloutId, reason };
     parts.push(...(await restoreParts(streams, modelId, model, restored)));
   }
+  if (target.kind === 'nothing')
+    parts.push(...withdrawParts(streams, modelId, model, { leaving: version, rolloutId, reason }));
   return { parts, target };
 }
 

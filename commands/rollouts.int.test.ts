@@ -201,6 +201,14 @@ describe('rolling back', () => {
     ]);
   });
 
+  it('withdraws a completed first release too: no version is stable any more', async () => {
+    const modelId = await released('1.0.0');
+    const outcome = await rollBack(c.deps, stopper(), { modelId, ...why });
+    expect(facts(outcome)).toEqual(['RolloutRolledBack', 'VersionRolledBack', 'StableVersionRestored']);
+    expect(await modelOf(modelId)).toMatchObject({ stable: null, stableHistory: ['1.0.0'] });
+    expect(await stateOf(modelId, '1.0.0')).toBe('Rollback');
+  });
+
   it('goes to an older stable version by name, and supersedes the one that was stable', async () => {
     const modelId = await released('1.0.0', '1.1.0');
     await publish(c.deps, modelId, '1.2.0');

@@ -21,7 +21,11 @@ export const ERRORS = {
   bad_cursor: row(400, 'The cursor is not one of ours', 'Take `next_cursor` from the last page, with the same filter.'),
   as_of_in_future: row(400, 'as_of lies past the head of the log', 'Ask for a position at or below `EdgeML-Position`.'),
   as_of_not_supported: row(400, 'as_of is only for reads that fold facts', 'Leave `as_of` out.'),
-  idempotency_key_required: row(400, 'Idempotency-Key is missing', 'Send a fresh key per command; repeat it on a retry.'),
+  idempotency_key_required: row(
+    400,
+    'Idempotency-Key is missing',
+    'Send a fresh key per command; repeat it on a retry.',
+  ),
   body_incomplete: row(400, 'The body ended early', 'Send the whole body again.'),
   length_required: row(411, 'Content-Length is missing', 'Send Content-Length.'),
   invalid_api_key: row(401, 'The key is unknown or missing', 'Send `Authorization: Bearer <key>`.'),
@@ -48,7 +52,11 @@ export const ERRORS = {
   guard_refused: row(409, 'Refused in this state', 'Meet each unmet guard; `how_to_meet` says how.'),
   conflict: row(409, 'It exists already with other content', 'Use the existing one, or another name.'),
   version_reserved: row(409, 'Another training run holds this version', 'Choose another version, or end that run.'),
-  stream_diverged: row(409, 'The log holds a fact its machine refuses', 'Run `edgeml audit verify`; only stops are accepted.'),
+  stream_diverged: row(
+    409,
+    'The log holds a fact its machine refuses',
+    'Run `edgeml audit verify`; only stops are accepted.',
+  ),
   round_closed: row(409, 'The round is closed', 'Check in for the next round.'),
   round_full: row(409, 'The round needs no more updates', 'Check in for the next round.'),
   per_device_limit: row(409, 'This device has contributed to the round', 'Wait for the next round.'),
@@ -63,7 +71,11 @@ export const ERRORS = {
   bad_range: row(416, 'The range lies outside the bytes', 'Ask for a range within Content-Length.'),
   invalid_input: row(422, 'Readable but not acceptable', 'Correct the members the pointers name.'),
   invalid_version: row(422, 'Not a strict semantic version', 'Use MAJOR.MINOR.PATCH, without v or build metadata.'),
-  version_not_monotone: row(422, 'Not above the published versions of its line', 'Use the smallest legal version named.'),
+  version_not_monotone: row(
+    422,
+    'Not above the published versions of its line',
+    'Use the smallest legal version named.',
+  ),
   parent_not_found: row(422, 'The parent version does not exist or has no artifact', 'Name an existing lower version.'),
   idempotency_key_reused: row(422, 'The key was used for another request', 'Use a fresh key.'),
   checksum_mismatch: row(422, 'Bytes and SHA-256 differ', 'Send the bytes that have this hash.'),
@@ -86,7 +98,12 @@ export const ERRORS = {
   server_error: row(500, 'Our fault', 'Report the request id.', true),
   unavailable: row(503, 'A part we need does not answer', 'Retry after the time given.', true),
   projection_behind: row(503, 'The read model is behind', 'Retry after the time given.', true),
-  conversion_unavailable: row(503, 'The runtime that checks this format does not work', 'Retry; the operator sees why.', true),
+  conversion_unavailable: row(
+    503,
+    'The runtime that checks this format does not work',
+    'Retry; the operator sees why.',
+    true,
+  ),
 } as const satisfies Record<string, ErrorRow>;
 
 export type ErrorCode = keyof typeof ERRORS;

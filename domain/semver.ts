@@ -33,17 +33,26 @@ export function monotoneConflict(version: string, published: readonly string[]):
 
 /** The next patch of the line that is free and above all published ones. */
 export function smallestLegal(version: string, published: readonly string[]): string {
-  const highest = published.filter((p) => lineOf(p) === lineOf(version)).sort(byPrecedenceDesc).at(0);
+  const highest = published
+    .filter((p) => lineOf(p) === lineOf(version))
+    .sort(byPrecedenceDesc)
+    .at(0);
   if (!highest) return `${lineOf(version)}.0`;
   return new semver.SemVer(highest).inc('patch').version;
 }
 
 /** `latest`: the highest precedence among `candidates` that is no pre-release; undefined if there is none. */
 export function latestOf(candidates: readonly string[]): string | undefined {
-  return candidates.filter((v) => !isPrerelease(v)).sort(byPrecedenceDesc).at(0);
+  return candidates
+    .filter((v) => !isPrerelease(v))
+    .sort(byPrecedenceDesc)
+    .at(0);
 }
 
 /** The highest of `candidates` below `version`, or undefined. */
 export function highestBelow(version: string, candidates: readonly string[]): string | undefined {
-  return candidates.filter((v) => semver.lt(v, version)).sort(byPrecedenceDesc).at(0);
+  return candidates
+    .filter((v) => semver.lt(v, version))
+    .sort(byPrecedenceDesc)
+    .at(0);
 }

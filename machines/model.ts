@@ -95,7 +95,10 @@ const chart = setup({
         StableVersionRestored: {
           actions: assign(({ context, event }) => ({
             stable: event.data.version,
-            stableHistory: movedToEnd(context.stableHistory, event.data.version),
+            stableHistory:
+              event.data.version === null
+                ? context.stableHistory
+                : movedToEnd(context.stableHistory, event.data.version),
             updatedAt: event.at,
           })),
         },
@@ -112,7 +115,7 @@ export type ModelCommand =
   | { type: 'declareContract'; data: Extract<ModelFact, { type: 'ModelContractDeclared' }>['data'] }
   | { type: 'listVersion'; version: string }
   | { type: 'changeStable'; version: string; rolloutId: number }
-  | { type: 'restoreStable'; version: string; fromVersion: string; rolloutId: number; reason: string };
+  | { type: 'restoreStable'; version: string | null; fromVersion: string; rolloutId: number; reason: string };
 
 /**
  * What may follow. Never throws.
@@ -184,11 +187,17 @@ export function decideModel(state: ModelState, command: ModelCommand, now: numbe
         [
           guard(
             'target',
-            context.stableHistory.includes(command.version),
-            `${command.version} was ${context.stableHistory.includes(command.version) ? '' : 'never '}stable`,
+            wasStable(context, command.version, command.fromVersion),
+            command.version === null
+              ? `stable before: ${context.stableHistory.join(', ') || 'none'}`
+              : `${command.version} was ${context.stableHistory.includes(command.version) ? '' : 'never '}stable`,
             'name a version that was stable before',
           ),
         ],
       );
   }
 }
+
+/** A target was stable once; no target only where no version but the leaving one ever was. */
+const wasStable = ({ stableHistory }: ModelContext, version: string | null, leaving: string) =>
+  version === null ? stableHistory.every((v) => v === leaving) : stableHistory.includes(version);

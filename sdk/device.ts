@@ -195,7 +195,8 @@ export class Device {
     let counters = this.#counters.get(key);
     if (!counters) {
       counters = {
-        seq: 1,
+        // Above whatever an earlier process of this device sent: the server drops what does not grow.
+        seq: Date.now(),
         predictions: { ok: 0, failed: 0 },
         downloads: { ok: 0, failed: 0 },
         latency: {},

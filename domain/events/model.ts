@@ -35,7 +35,8 @@ export const modelFacts = {
     rollout_id: Type.Integer({ minimum: 1 }),
   }),
   StableVersionRestored: fact('StableVersionRestored', {
-    version: Semver,
+    /** Null: no other version ever was stable, so none is in force any more. */
+    version: Nullable(Semver),
     from_version: Semver,
     rollout_id: Type.Integer({ minimum: 1 }),
     reason: Type.String(),

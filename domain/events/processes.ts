@@ -79,7 +79,11 @@ export interface ProcessTouch {
 }
 
 /** What one fact means to each process: it may start one and end another (RolloutRolledBack does). */
-export function processesTouched(stream: string, type: string, data: Readonly<Record<string, unknown>>): ProcessTouch[] {
+export function processesTouched(
+  stream: string,
+  type: string,
+  data: Readonly<Record<string, unknown>>,
+): ProcessTouch[] {
   const parsed = parseStream(stream);
   if (!parsed || parsed.kind === 'model') return [];
   const candidates: [ProcessKind, string][] = [];

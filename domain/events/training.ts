@@ -16,7 +16,10 @@ export const TrainingSpec = Type.Object(
     min_updates: Type.Integer({ minimum: 1 }),
     goal: Nullable(Type.Integer({ minimum: 1 })),
     seed: Sha256,
-    selection: Type.Object({ strategy: Type.Literal('open'), dropout: Type.Number({ minimum: 0, maximum: 0.95 }) }, closed),
+    selection: Type.Object(
+      { strategy: Type.Literal('open'), dropout: Type.Number({ minimum: 0, maximum: 0.95 }) },
+      closed,
+    ),
     windows: Type.Object({ selection: Duration, report: Duration, extend: Duration }, closed),
     on_quorum_miss: Type.Object({ retry: Count, backoff: Type.Tuple([Duration, Duration]) }, closed),
     client: Type.Object(

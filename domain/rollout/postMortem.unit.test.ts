@@ -146,7 +146,7 @@ describe('its Markdown', () => {
     const text = renderMarkdown(draftOf(story));
     expect(text).toContain('# Post-mortem: m 1.1.0, rollout 2');
     expect(text).toContain('The rollout was rolled back to 1.0.0.');
-    expect(text).toContain('error\\_rate 60/400 = 0.15 \\> 0.05');
+    expect(text).toContain('error_rate 60/400 = 0.15 > 0.05');
     expect(text).toContain('| ios | 59 of 300 | 3 of 300 | 58 | ████████████████████ |');
     expect(text).toContain('47 of 50 devices');
     expect(text).toContain('A tokenizer | of another &lt;age>.');

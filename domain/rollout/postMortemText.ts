@@ -17,7 +17,7 @@ const OUTCOMES = {
 const plain = (text: string) =>
   text
     .replace(/\s+/g, ' ')
-    .replace(/[\\`*_[\]<>|]/g, '\\$&')
+    .replace(/[\\`*[\]<|]|(?<!\w)_|_(?!\w)/g, '\\$&')
     .trim();
 
 const table = (head: readonly string[], rows: readonly (readonly string[])[]) => [

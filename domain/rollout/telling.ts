@@ -42,7 +42,9 @@ export function tell(fact: RolloutFact | ModelFact): string {
     case 'StableVersionChanged':
       return `${fact.data.version} became stable`;
     case 'StableVersionRestored':
-      return `${fact.data.version} became stable again, in place of ${fact.data.from_version}`;
+      return fact.data.version === null
+        ? `no version is stable any more, after ${fact.data.from_version}`
+        : `${fact.data.version} became stable again, in place of ${fact.data.from_version}`;
     case 'ModelRegistered':
       return `model ${fact.data.name} registered`;
     case 'ModelContractDeclared':

@@ -173,7 +173,9 @@ function firstStable({ events }: Read<unknown>): string[] {
   // A model stream holds facts of models only: the codec has checked it.
   const facts = events.map((e) => e.fact as ModelFact);
   const stable = facts.flatMap((f) =>
-    f.type === 'StableVersionChanged' || f.type === 'StableVersionRestored' ? [f.data.version] : [],
+    (f.type === 'StableVersionChanged' || f.type === 'StableVersionRestored') && f.data.version !== null
+      ? [f.data.version]
+      : [],
   );
   return [...new Set(stable)];
 }

@@ -1,0 +1,64 @@
+/** Pure. Held-out data as a safetensors file: `input` [N, in], and `labels` (F32 [N] for one sigmoid, else I64 [N] classes). */
+import type { Architecture } from '../events/model.ts';
+import { parseKind } from './architecture.ts';
+import { isRefused, readHeader, refuse, type Header, type HeaderEntry, type Refused } from './safetensors/index.ts';
+
+/** Binary cross-entropy of one sigmoid, or cross-entropy over classes; both from logits. */
+export type LossKind = 'binary' | 'classes';
+
+export interface EvaluationLayout {
+  readonly n: number;
+  readonly loss: LossKind;
+  readonly input: HeaderEntry;
+  readonly labels: HeaderEntry;
+}
+
+const shapeText = (entry: HeaderEntry | undefined) =>
+  entry ? `${entry.dtype} [${entry.shape.join(', ')}]` : 'missing';
+
+function lossOf(architecture: Architecture): LossKind | Refused {
+  const kind = parseKind(architecture);
+  if (isRefused(kind)) return kind;
+  const outputs = architecture.output_dim;
+  if (kind.output === 'sigmoid' && outputs === 1) return 'binary';
+  if (kind.output !== 'sigmoid' && outputs >= 2) return 'classes';
+  return refuse(
+    'invalid_input',
+    `${architecture.kind} with ${outputs} outputs has no loss here: use one sigmoid, or two or more classes`,
+  );
+}
+
+/** Whether the set fits the model. Refusals are 422: `graph_required`, `invalid_input`, `shape_mismatch`, `dtype_mismatch`. */
+export function evaluationLayout(header: Header, architecture: Architecture | null): EvaluationLayout | Refused {
+  if (!architecture)
+    return refuse('graph_required', 'evaluation needs a graph to run: declare `architecture` with the model');
+  const loss = lossOf(architecture);
+  if (typeof loss !== 'string') return loss;
+  const [input, labels] = ['input', 'labels'].map((name) => header.entries.find((e) => e.name === name));
+  const extra = header.entries.find((e) => e.name !== 'input' && e.name !== 'labels');
+  if (extra)
+    return refuse('unknown_tensor', `the set holds "${extra.name}"; expected are input and labels only`, extra.name);
+  if (!input || !labels)
+    return refuse('missing_tensor', `tensor "${input ? 'labels' : 'input'}" is missing`, input ? 'labels' : 'input');
+  const n = labels.shape[0] ?? 0;
+  const columns = architecture.input_dim;
+  if (input.dtype !== 'F32') return refuse('dtype_mismatch', `input must be F32, it is ${input.dtype}`, 'input');
+  const wanted = loss === 'binary' ? 'F32' : 'I64';
+  if (labels.dtype !== wanted)
+    return refuse('dtype_mismatch', `labels must be ${wanted}, they are ${labels.dtype}`, 'labels');
+  if (labels.shape.length !== 1 || n < 1)
+    return refuse('shape_mismatch', `labels must be [N], N ≥ 1, they are ${shapeText(labels)}`, 'labels');
+  if (input.shape.length !== 2 || input.shape[0] !== n || input.shape[1] !== columns)
+    return refuse('shape_mismatch', `input must be [${n}, ${columns}], it is ${shapeText(input)}`, 'input');
+  return { n, loss, input, labels };
+}
+
+/**
+ * The check of a training request's evaluation set, before any run. Never throws.
+ *
+ * @param bytes the whole file
+ */
+export function checkEvaluationSet(bytes: Uint8Array, architecture: Architecture | null): EvaluationLayout | Refused {
+  const header = readHeader(bytes);
+  return isRefused(header) ? header : evaluationLayout(header, architecture);
+}
