@@ -26,8 +26,6 @@ export const refusedBy = (
   return { kind: 'refused', code, checks: [...checks, failed] };
 };
 
-export const isGateRefused = (value: object): value is GateRefused => 'kind' in value && value.kind === 'refused';
-
 /** Both formats are bytes that devices load as they are. */
 export const fileOf = (format: string, blob: { readonly sha256: string; readonly bytes: number }): ArtifactFile => {
   return { format, sha256: blob.sha256, bytes: blob.bytes, media_type: 'application/octet-stream' };

@@ -13,7 +13,7 @@ import {
 } from '../../domain/formats/safetensors/index.ts';
 import type { ArtifactStore } from '../../store/artifacts/artifactStore.ts';
 import { isFailure, type OnnxFailure, type OnnxRuntime, type OnnxSession } from '../runtimes/onnxRuntime.ts';
-import { checkEvaluationSet, type EvaluationLayout } from './evaluationSet.ts';
+import { checkEvaluationSet, type EvaluationLayout } from '../../domain/formats/evaluationSet.ts';
 import { scoreOf } from './loss.ts';
 import type { Progress } from './sumUpdates.ts';
 

@@ -7,7 +7,6 @@ import { f32Tensor, writeSafetensors, type Tensor } from '../../domain/formats/s
 import type { ArtifactStore } from '../../store/artifacts/artifactStore.ts';
 import { createFileStore } from '../../store/artifacts/fileStore.ts';
 import { createOnnxRuntime } from '../runtimes/onnxRuntime.ts';
-import { checkEvaluationSet } from './evaluationSet.ts';
 import { evaluate } from './evaluate.ts';
 import { scoreOf } from './loss.ts';
 
@@ -114,39 +113,5 @@ describe('evaluate', () => {
     const work = { blobs, runtime, modelSha, architecture: softmax, setSha };
     await expect(evaluate(work)).rejects.toMatchObject({ code: 'invalid_input' });
     await expect(evaluate({ ...work, setSha: '0'.repeat(64) })).rejects.toMatchObject({ code: 'blob_unknown' });
-  });
-});
-
-describe('checkEvaluationSet', () => {
-  const check = (tensors: Tensor[], architecture: Architecture | null) =>
-    checkEvaluationSet(writeSafetensors(tensors), architecture);
-  const three = input(3, 2, 1, 2, 3, 4, 5, 6);
-  const ones = f32Tensor('labels', [3], Float32Array.of(1, 0, 1));
-
-  it('accepts what fits', () => {
-    expect(check([three, ones], logistic)).toMatchObject({ n: 3, loss: 'binary' });
-    expect(check([three, classes(0, 1, 2)], softmax)).toMatchObject({ n: 3, loss: 'classes' });
-    expect(check([three, classes(0, 1, 2)], { ...softmax, kind: 'mlp' })).toMatchObject({ loss: 'classes' });
-  });
-
-  const cases: [string, Tensor[], Architecture | null, string][] = [
-    ['no graph', [three, ones], null, 'graph_required'],
-    ['one raw output', [three, ones], { ...logistic, kind: 'mlp:relu:linear' }, 'invalid_input'],
-    ['sigmoids of several labels', [three, ones], { ...softmax, kind: 'mlp:relu:sigmoid' }, 'invalid_input'],
-    ['no labels', [three], logistic, 'missing_tensor'],
-    ['no input', [ones], logistic, 'missing_tensor'],
-    ['something else', [three, ones, f32Tensor('x', [], Float32Array.of(1))], logistic, 'unknown_tensor'],
-    ['whole labels for a sigmoid', [three, classes(0, 1, 1)], logistic, 'dtype_mismatch'],
-    ['float labels for classes', [three, ones], softmax, 'dtype_mismatch'],
-    ['other lengths', [three, f32Tensor('labels', [2], Float32Array.of(1, 0))], logistic, 'shape_mismatch'],
-    ['another width', [three, ones], { ...logistic, input_dim: 3 }, 'shape_mismatch'],
-    ['nothing to judge by', [input(0, 2), f32Tensor('labels', [0], new Float32Array(0))], logistic, 'shape_mismatch'],
-  ];
-  it.each(cases)('refuses %s', (_, tensors, architecture, code) => {
-    expect(check(tensors, architecture)).toMatchObject({ refused: code });
-  });
-
-  it('refuses what is no safetensors', () => {
-    expect(checkEvaluationSet(new Uint8Array(20), logistic)).toMatchObject({ refused: 'malformed_container' });
   });
 });

@@ -1,5 +1,5 @@
 /** Loss and hits of logits against labels, as float64 sums. From logits: a sure error costs much, never infinity. */
-import type { LossKind } from './evaluationSet.ts';
+import type { LossKind } from '../../domain/formats/evaluationSet.ts';
 
 export interface Scores {
   readonly lossSum: number;

@@ -6,4 +6,3 @@ export {
   type RoundToAggregate,
 } from './aggregateRound.ts';
 export { evaluate, type Evaluation } from './evaluate.ts';
-export { checkEvaluationSet, type EvaluationLayout } from './evaluationSet.ts';
