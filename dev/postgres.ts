@@ -46,7 +46,8 @@ export interface Cluster {
 /** Which folder holds the cluster's data for a home, and why not in the home itself. */
 export function dataFolder(home: string, user: RunAs | undefined): { data: string; closed?: string } {
   const inside = join(home, 'postgres');
-  const closed = user === undefined ? undefined : closedParent(inside);
+  // Up to the home: the data itself is always closed to others.
+  const closed = user === undefined ? undefined : closedParent(home);
   if (closed === undefined) return { data: inside };
   const key = createHash('sha256').update(home).digest('hex').slice(0, 12);
   return { data: join(openFolder(), `${basename(home)}-${key}`, 'postgres'), closed };

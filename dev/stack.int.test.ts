@@ -136,6 +136,28 @@ describe('a whole stack', () => {
     expect(existsSync(join(home, 'stack.json'))).toBe(false);
   });
 
+  it('has the same data after a stop and a start, none after a fresh one, and nothing once its home is removed', async () => {
+    const home = testHome('stack');
+    const first = await start({ home, services: ['postgres'] });
+    const { data } = first.cluster!;
+    const key = readFileSync(first.keyFile, 'utf8');
+    await withAdmin(first.cluster!.adminUrl(), (db) => db.query('CREATE TABLE kept AS SELECT 42 AS answer'));
+    await first.stop();
+    const second = await start({ home, services: ['postgres'] });
+    expect(second.cluster!.data).toBe(data);
+    expect(readFileSync(second.keyFile, 'utf8')).toBe(key);
+    const { rows } = await withAdmin(second.cluster!.adminUrl(), (db) => db.query('SELECT answer FROM kept'));
+    expect(rows).toEqual([{ answer: 42 }]);
+    await second.stop();
+    const third = await start({ home, services: ['postgres'], fresh: true });
+    await expect(withAdmin(third.cluster!.adminUrl(), (db) => db.query('SELECT answer FROM kept'))).rejects.toThrow(
+      /kept/,
+    );
+    await third.stop();
+    removeHome(home);
+    expect([existsSync(data), existsSync(home)]).toEqual([false, false]);
+  });
+
   it('keeps a service down when told, and wipes Temporal only then', async () => {
     const stack = await start({ services: ['nats', 'temporal'] });
     expect(() => stack.wipeTemporal()).toThrow(/running/);
