@@ -46,12 +46,14 @@ export function planRollback(r: RollbackStanding): RollbackStep {
     kind: 'tell',
     notice: { eventId: id, audience: 'owners', text },
   });
-  if (r.hasRootCause || age >= FOLLOW_UP_DAYS * DAY) return { kind: 'done' };
+  if (age >= FOLLOW_UP_DAYS * DAY) return { kind: 'done' };
   if (!told.has(noticeId.rolledBack(eventId))) {
     const to = r.target === null ? 'no version: it was the first release, and is withdrawn' : r.target;
     const text = `Rollout ${r.rolloutId}: ${r.version} was rolled back (${r.trigger}: ${r.reason}). Devices return to ${to}.`;
     return tell(noticeId.rolledBack(eventId), text);
   }
+  // Even a root cause that came first (after an outage of ours) does not replace the news itself.
+  if (r.hasRootCause) return { kind: 'done' };
   if (!told.has(noticeId.returned(eventId))) {
     if (!areBack(devices) && age < FOLLOW_MS) return { kind: 'follow', leftMs: FOLLOW_MS - age };
     const rest = devices.outstanding === 0 ? '' : ` ${devices.outstanding} of ${devices.told} still report it.`;

@@ -43,6 +43,7 @@ describe('what follows a rollback', () => {
     ids.push(...[1, 3, 7].map((d) => noticeId.reminder('e1', d)));
     expect(planRollback({ ...base, told: told(...ids), now: 10 * DAY })).toEqual({ kind: 'wait', leftMs: 20 * DAY });
     expect(planRollback({ ...base, now: 30 * DAY })).toEqual({ kind: 'done' });
-    expect(planRollback({ ...base, hasRootCause: true })).toEqual({ kind: 'done' });
+    expect(planRollback({ ...base, hasRootCause: true })).toMatchObject({ kind: 'tell', notice: { eventId: 'e1' } });
+    expect(planRollback({ ...base, hasRootCause: true, told: told('e1') })).toEqual({ kind: 'done' });
   });
 });

@@ -83,7 +83,9 @@ async function tell(
     return insist(desk, id, () => desk.calls.start(id, memo, how));
   };
   const open = change.opened || known?.state === 'open';
-  if (change.opened && !change.closed && (await start('once')) === 'parked') return change;
+  // What began and ended within one batch needs no run, but for a rollback: people must still be told.
+  const isWanted = change.opened && (!change.closed || change.kind === 'rollback');
+  if (isWanted && (await start('once')) === 'parked') return change;
   // No run waits for what was over before this batch, or never began.
   if (!ring || !open) return rung;
   const result = await insist(desk, id, () => desk.calls.ring(id, ring));

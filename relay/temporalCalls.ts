@@ -10,6 +10,7 @@ import {
   WorkflowNotFoundError,
   type WorkflowClient,
 } from '@temporalio/client';
+import { NamespaceNotFoundError } from '@temporalio/common';
 import { parseProcess, PROCESSES, type FactRing } from '../domain/events/processes.ts';
 
 const DEADLINE_MS = 2_000;
@@ -46,15 +47,15 @@ export interface TemporalCalls {
   close(): Promise<void>;
 }
 
-const GRPC = { cancelled: 1, deadlineExceeded: 4, notFound: 5, resourceExhausted: 8, unavailable: 14 };
-/** A namespace that is not there yet is a server that is not ready: answered with `notFound` outside of a workflow. */
+const GRPC = { cancelled: 1, deadlineExceeded: 4, resourceExhausted: 8, unavailable: 14 };
 const AWAY: readonly number[] = [GRPC.cancelled, GRPC.deadlineExceeded, GRPC.resourceExhausted, GRPC.unavailable];
 
 function classify(error: unknown): 'done' | 'missing' | 'away' | { failed: string } {
   if (error instanceof WorkflowExecutionAlreadyStartedError) return 'done';
   if (error instanceof WorkflowNotFoundError) return 'missing';
+  if (error instanceof NamespaceNotFoundError) return 'away'; // a server that is not ready yet
   const cause = error instanceof Error && isGrpcServiceError(error.cause) ? error.cause : error;
-  if (isGrpcServiceError(cause) && (AWAY.includes(cause.code) || cause.code === GRPC.notFound)) return 'away';
+  if (isGrpcServiceError(cause) && AWAY.includes(cause.code)) return 'away';
   const why = error instanceof Error ? error : new Error(String(error));
   return { failed: `${why.name}: ${why.message}${why.cause instanceof Error ? ` (${why.cause.message})` : ''}` };
 }

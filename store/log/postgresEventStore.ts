@@ -146,7 +146,8 @@ export function createEventStore(options: EventStoreOptions): PostgresEventStore
       doorbell.close();
       await waiter.close();
       await Promise.all([...Object.values(lanes), bell].map((p) => p.end()));
-      await db.destroy(); // ends `reads`
+      await db.destroy(); // ends `reads`, unless nothing was ever read through it
+      if (!reads.ended) await reads.end();
     },
   };
   return store;
