@@ -1,0 +1,157 @@
+/** The `edgeml` command as a person or a pipeline runs it: a process, its exit code, and what it prints where. */
+import { spawn } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { CHECKOUT } from '../../dev/reach.ts';
+import { Device, encodeModel } from '../../sdk/index.ts';
+import { eventually, startProduct, type Product } from './stack.ts';
+
+interface Ran {
+  readonly code: number;
+  readonly out: string;
+  readonly err: string;
+}
+
+let product: Product;
+
+function edgeml(...args: string[]): Promise<Ran> {
+  const child = spawn(process.execPath, [join(CHECKOUT, 'cli', 'bin.mjs'), ...args], {
+    env: { PATH: process.env['PATH'], EDGEML_URL: product.stack.url, EDGEML_API_KEY: product.adminKey }, // eslint-disable-line no-restricted-properties -- a child needs a PATH
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let out = '';
+  let err = '';
+  child.stdout.on('data', (d: Buffer) => (out += d.toString()));
+  child.stderr.on('data', (d: Buffer) => (err += d.toString()));
+  return new Promise((resolve) => child.on('close', (code) => resolve({ code: code ?? -1, out, err })));
+}
+
+/** The JSON that a command printed; the test that reads it says what it holds. */
+async function json<T>(...args: string[]): Promise<T> {
+  const ran = await edgeml(...args, '-o', 'json');
+  expect(ran.code, ran.err).toBe(0);
+  return JSON.parse(ran.out) as T;
+}
+
+beforeAll(async () => {
+  product = await startProduct('cli');
+}, 120_000);
+afterAll(() => product?.end());
+
+describe('the edgeml command', { timeout: 120_000 }, () => {
+  it('says who I am, and makes keys that may do less', async () => {
+    expect((await edgeml('whoami')).out).toMatch(/admin/);
+    const made = await edgeml('key', 'create', 'reader', '--role', 'viewer', '-o', 'name');
+    expect(made.out).toMatch(/^ek_/);
+    const file = join(product.stack.home, 'reader.key');
+    writeFileSync(file, made.out);
+    const refused = await edgeml(
+      '--key-file',
+      file,
+      'model',
+      'create',
+      'x',
+      '--framework',
+      'custom',
+      '--use-case',
+      'y',
+    );
+    expect(refused.code).toBe(7);
+    expect(refused.err).toMatch(/models:write/);
+    const [key] = (await json<{ id: string; name: string }[]>('key', 'list')).filter((k) => k.name === 'reader');
+    expect((await edgeml('key', 'revoke', key!.id)).code).toBe(0);
+    expect((await edgeml('--key-file', file, 'model', 'list')).code).toBe(7);
+  });
+
+  it('walks a model from the catalogue to a completed rollout, and back', async () => {
+    const create = ['model', 'create', 'cli-model', '--framework', 'custom', '--use-case', 'test'];
+    const graph = ['--architecture', 'mlp:relu:sigmoid', '--input-dim', '4', '--output-dim', '1'];
+    const model = await json<{ id: string }>(...create, ...graph);
+    expect((await json<{ id: string }>(...create, ...graph)).id).toBe(model.id);
+    expect((await edgeml('model', 'list')).out).toMatch(/cli-model/);
+
+    const init = join(product.stack.home, 'init.safetensors');
+    writeFileSync(
+      init,
+      encodeModel(
+        new Map([
+          ['fc.bias', { shape: [1], data: new Float32Array([0.5]) }],
+          ['fc.weight', { shape: [1, 4], data: new Float32Array([1, -1, 0.5, 2]) }],
+        ]),
+      ),
+    );
+    const key = (await product.audit.createKey({ name: 'fleet', roles: ['device'] })).key;
+    const device = new Device({ baseUrl: product.stack.url, apiKey: key, deviceIdentifier: 'one', platform: 'ios' });
+    const training = edgeml(
+      ...['train', 'start', 'cli-model', '--new-version', '1.0.0', '--init', init],
+      ...['--rounds', '1', '--min-updates', '1', '--goal', '1', '--publish'],
+    );
+    await eventually(async () => {
+      const receipt = await device.train((base) => ({
+        delta: new Map([...base].map(([name, t]) => [name, { shape: t.shape, data: t.data.map(() => 0.01) }])),
+        samples: 3,
+      }));
+      return receipt ?? undefined;
+    });
+    const trained = await training;
+    expect(trained.code, trained.err).toBe(0);
+    expect(trained.out).toMatch(/succeeded/);
+    expect((await edgeml('version', 'publish', 'cli-model', '1.0.0')).out).toMatch(/Published/);
+
+    const early = await edgeml('rollout', 'start', 'cli-model', '9.9.9');
+    expect(early.code).toBe(6);
+    const start = [
+      'rollout',
+      'start',
+      'cli-model',
+      '1.0.0',
+      '--steps',
+      '50,100',
+      '--bake',
+      '1h',
+      '--max-bake',
+      '2h',
+      '--ramp',
+      '0s',
+    ];
+    const rollout = await json<{ id: number; status: string }>(...start);
+    expect(rollout.status).toBe('active');
+    const id = String(rollout.id);
+    const refused = await edgeml('rollout', 'advance', id);
+    expect(refused.code).toBe(6);
+    expect(refused.err).toMatch(/minBakeElapsed/);
+    expect((await edgeml('rollout', 'pause', id, '--reason', 'lunch')).out).toMatch(/paused/);
+    expect((await edgeml('rollout', 'status', id, '--wait')).code).toBe(4);
+    expect((await edgeml('rollout', 'resume', id)).out).toMatch(/active/);
+    const step = ['rollout', 'advance', id, '--override', '--reason', 'a demo'];
+    expect((await edgeml(...step)).out).toMatch(/100 %/);
+    expect((await edgeml(...step)).out).toMatch(/completed/);
+    expect((await edgeml('model', 'get', 'cli-model')).out).toMatch(/stable {5}1\.0\.0/);
+    expect((await edgeml('--as-of', '1', 'model', 'get', 'cli-model')).out).toMatch(/stable {5}–/);
+
+    const unasked = await edgeml('rollback', 'cli-model', '--reason', 'crashes');
+    expect(unasked.code).toBe(2);
+    expect((await edgeml('-y', 'rollback', 'cli-model', '--reason', 'crashes')).out).toMatch(/rolled_back/);
+    expect((await edgeml('rollout', 'status', id)).code).toBe(3);
+    expect((await edgeml('postmortem', 'get', id)).out).toMatch(/crashes/);
+    expect((await edgeml('model', 'lineage', 'cli-model')).out).toMatch(/1\.0\.0.*Rollback/);
+  });
+
+  it('lists, replays and verifies the facts', async () => {
+    const events = await json<{ type: string; stream: string }[]>('events', 'list', '--kind', 'rollout');
+    expect(events.map((e) => e.type)).toContain('RolloutRolledBack');
+    const replay = await edgeml('audit', 'replay', events[0]!.stream);
+    expect(replay.out).toMatch(/None → Pending/);
+    expect((await edgeml('state', events[0]!.stream)).out).toMatch(/RolledBack/);
+    const verified = await edgeml('audit', 'verify');
+    expect(verified.code, verified.out + verified.err).toBe(0);
+    expect(verified.out).toMatch(/every step passed/);
+  });
+
+  it('tells a usage error from a server that is not there', async () => {
+    expect((await edgeml('rollout', 'get', 'seven')).code).toBe(2);
+    expect((await edgeml('nonsense')).code).toBe(2);
+    expect((await edgeml('--url', 'http://127.0.0.1:9', 'whoami')).code).toBe(8);
+  });
+});
