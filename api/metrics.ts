@@ -1,5 +1,6 @@
 /** `/metrics` in Prometheus text: what the process and this door count. No device, event or request id is a label. */
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
+import type { LifecycleError } from '../domain/errors.ts';
 import type { App } from './app.ts';
 import type { ApiDeps } from './context.ts';
 
@@ -7,7 +8,6 @@ export interface Metrics {
   readonly registry: Registry;
   readonly requests: Histogram<'route' | 'status'>;
   readonly refusals: Counter<'guard'>;
-  readonly relayLag: Gauge<'relay'>;
   readonly updates: Counter<'outcome'>;
 }
 
@@ -64,12 +64,6 @@ export function createMetrics(version: string, probes: Probes): Metrics {
       labelNames: ['guard'],
       registers,
     }),
-    relayLag: new Gauge({
-      name: 'edgeml_relay_lag_events',
-      help: 'Facts that a follower of the log has not passed on',
-      labelNames: ['relay'],
-      registers,
-    }),
     updates: new Counter({
       name: 'edgeml_training_updates_total',
       help: 'Uploads of devices, by outcome',
@@ -86,4 +80,9 @@ export function observeRequests(app: App, { metrics }: Pick<ApiDeps, 'metrics'>)
     metrics.requests.observe({ route, status: String(reply.statusCode) }, reply.elapsedTime / 1_000);
     done();
   });
+}
+
+/** Each guard that stood in the way. */
+export function countRefusal({ refusals }: Metrics, { evidence }: LifecycleError): void {
+  for (const { name, met } of evidence.guards ?? []) if (!met) refusals.inc({ guard: name });
 }

@@ -49,6 +49,9 @@ export async function concluded(
         throw new LifecycleError('idempotency_key_reused', detail);
       }
       reply.header('idempotency-replayed', 'true');
+      break;
+    case 'appended':
+    case 'already':
   }
   return placed(reply, log, outcome.events);
 }

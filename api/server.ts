@@ -13,7 +13,7 @@ import { requireIdempotencyKey } from './http/idempotency.ts';
 import { parseJson } from './http/parseJson.ts';
 import { createErrorHandler, OWN_PREFIX, sendProblem } from './http/problem.ts';
 import { compileValidator, withoutNulls } from './http/validate.ts';
-import { observeRequests } from './metrics.ts';
+import { countRefusal, observeRequests } from './metrics.ts';
 import { ownRoutes } from './routes/own/index.ts';
 import { rootRoutes } from './routes/root.ts';
 import { sdkRoutes } from './routes/sdk/index.ts';
@@ -42,6 +42,7 @@ export function createServer(deps: ApiDeps, logger?: FastifyBaseLogger): App {
   app.setSerializerCompiler(() => (value) => JSON.stringify(value));
   app.setErrorHandler((error: Error, request, reply) => {
     if (error instanceof DryRunEnd) return reply.code(200).send(error.answer);
+    if (error instanceof LifecycleError) countRefusal(deps.metrics, error);
     return createErrorHandler(deps.publicUrl)(error, request, reply);
   });
   app.setNotFoundHandler((request, reply) => {

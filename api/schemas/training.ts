@@ -1,9 +1,19 @@
 /** Training runs, their rounds, and the requests of people; devices are in `task.ts`. */
 import Type, { type Static } from 'typebox';
 import { TrainingSpec } from '../../domain/events/training.ts';
-import { closed, commanded, Count, Instant, Nullable, pageOf, Reason, Sha256, Uuid } from './common.ts';
+import { closed, commanded, Count, Duration, Instant, Nullable, pageOf, Reason, Sha256, Uuid } from './common.ts';
 
 const Figure = Nullable(Type.Number());
+
+/** OpenAPI 3.1 has no `items` list, which the library's tuple still writes. */
+const OnQuorumMiss = Type.Object(
+  {
+    ...TrainingSpec.properties.on_quorum_miss.properties,
+    backoff: Type.Array(Duration, { minItems: 2, maxItems: 2 }),
+  },
+  closed,
+);
+const Spec = Type.Object({ ...TrainingSpec.properties, on_quorum_miss: OnQuorumMiss }, closed);
 
 const RunStatus = Type.Union([
   Type.Literal('active'),
@@ -32,7 +42,7 @@ export const Training = Type.Object(
     rounds_done: Count,
     /** Accepted updates of the aggregated rounds. */
     updates: Count,
-    spec: TrainingSpec,
+    spec: Spec,
     base: Type.Object({ version: Nullable(Type.String()), sha: Sha256 }, closed),
     current: Nullable(
       Type.Object({ goal: Nullable(Count), min_updates: Count, accepted: Count, deadline: Instant }, closed),
@@ -121,7 +131,7 @@ export const Rounds = Type.Object({ items: Type.Array(Round), position: Type.Int
 export type Rounds = Static<typeof Rounds>;
 
 const { selection, windows, on_quorum_miss, client, aggregation, server_optimizer, admission, retention } =
-  TrainingSpec.properties;
+  Spec.properties;
 const part = <
   S extends
     | typeof selection

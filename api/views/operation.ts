@@ -17,7 +17,7 @@ export async function operationView(view: View, id: string, base: string): Promi
   switch (process?.kind) {
     case 'training': {
       const { state } = await view.training(process.runId);
-      return state.version === 0 ? undefined : await trainingOperation(view, process.runId, state, base);
+      return state.version === 0 ? undefined : trainingOperation(view, process.runId, state, base);
     }
     case 'publish': {
       const { events } = await view.version(process.modelId, process.version);

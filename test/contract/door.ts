@@ -16,7 +16,7 @@ import { runSequencer } from '../../relay/sequencer.ts';
 import { createFileStore } from '../../store/artifacts/fileStore.ts';
 import { createPool } from '../../store/connect.ts';
 import { createDatabase, testHome } from '../support/services.ts';
-import { createContract, type OpenApi } from './openapi.ts';
+import { createContract, type Contract, type OpenApi } from './openapi.ts';
 
 /** A JSON object, or `{text}` of anything else. */
 export type Body = Readonly<Record<string, unknown>>;
@@ -42,8 +42,7 @@ export interface CallOptions {
 export interface TestDoor {
   readonly url: string;
   readonly door: OpenDoor;
-  /** Routes that were answered: `METHOD template status`. */
-  readonly seen: ReadonlySet<string>;
+  readonly contract: Contract;
   call(method: string, path: string, options?: CallOptions): Promise<Answer>;
   /** Facts in the database, sequenced or not. */
   facts(): Promise<number>;
@@ -138,7 +137,7 @@ export async function openTestDoor(): Promise<TestDoor> {
   return {
     url,
     door,
-    seen: contract.seen,
+    contract,
     call,
     secretOf,
     facts,
@@ -161,7 +160,8 @@ export async function openTestDoor(): Promise<TestDoor> {
   };
 }
 
-const as = (): Caller => ({
+/** Who stands in for a workflow. */
+export const systemCaller = (): Caller => ({
   actor: { kind: 'system', id: 'test' },
   commandId: randomUUID(),
   commandHash: null,
@@ -183,12 +183,12 @@ async function publish(
   const bytes = Buffer.from(`weights of ${version}`);
   const { sha256 } = await deps.blobs.put(bytes, { max: 1_000 });
   const files = [{ format: 'safetensors', sha256, bytes: bytes.length, media_type: 'application/octet-stream' }];
-  must(await uploadArtifact(deps.commands, as(), { modelId, version, files }));
-  const requested = await requestPublish(deps.commands, as(), { modelId, version });
+  must(await uploadArtifact(deps.commands, systemCaller(), { modelId, version, files }));
+  const requested = await requestPublish(deps.commands, systemCaller(), { modelId, version });
   must(requested);
   const reportSha = createHash('sha256').update('report').digest('hex');
   must(
-    await recordPublished(deps.commands, as(), {
+    await recordPublished(deps.commands, systemCaller(), {
       modelId,
       version,
       n: requested.n,

@@ -20,6 +20,7 @@ describe('the root', () => {
     expect(await metrics.text()).toMatch(/^edgeml_projection_lag_events\{projection="catalog"\} \d+$/m);
     const document: unknown = await (await fetch(`${t.url}/openapi.json`)).json();
     expect(document).toMatchObject({ openapi: '3.1.0' });
+    expect(t.contract.compileAll()).toBeGreaterThan(300);
   });
 
   it('answers every error code at the address that problems name', async () => {

@@ -1,10 +1,13 @@
 /** Holds every answer against the document that the server itself publishes. */
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
 
+interface Content {
+  readonly content?: Readonly<Record<string, { readonly schema: object }>>;
+}
 interface Operation {
-  readonly responses: Readonly<
-    Record<string, { readonly content?: Readonly<Record<string, { readonly schema: object }>> }>
-  >;
+  readonly requestBody?: Content;
+  readonly parameters?: readonly { readonly schema: object }[];
+  readonly responses: Readonly<Record<string, Content>>;
 }
 export interface OpenApi {
   readonly openapi: string;
@@ -18,8 +21,8 @@ export interface Received {
 }
 
 export interface Contract {
-  /** Routes that were answered: `GET /models/{model} 200`. */
-  readonly seen: Set<string>;
+  /** Every schema of the document, requests too, as JSON Schema 2020-12. @throws Error for the first that is none */
+  compileAll(): number;
   /** @throws Error for a route, status or media type that is not documented, and for a body that does not fit */
   check(method: string, path: string, answer: Received): void;
 }
@@ -30,14 +33,23 @@ const UNDOCUMENTED = new Set(['not_implemented', 'route_not_found']);
 export function createContract(document: OpenApi): Contract {
   const ajv = new Ajv2020({ strict: false, allErrors: true });
   const compiled = new Map<object, ValidateFunction>();
-  const seen = new Set<string>();
   // Static segments win over parameters.
   const templates = Object.keys(document.paths)
     .sort((a, b) => (a.match(/\{/g)?.length ?? 0) - (b.match(/\{/g)?.length ?? 0))
     .map((template) => ({ template, pattern: new RegExp(`^${template.replace(/\{\w+\}/g, '[^/]+')}$`) }));
 
   return {
-    seen,
+    compileAll() {
+      const operations = Object.values(document.paths).flatMap((path) => Object.values(path));
+      const bodies = operations.flatMap((o) => [
+        ...Object.values(o.responses),
+        ...(o.requestBody ? [o.requestBody] : []),
+      ]);
+      const contents = bodies.flatMap((b) => Object.values(b.content ?? {}));
+      const all = [...contents, ...operations.flatMap((o) => o.parameters ?? [])].map((c) => c.schema);
+      for (const schema of all) ajv.compile(schema);
+      return all.length;
+    },
     check(method, sent, { status, contentType, body }) {
       const path = sent.replace(/(?<=.)\/$/, '');
       const code = typeof body === 'object' && body !== null && 'code' in body ? String(body.code) : '';
@@ -47,7 +59,6 @@ export function createContract(document: OpenApi): Contract {
         throw new Error(`${method} ${path} answered ${status} and is not documented`);
       }
       const { responses } = document.paths[route.template]![method.toLowerCase()]!;
-      seen.add(`${method} ${route.template} ${status}`);
       if (method === 'HEAD' || status === 304) return;
       const response = responses[String(status)] ?? responses[`${Math.floor(status / 100)}XX`];
       if (!response) throw new Error(`${method} ${route.template}: status ${status} is not documented`);
