@@ -1,7 +1,7 @@
 /** The tensors a device must send for a base: read once per base, since blobs never change. */
-import { LifecycleError } from '../domain/errors.ts';
-import { isRefused, readHeader, type HeaderEntry } from '../domain/formats/safetensors/index.ts';
+import type { HeaderEntry } from '../domain/formats/safetensors/index.ts';
 import type { ArtifactStore } from '../store/artifacts/artifactStore.ts';
+import { blobHeader } from './blobHeader.ts';
 
 export interface BaseLayout {
   readonly sha256: string;
@@ -23,10 +23,8 @@ export async function baseLayout(blobs: ArtifactStore, sha256: string): Promise<
   layouts.set(blobs, known);
   const found = known.get(sha256);
   if (found) return found;
-  const bytes = await blobs.bytes(sha256);
-  const header = readHeader(bytes);
-  if (isRefused(header)) throw new LifecycleError(header.refused, `Base ${sha256}: ${header.detail}`);
-  const layout = { sha256, bytes: bytes.length, tensors: header.entries };
+  const { bytes, header } = await blobHeader(blobs, sha256, `Base ${sha256}`);
+  const layout = { sha256, bytes, tensors: header.entries };
   if (known.size >= KEPT) known.delete(known.keys().next().value!);
   known.set(sha256, layout);
   return layout;

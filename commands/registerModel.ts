@@ -1,6 +1,9 @@
 /** A model enters the catalogue. Its id follows from its name, so a repeat under any key finds the same model. */
+import { LifecycleError } from '../domain/errors.ts';
 import type { Architecture } from '../domain/events/model.ts';
 import { modelStream } from '../domain/events/streams.ts';
+import { parseKind } from '../domain/formats/architecture.ts';
+import { isRefused } from '../domain/formats/refused.ts';
 import { canonicalSha } from '../domain/hash/canonicalJson.ts';
 import { modelIdOf } from '../domain/hash/uuid.ts';
 import { decideModel, modelMachine } from '../machines/model.ts';
@@ -21,12 +24,20 @@ export interface RegisterModel {
 /**
  * ModelRegistered, and ModelContractDeclared where a contract or an architecture is given and is not the declared one.
  * Refused with `conflict` where the name exists with another framework or use case.
+ *
+ * @throws LifecycleError `architecture_mismatch` for an architecture whose graph cannot be built
  */
 export async function registerModel(
   deps: CommandDeps,
   caller: Caller,
   input: RegisterModel,
 ): Promise<Outcome & { readonly modelId: string }> {
+  const kind = input.architecture ? parseKind(input.architecture) : undefined;
+  if (kind && isRefused(kind)) {
+    throw new LifecycleError(kind.refused, `/architecture/kind ${kind.detail}.`, {
+      errors: [{ pointer: '/architecture/kind', detail: kind.detail }],
+    });
+  }
   const modelId = modelIdOf(input.orgId, input.name);
   const stream = modelStream(modelId);
   const outcome = await execute(deps, caller, async (streams) => {

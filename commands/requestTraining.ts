@@ -11,7 +11,7 @@ import type { Caller, CommandDeps, Outcome } from './context.ts';
 import { execute, joinDecisions, type Conclusion, type Streams } from './execute.ts';
 import { existingModel } from './existing.ts';
 import { foresee } from './foresee.ts';
-import { trainingBase } from './trainingBase.ts';
+import { checkEvaluation, trainingBase } from './trainingBase.ts';
 
 export interface RequestTraining {
   readonly modelId: string;
@@ -61,6 +61,7 @@ async function conclude(
 ): Promise<Conclusion> {
   const model = await existingModel(streams, modelId);
   const base = await trainingBase(deps, streams, modelId, model, request);
+  await checkEvaluation(deps, model, request);
   const now = streams.now().getTime();
   const spec = specOf(request, { modelId, baseVersion: base.version, seed });
   const requested = { source, spec, spec_sha: canonicalSha(spec), request_sha: sha, base };

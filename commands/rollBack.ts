@@ -44,7 +44,10 @@ export async function rollBack(
     const rollout = await existingRollout(streams, rolloutId);
     const elsewhere = 'modelId' in input ? await notInForce(streams, input, rollout) : undefined;
     if (elsewhere) return elsewhere;
-    return joinDecisions((await rollbackParts(streams, rolloutId, rollout, input)).parts);
+    const { parts, target } = await rollbackParts(streams, rolloutId, rollout, input);
+    if ('modelId' in input && rollout.state === 'Completed' && target.kind === 'nothing')
+      return nowhere(rollout, rolloutId);
+    return joinDecisions(parts);
   });
   const stream = 'events' in outcome ? outcome.events.find((e) => e.type === 'RolloutRolledBack')?.stream : undefined;
   return { ...outcome, rolloutId: stream === undefined ? rolloutId : Number(stream.slice('rollout-'.length)) };
@@ -88,6 +91,27 @@ export async function rollbackParts(
     parts.push(...withdrawParts(streams, modelId, model, { leaving: version, rolloutId, reason }));
   return { parts, target };
 }
+
+/**
+ * A kill switch that is pressed twice must not take the good version away as well: by model, a stable version with nothing
+ * behind it stays. Whoever means it names its rollout.
+ */
+const nowhere = ({ state, context }: RolloutState, rolloutId: number): Conclusion => ({
+  kind: 'refused',
+  refusal: {
+    state,
+    command: 'rollback',
+    code: 'guard_refused',
+    guards: [
+      guard(
+        'target',
+        false,
+        `${context.version} is stable, and no other version ever was`,
+        `to withdraw it all the same, roll back rollout ${rolloutId} by its id`,
+      ),
+    ],
+  },
+});
 
 /** What to answer where the version in force is not the one that must go; undefined where it is. */
 async function notInForce(

@@ -203,7 +203,9 @@ describe('rolling back', () => {
 
   it('withdraws a completed first release too: no version is stable any more', async () => {
     const modelId = await released('1.0.0');
-    const outcome = await rollBack(c.deps, stopper(), { modelId, ...why });
+    const { rolloutId } = (await c.deps.rollouts.ofModel(modelId))[0]!;
+    expect(unmet(await rollBack(c.deps, stopper(), { modelId, ...why }))).toEqual(['target']);
+    const outcome = await rollBack(c.deps, stopper(), { rolloutId, ...why });
     expect(facts(outcome)).toEqual(['RolloutRolledBack', 'VersionRolledBack', 'StableVersionRestored']);
     expect(await modelOf(modelId)).toMatchObject({ stable: null, stableHistory: ['1.0.0'] });
     expect(await stateOf(modelId, '1.0.0')).toBe('Rollback');
@@ -292,7 +294,8 @@ describe('a verdict', () => {
 
   it('pauses where some version was stable and none may come back', async () => {
     const modelId = await released('1.0.0');
-    facts(await rollBack(c.deps, stopper(), { modelId, ...why }));
+    const [first] = await c.deps.rollouts.ofModel(modelId);
+    facts(await rollBack(c.deps, stopper(), { rolloutId: first!.rolloutId, ...why }));
     await publish(c.deps, modelId, '1.1.0');
     const rolloutId = await live(modelId, '1.1.0');
     expect(facts(await judgeRollout(c.deps, stopper(), { rolloutId, ...regressed }))).toEqual([

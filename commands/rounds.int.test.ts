@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { roundStepId } from '../domain/events/commandIds.ts';
 import { trainingStream, versionStream } from '../domain/events/streams.ts';
-import { encodeUpdate, f32Tensor } from '../domain/formats/safetensors/index.ts';
+import { encodeUpdate, f32Tensor, writeSafetensors } from '../domain/formats/safetensors/index.ts';
 import { acceptedRoot } from '../domain/learning/index.ts';
 import { aggregated, evaluated } from '../machines/facts.fixture.ts';
 import { versionMachine } from '../machines/modelVersion.ts';
@@ -14,6 +14,8 @@ import { admitUpdate, type UpdateOutcome } from './admitUpdate.ts';
 import { closeRound } from './closeRound.ts';
 import {
   facts,
+  GRAPH,
+  heldOut,
   lease,
   newModel,
   openCommands,
@@ -88,8 +90,8 @@ describe('a task', () => {
       base: { sha256: base },
       upload: {
         tensors: [
-          { name: 'b', shape: [2] },
-          { name: 'w', shape: [2, 2] },
+          { name: 'bias', shape: [2] },
+          { name: 'weight', shape: [2, 2] },
         ],
       },
       round: { roundId: `${runId}.1.1`, baseLabel: '1.0.0-round.0', goal: 3 },
@@ -161,7 +163,7 @@ describe('an update', () => {
     const good = updateFor(task);
     expect(await admitUpdate(c.deps, { ...good, digest: '0'.repeat(64) })).toMatchObject({ code: 'checksum_mismatch' });
     const bad = updateFor(task, Number.NaN);
-    expect(await admitUpdate(c.deps, bad)).toMatchObject({ outcome: 'refused', code: 'non_finite', tensor: 'b' });
+    expect(await admitUpdate(c.deps, bad)).toMatchObject({ outcome: 'refused', code: 'non_finite', tensor: 'bias' });
     expect(await admitUpdate(c.deps, good)).toMatchObject({ code: 'task_ended' });
     expect(await c.deps.rounds.refused(`${runId}.1.1`)).toEqual({ checksum_mismatch: 1, non_finite: 1 });
     expect(await answer(runId, 'device-1')).toMatchObject({ outcome: 'accepted' });
@@ -171,8 +173,8 @@ describe('an update', () => {
     const { runId } = await openRun(c.deps);
     const refusalOf = async (change: { base?: string; round?: string; samples?: number; name?: string }) => {
       const task = await lease(c.deps, runId, 'device-1');
-      const { base = task.round.baseSha, round = task.round.roundId, samples = 5, name = 'b' } = change;
-      const deltas = [f32Tensor(name, [2], new Float32Array(2)), f32Tensor('w', [2, 2], new Float32Array(4))];
+      const { base = task.round.baseSha, round = task.round.roundId, samples = 5, name = 'bias' } = change;
+      const deltas = [f32Tensor(name, [2], new Float32Array(2)), f32Tensor('weight', [2, 2], new Float32Array(4))];
       const bytes = encodeUpdate({ base, round, task: task.taskId, samples, metrics: {}, deltas });
       const outcome = await admitUpdate(c.deps, { ...task, bytes, digest: null });
       return outcome.outcome === 'refused' ? outcome.code : outcome.outcome;
@@ -414,8 +416,27 @@ describe('ending a run', () => {
     expect((await resumeTraining(c.deps, person(), { runId, by: 'key_test' })).outcome).toBe('already');
   });
 
+  it('a run is refused at once where its held-out data or its weights do not fit the model', async () => {
+    const modelId = await newModel(c.deps, GRAPH);
+    const base = await store(c.deps, weights());
+    const ask = async (request: object) =>
+      requestTraining(c.deps, person(), {
+        modelId,
+        request: { new_version: '1.0.0', init_artifact: base, ...request },
+        source: 'own',
+      });
+    const unclear = { kind: 'mlp:sigmoid', input_dim: 2, output_dim: 1 };
+    await expect(newModel(c.deps, unclear)).rejects.toMatchObject({ code: 'architecture_mismatch' });
+    const set = await store(c.deps, weights(9));
+    await expect(ask({ evaluation: { set } })).rejects.toMatchObject({ code: 'unknown_tensor' });
+    await expect(ask({ evaluation: { set: 'ab'.repeat(32) } })).rejects.toMatchObject({ code: 'blob_unknown' });
+    const odd = await store(c.deps, writeSafetensors([f32Tensor('weight', [3, 2], new Float32Array(6))]));
+    await expect(ask({ init_artifact: odd })).rejects.toMatchObject({ code: 'architecture_mismatch' });
+    expect((await ask({ evaluation: { set: await store(c.deps, heldOut()) } })).outcome).toBe('appended');
+  });
+
   it('finish makes the last aggregate the version, with its lineage, and asks for its publication', async () => {
-    const set = await store(c.deps, weights(7));
+    const set = await store(c.deps, heldOut());
     const { runId, modelId, base } = await openRun(c.deps, { rounds: 2, publish: true, evaluation: { set } });
     for (let round = 1; round <= 2; round += 1) {
       for (const device of devices(3)) await answer(runId, device, round / 10);

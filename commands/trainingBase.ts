@@ -1,10 +1,14 @@
 /** The weights a run starts from. */
 import { LifecycleError } from '../domain/errors.ts';
+import { planMlp } from '../domain/formats/architecture.ts';
+import { evaluationLayout } from '../domain/formats/evaluationSet.ts';
+import { isRefused } from '../domain/formats/refused.ts';
 import { checkTrainableBase, type TrainingRequest } from '../domain/learning/index.ts';
 import { byPrecedenceDesc, isPrerelease } from '../domain/semver.ts';
 import type { ModelState } from '../machines/model.ts';
 import { isUsable } from '../machines/modelVersion.ts';
 import { baseLayout } from './baseTensors.ts';
+import { blobHeader } from './blobHeader.ts';
 import type { CommandDeps } from './context.ts';
 import type { Streams } from './execute.ts';
 import { existingVersion } from './existing.ts';
@@ -28,12 +32,32 @@ export async function trainingBase(
   request: TrainingRequest,
 ): Promise<TrainingBase> {
   const base = await chooseBase(streams, modelId, model, request);
-  if (!(await deps.blobs.stat(base.sha))) {
-    throw new LifecycleError('blob_unknown', `The weights ${base.sha} are not stored. Upload them first.`);
-  }
-  const untrainable = checkTrainableBase((await baseLayout(deps.blobs, base.sha)).tensors);
+  const { tensors } = await baseLayout(deps.blobs, base.sha);
+  const untrainable = checkTrainableBase(tensors);
   if (untrainable) throw new LifecycleError(untrainable.refused, `Base ${base.sha}: ${untrainable.detail}`);
+  const { architecture } = model.context;
+  const plan = architecture ? planMlp(architecture, tensors) : undefined;
+  if (plan && isRefused(plan)) throw new LifecycleError(plan.refused, `Base ${base.sha}: ${plan.detail}`);
   return base;
+}
+
+/**
+ * Refuses held-out data that the model cannot be run on, before any device works for the run.
+ *
+ * @throws LifecycleError `blob_unknown`, `malformed_container`, `graph_required`, `shape_mismatch`, `dtype_mismatch`, …
+ */
+export async function checkEvaluation(
+  deps: CommandDeps,
+  model: ModelState,
+  { evaluation }: TrainingRequest,
+): Promise<void> {
+  if (!evaluation) return;
+  const what = `Evaluation set ${evaluation.set}`;
+  const { header } = await blobHeader(deps.blobs, evaluation.set, what);
+  const layout = evaluationLayout(header, model.context.architecture);
+  if (!isRefused(layout)) return;
+  const detail = `${what}: ${layout.detail}`;
+  throw new LifecycleError(layout.refused, detail, { errors: [{ pointer: '/evaluation/set', detail: layout.detail }] });
 }
 
 async function chooseBase(

@@ -294,7 +294,7 @@ export function decideRollout(state: RolloutState, command: RolloutCommand, now:
         [published(command.versionState, command.data.version)],
       );
     case 'start': {
-      if (isLive(state.state)) return already;
+      if (state.state === 'Active' || state.state === 'Held') return already;
       const facts: RolloutFact[] = spec
         ? [{ type: 'RolloutStarted', data: { seed: String(command.rolloutId), lo: 0 } }, stageFact(context, 0, 'auto')]
         : [{ type: 'RolloutStarted', data: { seed: String(command.rolloutId), lo: 0 } }];

@@ -20,6 +20,11 @@ export interface PointerTable {
   all(): IterableIterator<Pointer>;
   /** Log index up to which the table holds every fact; -1 before the first look. */
   readonly position: number;
+  /**
+   * The database's time, from the offset of the last look; never backwards. Ramps are judged by it, so that two servers with
+   * different clocks tell one device one version.
+   */
+  now(): Date;
   /** Milliseconds since Postgres last said that this is all: how stale an answer may be. */
   ageMs(): number;
   /** Told after each change, with the pointers that changed. Answers an unsubscribe. */
@@ -52,6 +57,9 @@ export async function createPointerTable(options: PointerTableOptions): Promise<
   const table = new Map<string, Pointer>();
   const listeners = new Set<(changed: readonly Pointer[], position: number) => void>();
   let position = -1;
+  // Database time minus our monotonic clock; before the first look our wall clock stands in.
+  let offsetMs = Date.now() - performance.now();
+  let latestMs = 0;
   let lookedAt = performance.now();
   let looking: Promise<void> | undefined;
 
@@ -62,6 +70,8 @@ export async function createPointerTable(options: PointerTableOptions): Promise<
       throw error;
     });
     lookedAt = asked;
+    // The answer was on its way for up to half the round trip; the middle is the best guess.
+    if (found) offsetMs = found.nowMs - (asked + performance.now()) / 2;
     if (!found || found.position < position) return; // a read model that begins anew: what we have is newer
     for (const row of found.rows) table.set(row.model_id, row.pointer);
     position = found.position;
@@ -120,6 +130,7 @@ export async function createPointerTable(options: PointerTableOptions): Promise<
     get position() {
       return position;
     },
+    now: () => new Date((latestMs = Math.max(latestMs, Math.round(performance.now() + offsetMs)))),
     ageMs: () => performance.now() - lookedAt,
     onChange(listener) {
       listeners.add(listener);

@@ -11,10 +11,13 @@ export interface PointerChanges {
   readonly rows: readonly PointerRow[];
   /** Checkpoint of the projection, of the same snapshot. */
   readonly position: number;
+  /** The database's clock, Unix ms. */
+  readonly nowMs: number;
 }
 
 interface Joined {
   position: number;
+  now: Date;
   model_id: string | null;
   epoch: number;
   pointer: PointerRow['pointer'];
@@ -30,7 +33,7 @@ interface Joined {
 export async function readPointers(db: ReadDb, since: number): Promise<PointerChanges | undefined> {
   const schema = sql.raw(quote(schemaOf(pointers)));
   const { rows } = await sql<Joined>`
-    SELECT c.log_index AS position, p.model_id, p.epoch, p.pointer
+    SELECT c.log_index AS position, clock_timestamp() AS now, p.model_id, p.epoch, p.pointer
       FROM ${schema}.checkpoint c
       LEFT JOIN ${schema}.pointers p ON p.valid_to IS NULL AND p.valid_from > ${since}`.execute(db);
   const [first] = rows;
@@ -38,5 +41,5 @@ export async function readPointers(db: ReadDb, since: number): Promise<PointerCh
   const changed = rows.flatMap(({ model_id, epoch, pointer }) =>
     model_id === null ? [] : [{ model_id, epoch, pointer }],
   );
-  return { rows: changed, position: first.position };
+  return { rows: changed, position: first.position, nowMs: first.now.getTime() };
 }

@@ -75,7 +75,10 @@ export type Lane = 'command' | 'stop' | 'upload';
 
 export interface EventStore {
   /** One query: the streams, whether the command is known (and whether its hash is equal), and the time. */
-  load(streams: readonly string[], command?: { readonly id: string; readonly hash: Uint8Array | null }): Promise<Loaded>;
+  load(
+    streams: readonly string[],
+    command?: { readonly id: string; readonly hash: Uint8Array | null },
+  ): Promise<Loaded>;
 
   /**
    * Appends, all or nothing. `also` runs in the same transaction, after the append, only if it appended.

@@ -3,6 +3,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Architecture } from '../../domain/events/model.ts';
 import type { RolloutSpec } from '../../domain/events/rollout.ts';
 import { encodeUpdate, f32Tensor, writeSafetensors } from '../../domain/formats/safetensors/index.ts';
 import { stage } from '../../machines/facts.fixture.ts';
@@ -125,18 +126,29 @@ const withLog = (deps: CommandDeps, members: Partial<EventStore>): CommandDeps =
 /** Two tensors, six parameters. */
 export const weights = (seed = 1): Uint8Array =>
   writeSafetensors([
-    f32Tensor('b', [2], Float32Array.of(seed, -seed)),
-    f32Tensor('w', [2, 2], Float32Array.of(0.5, -0.25, seed / 8, 0.1)),
+    f32Tensor('bias', [2], Float32Array.of(seed, -seed)),
+    f32Tensor('weight', [2, 2], Float32Array.of(0.5, -0.25, seed / 8, 0.1)),
   ]);
 
 export async function store(deps: CommandDeps, bytes: Uint8Array): Promise<string> {
   return (await deps.blobs.put(bytes, { max: bytes.length })).sha256;
 }
 
-export async function newModel(deps: CommandDeps): Promise<string> {
+export async function newModel(deps: CommandDeps, architecture?: Architecture): Promise<string> {
   const named = { orgId: 'org_local', name: `keyboard-${randomUUID()}`, framework: 'pytorch', useCase: 'nlp' };
-  return (await registerModel(deps, person(), { ...named, description: '' })).modelId;
+  const graph = architecture ? { architecture } : {};
+  return (await registerModel(deps, person(), { ...named, description: '', ...graph })).modelId;
 }
+
+/** What the weights of these tests are: two inputs, two classes. */
+export const GRAPH: Architecture = { kind: 'mlp:relu:softmax', input_dim: 2, output_dim: 2 };
+
+/** Held-out data that fit {@link GRAPH}. */
+export const heldOut = (): Uint8Array =>
+  writeSafetensors([
+    f32Tensor('input', [1, 2], Float32Array.of(1, 2)),
+    { name: 'labels', dtype: 'I64', shape: [1], data: new Uint8Array(new BigInt64Array([1n]).buffer) },
+  ]);
 
 /** A version whose publication is running, with its own weights. */
 export async function publishing(deps: CommandDeps, modelId: string, version: string) {
@@ -164,7 +176,7 @@ export const spec = (version: string, percents: readonly number[] = [10, 100], m
 
 /** A run that starts from first weights, with its first round open. */
 export async function openRun(deps: CommandDeps, request: Readonly<Record<string, unknown>> = {}) {
-  const modelId = await newModel(deps);
+  const modelId = await newModel(deps, request['evaluation'] ? GRAPH : undefined);
   const base = await store(deps, weights());
   const asked = { new_version: '1.0.0', init_artifact: base, rounds: 1, min_updates: 2, goal: 3, ...request };
   const { runId, ...outcome } = await requestTraining(deps, person(), { modelId, request: asked, source: 'own' });
@@ -187,7 +199,7 @@ export function updateFor(task: TrainingTask, value = 0.1, samples = 10) {
     task: task.taskId,
     samples,
     metrics: { n: samples, loss_sum: samples / 2, correct: samples - 1 },
-    deltas: [f32Tensor('b', [2], Float32Array.of(value, 0)), f32Tensor('w', [2, 2], new Float32Array(4))],
+    deltas: [f32Tensor('bias', [2], Float32Array.of(value, 0)), f32Tensor('weight', [2, 2], new Float32Array(4))],
   });
   const digest = createHash('sha256').update(bytes).digest('hex');
   return { taskId: task.taskId, lease: task.lease, bytes, digest };

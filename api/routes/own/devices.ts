@@ -29,7 +29,7 @@ export function deviceRoutes(app: App, deps: ApiDeps): void {
       const { model, version, seq, predictions, downloads, latency } = request.body;
       const { modelId, pointer } = knownModel(deps, request, model);
       // At the time of the report: a stage that begins later does not count it.
-      const attribution = armOf(pointer, device, version, new Date());
+      const attribution = armOf(pointer, device, version, deps.pointers.now());
       const report = { modelId, version, seq, predictions, downloads, latency };
       const recorded = await deps.recordReport(device, report, attribution);
       const attributed = attribution
@@ -49,7 +49,7 @@ export function deviceRoutes(app: App, deps: ApiDeps): void {
     handler: async (request) => {
       const device = await existingDevice(deps, request, request.params.device);
       const { pointer } = knownModel(deps, request, request.params.model);
-      return whyView(pointer, device, new Date());
+      return whyView(pointer, device, deps.pointers.now());
     },
   });
 }

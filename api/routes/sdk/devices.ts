@@ -80,7 +80,7 @@ export function assignmentRoute(app: App, deps: ApiDeps): void {
     handler: async (request) => {
       const device = await existingDevice(deps, request, request.params.device);
       const { modelId, pointer } = knownModel(deps, request, request.params.model);
-      const assigned = assign(pointer, device, new Date());
+      const assigned = assign(pointer, device, deps.pointers.now());
       if (!assigned) {
         throw new LifecycleError(
           'assignment_not_found',

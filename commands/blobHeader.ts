@@ -1,0 +1,30 @@
+/** The header of a safetensors blob, read without its data. */
+import { buffer } from 'node:stream/consumers';
+import { LifecycleError } from '../domain/errors.ts';
+import { headerLength, isRefused, parseHeader, type Header } from '../domain/formats/safetensors/index.ts';
+import type { ArtifactStore } from '../store/artifacts/artifactStore.ts';
+
+const PREFIX = 8;
+
+export interface BlobHeader {
+  readonly bytes: number;
+  readonly header: Header;
+}
+
+/**
+ * @param what how the caller's text calls the blob, such as `Base <sha>`
+ * @throws LifecycleError `blob_unknown`; `malformed_container` for bytes that are no safetensors file
+ */
+export async function blobHeader(blobs: ArtifactStore, sha256: string, what: string): Promise<BlobHeader> {
+  const stat = await blobs.stat(sha256);
+  if (!stat) throw new LifecycleError('blob_unknown', `${what} is not stored. Upload it first.`);
+  const range = async (start: number, bytes: number): Promise<Uint8Array> => {
+    const end = Math.min(start + bytes, stat.bytes) - 1;
+    return end < start ? new Uint8Array(0) : new Uint8Array(await buffer(await blobs.get(sha256, { start, end })));
+  };
+  const length = headerLength(await range(0, PREFIX));
+  if (isRefused(length)) throw new LifecycleError(length.refused, `${what}: ${length.detail}`);
+  const header = parseHeader(await range(PREFIX, length.headerBytes), stat.bytes);
+  if (isRefused(header)) throw new LifecycleError(header.refused, `${what}: ${header.detail}`);
+  return { bytes: stat.bytes, header };
+}
