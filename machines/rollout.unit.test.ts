@@ -51,7 +51,7 @@ describe('rollout@1, every state × command', () => {
     const expected = {
       //                 None            | Pending           | Active | Held                       | Paused | Completed       | RolledBack | Aborted
       create:          r('✓              |                   |        |                            |        |                 |            |  '),
-      start:           r('               | ✓                 | =      | =                          | =      |                 |            |  '),
+      start:           r('               | ✓                 | =      | =                          |        |                 |            |  '),
       pause:           r('               |                   | ✓      | ✓                          | =      |                 |            |  '),
       resume:          r('               |                   | =      |                            | ✓      |                 |            |  '),
       enterStage:      r('state nextStage healthy | state nextStage healthy | ✓ | state healthy notRegressed | state | state nextStage | state | state'),
