@@ -132,7 +132,10 @@ describe('the edgeml command', { timeout: 120_000 }, () => {
 
     const unasked = await edgeml('rollback', 'cli-model', '--reason', 'crashes');
     expect(unasked.code).toBe(2);
-    expect((await edgeml('-y', 'rollback', 'cli-model', '--reason', 'crashes')).out).toMatch(/rolled_back/);
+    const behind = await edgeml('-y', 'rollback', 'cli-model', '--reason', 'crashes');
+    expect(behind.code).toBe(6);
+    expect(behind.err).toMatch(/no other version ever was/);
+    expect((await edgeml('-y', 'rollout', 'rollback', id, '--reason', 'crashes')).out).toMatch(/rolled_back/);
     expect((await edgeml('rollout', 'status', id)).code).toBe(3);
     expect((await edgeml('postmortem', 'get', id)).out).toMatch(/crashes/);
     expect((await edgeml('model', 'lineage', 'cli-model')).out).toMatch(/1\.0\.0.*Rollback/);

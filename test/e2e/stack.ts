@@ -15,7 +15,7 @@ export interface Product {
 
 export async function startProduct(kind: string, lines: string[] = []): Promise<Product> {
   const home = testHome(kind);
-  const stack = await startStack({ home, external: {}, durable: false, say: (line) => void lines.push(line) });
+  const stack = await startStack({ home, external: {}, say: (line) => void lines.push(line) });
   const adminKey = readFileSync(stack.keyFile, 'utf8').trim();
   const client = connect({ baseUrl: stack.url, apiKey: adminKey, attempts: 8 });
   return {

@@ -12,8 +12,8 @@ CREATE TABLE ops.devices (
   attributes jsonb NOT NULL DEFAULT '{}',                 -- whatever else was sent
   registered_at timestamptz(3) NOT NULL DEFAULT clock_timestamp(),
   updated_at timestamptz(3) NOT NULL DEFAULT clock_timestamp(),
-  last_seen_at timestamptz(3) NOT NULL DEFAULT clock_timestamp(),
-  UNIQUE (org_id, identifier)
+  -- No UNIQUE (org_id, identifier): the id says it already, and a second unique index makes a raced ON CONFLICT (id) throw.
+  last_seen_at timestamptz(3) NOT NULL DEFAULT clock_timestamp()
 );
 
 -- What a device was last told and last said, of one model.
