@@ -108,10 +108,12 @@ const chart = setup({
         ? { paused: { cause: event.data.cause, reason: event.data.reason, at: event.at } }
         : {},
     ),
-    // An inconclusive stage bakes once more: the ramp is behind it, only the bake begins again.
+    // An inconclusive stage bakes once more. Of its ramp it keeps what it ran: failing downloads may stop it in the middle.
     resumed: assign(({ context, event }) => ({
       paused: null,
-      ...(context.paused?.cause === 'inconclusive' ? { clockMs: context.entered?.ramp_ms ?? 0, judged: null } : {}),
+      ...(context.paused?.cause === 'inconclusive'
+        ? { clockMs: Math.min(context.clockMs, context.entered?.ramp_ms ?? 0), judged: null }
+        : {}),
       clockSince: event.at,
       epoch: context.epoch + 1,
       updatedAt: event.at,
@@ -322,7 +324,11 @@ export function decideRollout(state: RolloutState, command: RolloutCommand, now:
       ]);
     case 'resume':
       if (state.state === 'Active') return already;
-      return decide([{ type: 'RolloutResumed', data: command.reason === undefined ? {} : { reason: command.reason } }]);
+      // Its ramp would go on: a step up like any other.
+      return decide(
+        [{ type: 'RolloutResumed', data: command.reason === undefined ? {} : { reason: command.reason } }],
+        [notRegressed(context)],
+      );
     case 'enterStage': {
       const exists = !!spec && command.stage < spec.stages.length && command.stage === context.stage + 1;
       return decide(

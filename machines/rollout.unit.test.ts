@@ -53,7 +53,7 @@ describe('rollout@1, every state × command', () => {
       create:          r('✓              |                   |        |                            |        |                 |            |  '),
       start:           r('               | ✓                 | =      | =                          |        |                 |            |  '),
       pause:           r('               |                   | ✓      | ✓                          | =      |                 |            |  '),
-      resume:          r('               |                   | =      |                            | ✓      |                 |            |  '),
+      resume:          r('               |                   | =      | state notRegressed         | ✓      |                 |            |  '),
       enterStage:      r('state nextStage healthy | state nextStage healthy | ✓ | state healthy notRegressed | state | state nextStage | state | state'),
       advance:         r('state nextStage | state            | ✓      | state notRegressed         | state  | state nextStage | state      | state'),
       judge:           r('state sameStage | state sameStage  | ✓      | =                          | ✓      | state           | state      | state'),
@@ -105,6 +105,13 @@ describe('guards of rollout@1', () => {
     expect(cellOf(decide(last, { type: 'complete', basis: 'manual', ...why }))).toBe('notRegressed');
   });
 
+  it('resuming does not pass one either: the ramp would go on', () => {
+    const hold = [f.created(rolloutSpec([10, 100], 'hold')), f.started, f.entered(0)];
+    const resume = { type: 'resume', reason: 'trust me' } as const;
+    expect(cellOf(decide(at(...hold, f.judged('REGRESSED'), f.paused), resume))).toBe('notRegressed');
+    expect(cellOf(decide(at(...hold, f.paused, f.judged('REGRESSED')), resume))).toBe('notRegressed');
+  });
+
   it('completing needs the last stage, 100 % of everyone', () => {
     const auto = { type: 'complete', basis: 'auto', override: false } as const;
     expect(cellOf(decide(at(...begun(once)), auto))).toBe('✓');
@@ -153,6 +160,15 @@ describe('the clock of a stage', () => {
     const inconclusive = { type: 'RolloutPaused', data: { cause: 'inconclusive', reason: 'too few' } } as const;
     const resumed = at(...begun(), inconclusive, f.resumed);
     expect(resumed.context).toMatchObject({ clockMs: 0, judged: null, epoch: 2 });
+  });
+
+  it('keeps what it ran of the ramp where an inconclusive pause came in the middle of it', () => {
+    const inconclusive = { type: 'RolloutPaused', data: { cause: 'inconclusive', reason: 'downloads fail' } } as const;
+    const { data } = f.entered(0) as Extract<ReturnType<typeof f.entered>, { type: 'StageEntered' }>;
+    const ramping = (ramp_ms: number) => ({ type: 'StageEntered', data: { ...data, ramp_ms } }) as const;
+    const resumed = (ramp_ms: number) => at(f.created(spec), f.started, ramping(ramp_ms), inconclusive, f.resumed);
+    expect(resumed(90_000).context).toMatchObject({ clockMs: 20_000, judged: null });
+    expect(resumed(15_000).context).toMatchObject({ clockMs: 15_000, judged: null });
   });
 
   it('begins again with each stage, which forgets the looks before it', () => {

@@ -95,6 +95,13 @@ describe('who is told what', () => {
     expect(thresholdClockMs(pointer.rollouts[0]!.threshold!, at(501_000))).toBe(11_000);
   });
 
+  it('lets nobody in by resuming a stage that stopped in the middle of its ramp', () => {
+    const halted = [...rolling, onRollout(2, 'RolloutPaused', { cause: 'inconclusive', reason: 'downloads' }, 105_000)];
+    const resumed = pointerOf([...halted, onRollout(2, 'RolloutResumed', {}, 500_000)]);
+    expect(told(resumed, 500_000)).toEqual(told(pointerOf(halted), 105_000));
+    expect(thresholdClockMs(resumed.rollouts[0]!.threshold!, at(501_000))).toBe(6_000);
+  });
+
   it('is frozen by a conviction under hold, and by that only', () => {
     const spec = specOf('1.1.0', { on_regressed: 'hold' });
     const started = [...stable, created(2, spec), ...startedWith(2, '1.1.0', 100_000)];

@@ -160,9 +160,10 @@ function stopped(threshold: Threshold | null, at: string): Threshold | null {
   return { ...threshold, clock_ms: threshold.clock_ms + ran, clock_since: null };
 }
 
-/** After an inconclusive stage only the bake begins again: its ramp is behind it, nobody changes sides. */
+/** After an inconclusive stage the bake begins again, and the ramp goes on where it stood: nobody changes sides. */
 function running({ threshold, pause_cause }: PointerRollout, at: string): Threshold | null {
   if (!threshold) return null;
-  const clock_ms = pause_cause === 'inconclusive' ? threshold.ramp_ms : threshold.clock_ms;
+  const { ramp_ms, clock_ms: ran } = threshold;
+  const clock_ms = pause_cause === 'inconclusive' ? Math.min(ran, ramp_ms) : ran;
   return { ...threshold, clock_ms, clock_since: at };
 }
