@@ -21,8 +21,8 @@ export interface Rollback {
 export interface RollBackModel extends Rollback {
   readonly modelId: string;
   /**
-   * The version that must go. A repeat under another command id is then `already`; without it, it would roll back the version
-   * that the first one put back.
+   * The version that must go; without it, the one in force when this command first looked. A repeat under another command id is
+   * then `already`; without it, it would roll back the version that the first one put back.
    */
   readonly fromVersion?: string;
 }
@@ -39,10 +39,13 @@ export async function rollBack(
   input: (Rollback & { readonly rolloutId: number }) | RollBackModel,
 ): Promise<Outcome & { readonly rolloutId: number }> {
   let rolloutId = 'rolloutId' in input ? input.rolloutId : 0;
+  // Decided again after a conflict, it still means the version it meant: two people who press at once take one version away.
+  let meant = 'modelId' in input ? input.fromVersion : undefined;
   const outcome = await execute(deps, caller, async (streams) => {
     if ('modelId' in input) rolloutId = await rolloutInForce(deps, streams, input.modelId);
     const rollout = await existingRollout(streams, rolloutId);
-    const elsewhere = 'modelId' in input ? await notInForce(streams, input, rollout) : undefined;
+    meant ??= rollout.context.version;
+    const elsewhere = 'modelId' in input ? await notInForce(streams, input.modelId, meant, rollout) : undefined;
     if (elsewhere) return elsewhere;
     const { parts, target } = await rollbackParts(streams, rolloutId, rollout, input);
     if ('modelId' in input && rollout.state === 'Completed' && target.kind === 'nothing')
@@ -116,10 +119,11 @@ const nowhere = ({ state, context }: RolloutState, rolloutId: number): Conclusio
 /** What to answer where the version in force is not the one that must go; undefined where it is. */
 async function notInForce(
   streams: Streams,
-  { modelId, fromVersion }: RollBackModel,
+  modelId: string,
+  fromVersion: string,
   { state, context }: RolloutState,
 ): Promise<Conclusion | undefined> {
-  if (fromVersion === undefined || fromVersion === context.version) return undefined;
+  if (fromVersion === context.version) return undefined;
   if ((await existingVersion(streams, modelId, fromVersion)).state === 'Rollback') return { kind: 'already' };
   const why = `${context.version} is in force, not ${fromVersion}`;
   const guards = [guard('inForce', false, why, `roll back ${context.version}, or name the rollout of ${fromVersion}`)];

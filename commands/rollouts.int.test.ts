@@ -241,6 +241,24 @@ describe('rolling back', () => {
     expect(await modelOf(modelId)).toMatchObject({ stable: '1.1.0' });
   });
 
+  it('by model, pressed by two at once, takes away the version that both meant and no other', async () => {
+    const modelId = await released('1.0.0', '1.1.0', '1.2.0');
+    let isFirst = true;
+    const log: typeof c.deps.log = {
+      ...c.deps.log,
+      append: async (...call) => {
+        if (isFirst) {
+          isFirst = false;
+          facts(await rollBack(c.deps, stopper(), { modelId, ...why }));
+        }
+        return c.deps.log.append(...call);
+      },
+    };
+    expect((await rollBack({ ...c.deps, log }, stopper(), { modelId, ...why })).outcome).toBe('already');
+    expect(await modelOf(modelId)).toMatchObject({ stable: '1.1.0' });
+    expect(await stateOf(modelId, '1.1.0')).toBe('Deployed.live');
+  });
+
   it('is refused for a completed rollout whose version is no longer stable', async () => {
     const modelId = await released('1.0.0', '1.1.0');
     const first = (await c.deps.rollouts.ofModel(modelId)).at(-1)!;

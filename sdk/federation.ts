@@ -82,9 +82,20 @@ export class Federation {
     return new RolloutHandle(this.#http, id);
   }
 
-  /** Takes the model back to its last stable version, or to an older one. Works while Temporal and NATS are down. */
-  rollback(r: { model: string; targetVersion?: string; reason: string }, o: CallOptions = {}): Promise<Rollout> {
-    const body = { reason: r.reason, ...(r.targetVersion === undefined ? {} : { target_version: r.targetVersion }) };
+  /**
+   * Takes the model back to its last stable version, or to an older one. Works while Temporal and NATS are down.
+   *
+   * @param r.fromVersion the version that must go: asked twice, it goes once, and what came back stays
+   */
+  rollback(
+    r: { model: string; targetVersion?: string; fromVersion?: string; reason: string },
+    o: CallOptions = {},
+  ): Promise<Rollout> {
+    const body = {
+      reason: r.reason,
+      ...(r.targetVersion === undefined ? {} : { target_version: r.targetVersion }),
+      ...(r.fromVersion === undefined ? {} : { from_version: r.fromVersion }),
+    };
     return this.#http.json('POST', `${own}/models/${segment(r.model)}/rollback`, { body, ...pick(o) });
   }
 }

@@ -114,7 +114,12 @@ export const Publish = Type.Object(
 export type Publish = Static<typeof Publish>;
 
 export const RollBackModel = Type.Object(
-  { reason: Reason, target_version: Type.Optional(Type.String({ maxLength: 64 })) },
+  {
+    reason: Reason,
+    target_version: Type.Optional(Type.String({ maxLength: 64 })),
+    /** The version that must go: pressed twice, it goes once. */
+    from_version: Type.Optional(Type.String({ maxLength: 64 })),
+  },
   closed,
 );
 export type RollBackModel = Static<typeof RollBackModel>;

@@ -193,13 +193,15 @@ export function addRolloutCommands(program: Command): void {
     .description('back to the last stable version, at once; works while Temporal and NATS are down')
     .requiredOption('--reason <text>')
     .option('--to <version>', 'an older version that was stable')
-    .action(async (model: string, o: { reason: string; to?: string }, command: Command) => {
+    .option('--from <version>', 'the version that must go: asked twice, it goes once')
+    .action(async (model: string, o: { reason: string; to?: string; from?: string }, command: Command) => {
       const { flags, out, federation } = session(command);
       await confirm(flags, `Roll ${model} back${o.to ? ` to ${o.to}` : ''}? The version in force is marked for ever.`);
       const r = await federation.rollback({
         model,
         reason: o.reason,
         ...(o.to === undefined ? {} : { targetVersion: o.to }),
+        ...(o.from === undefined ? {} : { fromVersion: o.from }),
       });
       out.show(r, () => describe(r), String(r.id));
       out.note(`next: edgeml postmortem get ${r.id}`);

@@ -112,13 +112,14 @@ export function modelRoutes(app: App, deps: ApiDeps): void {
       response: commandAnswer(ModelRolledBack),
     },
     handler: async (request, reply) => {
-      const { reason, target_version } = request.body;
+      const { reason, target_version, from_version } = request.body;
       const model = await existingModel(await viewOf(deps.log, reply), request, request.params.model);
       const input = {
         modelId: model.id,
         reason,
         trigger: 'manual' as const,
         ...(target_version === undefined ? {} : { targetVersion: target_version }),
+        ...(from_version === undefined ? {} : { fromVersion: from_version }),
       };
       const about = { stream: modelStream(model.id) };
       const { outcome, events, position } = await runCommand(deps, request, reply, about, (commands, caller) =>
