@@ -24,7 +24,7 @@ const describe = (t: Training): string[] => [
 async function followRun(s: Session, runId: string): Promise<Operation> {
   const bar = s.out.progress('train');
   try {
-    return await follow(s.http, `training:${runId}`, { onProgress: (p) => bar.update(p, p.phase) });
+    return await follow(s.http, `training:${runId}`, { onProgress: (p) => bar.update(p) });
   } catch (error) {
     if (error instanceof EdgeMLError && error.status === 409) throw new CliError(error.message, EXIT.badOutcome);
     throw error;
