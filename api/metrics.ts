@@ -1,14 +1,17 @@
 /** `/metrics` in Prometheus text: what the process and this door count. No device, event or request id is a label. */
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { LifecycleError } from '../domain/errors.ts';
+import type { EventStore } from '../store/log/eventStore.ts';
 import type { App } from './app.ts';
 import type { ApiDeps } from './context.ts';
+import { countFacts } from './factCounts.ts';
 
 export interface Metrics {
   readonly registry: Registry;
   readonly requests: Histogram<'route' | 'status'>;
   readonly refusals: Counter<'guard'>;
   readonly updates: Counter<'outcome'>;
+  readonly appends: Histogram;
 }
 
 /** Asked when somebody reads the metrics; an answer that fails leaves the last one. */
@@ -17,6 +20,9 @@ export interface Probes {
   sequencerLagSeconds(): Promise<number>;
   /** Facts that are not yet in each read model. */
   projectionLags(): Promise<ReadonlyMap<string, number>>;
+  /** Facts that each relay has not handed on. */
+  relayLags(): Promise<ReadonlyMap<string, number>>;
+  readonly log: Pick<EventStore, 'head' | 'readLog'>;
 }
 
 /** A registry of its own, so that several servers in one process (tests) do not meet. */
@@ -49,6 +55,17 @@ export function createMetrics(version: string, probes: Probes): Metrics {
       for (const [projection, lag] of lags) this.set({ projection }, lag);
     },
   });
+  new Gauge({
+    name: 'edgeml_relay_lag_events',
+    help: 'Facts that a relay has not handed on',
+    labelNames: ['relay'],
+    registers,
+    async collect() {
+      const lags = await probes.relayLags().catch(() => new Map<string, number>());
+      for (const [relay, lag] of lags) this.set({ relay }, lag);
+    },
+  });
+  countFacts(registry, probes.log);
   return {
     registry,
     requests: new Histogram({
@@ -70,6 +87,29 @@ export function createMetrics(version: string, probes: Probes): Metrics {
       labelNames: ['outcome'],
       registers,
     }),
+    appends: new Histogram({
+      name: 'edgeml_append_duration_seconds',
+      help: 'Time of an append of this server, from the wait for a connection to the commit; conflicts and faults too',
+      buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5],
+      registers,
+    }),
+  };
+}
+
+/** The same log, with each append timed. */
+export function observeAppends<Log extends EventStore>(log: Log, { appends }: Pick<Metrics, 'appends'>): Log {
+  const timed = async <T>(append: () => Promise<T>): Promise<T> => {
+    const end = appends.startTimer();
+    try {
+      return await append();
+    } finally {
+      end();
+    }
+  };
+  return {
+    ...log,
+    append: (...args) => timed(() => log.append(...args)),
+    transaction: (lane, body) => timed(() => log.transaction(lane, body)),
   };
 }
 

@@ -17,7 +17,7 @@ import { createLinks } from './access/links.ts';
 import type { App } from './app.ts';
 import type { ApiDeps, PartState } from './context.ts';
 import { createLogWatch } from './logWatch.ts';
-import { createMetrics } from './metrics.ts';
+import { createMetrics, observeAppends } from './metrics.ts';
 import { createServer } from './server.ts';
 
 export interface OpenOptions {
@@ -64,8 +64,18 @@ export async function openDoor(options: OpenOptions): Promise<OpenDoor> {
     throw error;
   });
   const on = queryableOf(pool);
-  const log = createEventStore({ connectionString, logger });
+  const store = createEventStore({ connectionString, logger });
   const reads = createReadModels({ connectionString });
+  const metrics = createMetrics(options.version, {
+    sequencerLagSeconds: () => sequencerLag(on),
+    projectionLags: async () => {
+      const [head, all] = await Promise.all([store.head(), reads.status()]);
+      return new Map(all.map((p) => [p.name, head - p.position]));
+    },
+    relayLags: async () => relayLags(on, await store.head()),
+    log: store,
+  });
+  const log = observeAppends(store, metrics);
   const keys = createKeyStore(pool);
   const deps: ApiDeps = {
     log,
@@ -80,13 +90,7 @@ export async function openDoor(options: OpenOptions): Promise<OpenDoor> {
     recordReport: (device, report, attribution) => recordReport(on, device, report, attribution),
     watch,
     verify: (asked) => verify({ connectionString, log }, asked),
-    metrics: createMetrics(options.version, {
-      sequencerLagSeconds: () => sequencerLag(on),
-      projectionLags: async () => {
-        const [head, all] = await Promise.all([log.head(), reads.status()]);
-        return new Map(all.map((p) => [p.name, head - p.position]));
-      },
-    }),
+    metrics,
     parts: async () => [await askPostgres(deps), ...((await otherParts?.()) ?? [])],
     publicUrl: options.publicUrl,
     maxUploadBytes: options.maxUploadBytes,
@@ -114,6 +118,15 @@ async function sequencerLag(on: Queryable): Promise<number> {
       WHERE e.position > coalesce((SELECT position FROM store.log ORDER BY log_index DESC LIMIT 1), 0)`,
   );
   return rows[0]?.seconds ?? 0;
+}
+
+/** A relay that never stood anywhere has handed on nothing. */
+async function relayLags(on: Queryable, head: number): Promise<Map<string, number>> {
+  const { rows } = await on.query<{ name: string; log_index: number }>(
+    `SELECT name, log_index FROM store.followers WHERE name IN ('nats', 'temporal')`,
+  );
+  const at = new Map(rows.map((r) => [r.name, r.log_index]));
+  return new Map(['nats', 'temporal'].map((relay) => [relay, Math.max(0, head - (at.get(relay) ?? -1))]));
 }
 
 async function askPostgres({ log }: Pick<ApiDeps, 'log'>): Promise<PartState> {
