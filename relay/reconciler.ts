@@ -2,9 +2,10 @@
  * Compares what the log says is open with what runs in Temporal, and mends Temporal. It writes no facts. In the relay's leader;
  * not a Temporal schedule, which would be lost with Temporal's database.
  */
+import type { Bell } from '../store/bell.ts';
+import type { Logger } from '../store/leader.ts';
 import type { EventStore } from '../store/log/eventStore.ts';
 import type { ProcessRecord, ProcessTable } from '../store/processes/processTable.ts';
-import { pause, type Logger } from './leader.ts';
 import type { TemporalCalls } from './temporalCalls.ts';
 import { memoOf } from './temporalMemo.ts';
 
@@ -12,6 +13,8 @@ const PAGE = 200;
 /** A run whose subject is closed ends by itself; where it has not heard, it is rung, and in the end cancelled. */
 const RING_CLOSED_MS = 5 * 60_000;
 const CANCEL_CLOSED_MS = 10 * 60_000;
+/** After a pass that Temporal did not answer to its end. */
+const AGAIN_MS = 2_000;
 const ALARM_RESTARTS = 3;
 const HOUR_MS = 3_600_000;
 
@@ -116,15 +119,19 @@ function createRestartAlarm(logger: Logger) {
   };
 }
 
-/** A pass every `everyMs`, the first at once, until the signal aborts. @throws what the database throws */
-export async function keepReconciling(desk: ReconcilerDesk, everyMs: number): Promise<void> {
+/**
+ * A pass every `everyMs` and whenever `bell` rings, the first at once, until the signal aborts.
+ *
+ * @throws what the database throws
+ */
+export async function keepReconciling(desk: ReconcilerDesk, everyMs: number, bell: Bell): Promise<void> {
   const alarm = createRestartAlarm(desk.logger);
   while (!desk.signal.aborted) {
-    const { restarted, rung, cancelled } = await reconcile(desk);
+    const { restarted, rung, cancelled, whole } = await reconcile(desk);
     restarted.forEach(alarm);
     if (restarted.length + rung.length + cancelled.length > 0) {
       desk.logger.warn({ loop: 'temporal reconciler', restarted, rung, cancelled }, 'mended what Temporal had lost');
     }
-    await pause(everyMs, desk.signal);
+    await bell.wait(whole ? everyMs : Math.min(AGAIN_MS, everyMs), desk.signal);
   }
 }

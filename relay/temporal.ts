@@ -5,6 +5,9 @@
  * So each call is made at least once: a start finds the run that is there, a second ring is old news. While Temporal is away it
  * stays where it is and keeps trying; commands never wait for it.
  */
+import { createBell, type Bell } from '../store/bell.ts';
+import { lead, type Logger } from '../store/leader.ts';
+import { pause } from '../store/pause.ts';
 import type { EventStore } from '../store/log/eventStore.ts';
 import {
   createProcessTable,
@@ -12,16 +15,15 @@ import {
   type ProcessRecord,
   type ProcessTable,
 } from '../store/processes/processTable.ts';
-import { createBell, type Bell } from './bell.ts';
-import { lead, pause, type Logger } from './leader.ts';
 import { newsOf, type ProcessNews } from './processBatch.ts';
 import { keepReconciling } from './reconciler.ts';
 import { createTemporalCalls, type CallResult, type TemporalAddress, type TemporalCalls } from './temporalCalls.ts';
 import { memoOf } from './temporalMemo.ts';
+import { watchReturn } from './temporalReturn.ts';
 
 const PAGE = 200;
 const IDLE_POLL_MS = 1_000;
-const AWAY_MS = { least: 200, most: 5_000 };
+const AWAY_MS = { least: 200, most: 2_000 };
 /** A call that Temporal answers with another error for this long is left to the reconciler, so that one id cannot stop all. */
 const PARK_AFTER_MS = 60_000;
 
@@ -33,7 +35,7 @@ export interface TemporalRelayOptions {
   readonly taskQueue: string;
   readonly signal: AbortSignal;
   readonly logger: Logger;
-  /** How often the reconciler compares open processes with live runs. */
+  /** How often the reconciler compares open processes with live runs; at once as well when Temporal comes back. */
   readonly reconcileEveryMs?: number;
   /** Told after the cursor moved. */
   readonly onMove?: (logIndex: number) => void;
@@ -140,9 +142,11 @@ export function runTemporalRelay(options: TemporalRelayOptions): Promise<void> {
         throw error;
       });
     try {
+      const returned = createBell();
       const loops = [
         orStop(follow(desk, bell, onMove)),
-        orStop(keepReconciling(desk, options.reconcileEveryMs ?? 60_000)),
+        orStop(keepReconciling(desk, options.reconcileEveryMs ?? 60_000, returned)),
+        watchReturn(calls, desk.signal, returned.ring),
       ];
       const results = await Promise.allSettled(loops);
       const fault = results.find((r) => r.status === 'rejected');

@@ -44,6 +44,8 @@ export interface TemporalCalls {
   ring(id: string, fact: FactRing): Promise<CallResult>;
   cancel(id: string): Promise<CallResult>;
   life(id: string): Promise<Life>;
+  /** Id of our namespace: another database has another. undefined where Temporal does not answer, or not to us. */
+  namespaceId(): Promise<string | undefined>;
   close(): Promise<void>;
 }
 
@@ -110,6 +112,15 @@ export function createTemporalCalls(temporal: TemporalAddress, taskQueue: string
       } catch (error) {
         const result = classify(error);
         return result === 'done' ? 'ended' : result;
+      }
+    },
+    async namespaceId() {
+      const { namespace } = temporal;
+      try {
+        const answer = await call(() => connection.workflowService.describeNamespace({ namespace }));
+        return answer.namespaceInfo?.id || undefined;
+      } catch {
+        return undefined;
       }
     },
     close: () => connection.close(),
