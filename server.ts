@@ -8,7 +8,6 @@ import { openDoor } from './api/open.ts';
 import { readConfig, type Config } from './config.ts';
 import { startProjections } from './projections/runner.ts';
 import { runCheckpoints } from './relay/checkpoints.ts';
-import { pause } from './relay/leader.ts';
 import { runNatsRelay, subscribeDoorbell } from './relay/nats.ts';
 import { runSequencer } from './relay/sequencer.ts';
 import { runTemporalRelay } from './relay/temporal.ts';
@@ -17,6 +16,7 @@ import { createPool } from './store/connect.ts';
 import { createKeyStore } from './store/keys/keyStore.ts';
 import { createEventStore } from './store/log/postgresEventStore.ts';
 import { migrate, shippedMigrations } from './store/migrate.ts';
+import { pause } from './store/pause.ts';
 
 const PARTS = ['api', 'sequencer', 'relay', 'projections'] as const;
 type Part = (typeof PARTS)[number];

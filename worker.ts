@@ -6,11 +6,11 @@ import { bundleWorkflows, runWorker } from './activities/runWorker.ts';
 import type { ActivityDeps } from './activities/deps.ts';
 import { createCommandDeps } from './commands/createDeps.ts';
 import { readConfig, type Config } from './config.ts';
-import { pause } from './relay/leader.ts';
 import { createFileStore } from './store/artifacts/fileStore.ts';
 import { createPool } from './store/connect.ts';
 import { createEventStore } from './store/log/postgresEventStore.ts';
 import { createNoticeStore } from './store/notices/noticeTable.ts';
+import { pause } from './store/pause.ts';
 import { queryableOf } from './store/queryable.ts';
 import { createTelemetryReader } from './store/telemetry/telemetryReader.ts';
 

@@ -1,9 +1,11 @@
 /** The pointer of every model in memory: what each device's question is answered from. */
 import { Kysely, PostgresDialect } from 'kysely';
 import type { Pointer } from '../domain/rollout/pointer.ts';
+import { createBell } from '../store/bell.ts';
 import { codeOf, createPool } from '../store/connect.ts';
+import type { Logger } from '../store/leader.ts';
+import { pause } from '../store/pause.ts';
 import type { ReadTables } from './database.ts';
-import { pause, type Logger } from './leadership.ts';
 import { readPointers } from './pointers/query.ts';
 import type { Doorbell } from './runner.ts';
 
@@ -81,12 +83,8 @@ export async function createPointerTable(options: PointerTableOptions): Promise<
   }
   const refresh = () => (looking ??= look().finally(() => (looking = undefined)));
 
-  let hasRung = false;
-  let wake: AbortController | undefined;
-  const unsubscribe = doorbell?.(() => {
-    hasRung = true;
-    wake?.abort();
-  });
+  const bell = createBell();
+  const unsubscribe = doorbell?.(() => bell.ring());
 
   async function quickLooks(): Promise<void> {
     const before = position;
@@ -98,10 +96,7 @@ export async function createPointerTable(options: PointerTableOptions): Promise<
 
   async function follow(): Promise<void> {
     while (!signal.aborted) {
-      wake = new AbortController();
-      if (!hasRung) await pause(POLL_MS, AbortSignal.any([signal, wake.signal]));
-      const rang = hasRung;
-      hasRung = false;
+      const rang = await bell.wait(POLL_MS, signal);
       if (signal.aborted) break;
       try {
         await (rang ? quickLooks() : refresh());

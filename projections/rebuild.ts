@@ -9,11 +9,11 @@
  *   drop the old                                  a crash here: the next rebuild or start drops it
  */
 import { codeOf, openSession, type Client } from '../store/connect.ts';
+import { tryLock, type Logger } from '../store/leader.ts';
 import { compareSchemas, type Difference } from './compare.ts';
 import { readCheckpoint } from './checkpoint.ts';
 import { createSchema, dropSchema, quote, schemaExists } from './ddl.ts';
 import { createFollower, type Follower, type LogReader } from './follower.ts';
-import { tryLock, type Logger } from './leadership.ts';
 import { projections } from './registry.ts';
 import { schemaOf, type Projection } from './table.ts';
 

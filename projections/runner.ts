@@ -1,9 +1,11 @@
 /** Keeps every read model at the log's tail: one leader each, woken by a bell, looking each second if it is silent. */
+import { createBell, type Bell } from '../store/bell.ts';
 import type { Session } from '../store/connect.ts';
+import { lead, type Logger } from '../store/leader.ts';
+import { pause } from '../store/pause.ts';
 import { readCheckpoint } from './checkpoint.ts';
 import { createSchema } from './ddl.ts';
 import { createFollower, type LogReader } from './follower.ts';
-import { lead, pause, type Logger } from './leadership.ts';
 import { projections } from './registry.ts';
 import { schemaOf, type Projection } from './table.ts';
 
@@ -44,50 +46,26 @@ const BUDGET_MS = 50;
 const POLL_MS = 1_000;
 const RETRY_STOPPED_MS = 5_000;
 
-interface Wake {
-  ring(): void;
-  wait(ms: number, signal: AbortSignal): Promise<void>;
-}
-
-/** A ring since the last wait returned counts at once, so a loop that looks and then waits misses nothing. */
-function createWake(): Wake {
-  let hasRung = false;
-  let wake: AbortController | undefined;
-  return {
-    ring() {
-      hasRung = true;
-      wake?.abort();
-    },
-    async wait(ms, signal) {
-      wake = new AbortController();
-      if (!hasRung) await pause(ms, AbortSignal.any([signal, wake.signal]));
-      wake = undefined;
-      hasRung = false;
-    },
-  };
-}
-
 async function follow(
   { client }: Session,
   signal: AbortSignal,
   options: {
     projection: Projection;
     log: LogReader;
-    wake: Wake;
+    bell: Bell;
     logger: Logger;
     tell: (change: Partial<ProjectionState>) => void;
   },
 ): Promise<void> {
-  const { projection, log, wake, logger, tell } = options;
+  const { projection, log, bell, logger, tell } = options;
   const schema = schemaOf(projection);
   await createSchema(client, schema, projection);
   // The sequencer rings here as well, so a silent NATS costs nothing.
-  client.on('notification', wake.ring);
+  client.on('notification', bell.ring);
   await client.query('LISTEN edgeml_log');
   const follower = createFollower({ client, schema, projection, log, budgetMs: BUDGET_MS, maxEvents: MAX_EVENTS });
   const start = await readCheckpoint(client, schema);
   tell({ role: 'leading', position: start?.log_index ?? -1, stopped: null });
-  logger.info({ projection: projection.name, position: start?.log_index }, 'leads');
   let stoppedAt: number | undefined;
   while (!signal.aborted) {
     const step = await follower.advance();
@@ -99,7 +77,7 @@ async function follow(
       case 'idle':
         tell({ position: step.position, stopped: null });
         stoppedAt = undefined;
-        await wake.wait(POLL_MS, signal);
+        await bell.wait(POLL_MS, signal);
         break;
       case 'moved':
         logger.info({ projection: projection.name }, 'the checkpoint was moved by another; going on from there');
@@ -126,7 +104,7 @@ export function startProjections(options: ProjectionsOptions): RunningProjection
   const states = new Map<string, ProjectionState>();
   const loops = (options.projections ?? projections).map((projection) => {
     const schema = schemaOf(projection);
-    const wake = createWake();
+    const bell = createBell();
     const idle: ProjectionState = { name: projection.name, schema, role: 'standby', position: -1, stopped: null };
     const tell = (change: Partial<ProjectionState>) => {
       const state = { ...(states.get(projection.name) ?? idle), ...change };
@@ -134,10 +112,10 @@ export function startProjections(options: ProjectionsOptions): RunningProjection
       onState?.(state);
     };
     tell({});
-    const unsubscribe = doorbell?.(() => wake.ring());
+    const unsubscribe = doorbell?.(() => bell.ring());
     return lead({ connectionString, name: schema, signal, logger }, async (session, until) => {
       try {
-        await follow(session, until, { projection, log, wake, logger, tell });
+        await follow(session, until, { projection, log, bell, logger, tell });
       } finally {
         tell({ role: 'standby' });
       }

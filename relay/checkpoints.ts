@@ -1,8 +1,9 @@
 /** Tree heads of the log, unsigned: `(tree_size, root)` every 10 s if the tree grew. Facts above the last one are pending. */
 import { growingTree } from '../domain/hash/merkle.ts';
 import type { Client, Session } from '../store/connect.ts';
+import { lead, type Logger } from '../store/leader.ts';
+import { pause } from '../store/pause.ts';
 import { nodeSha256 } from '../store/log/leaf.ts';
-import { lead, pause, type Logger } from './leader.ts';
 
 const EVERY_MS = 10_000;
 const PAGE = 10_000;

@@ -6,12 +6,13 @@
  */
 import { jetstream } from '@nats-io/jetstream';
 import { connect, headers, type MsgHdrs, type NatsConnection } from 'nats';
+import { createBell, type Bell } from '../store/bell.ts';
 import type { Session } from '../store/connect.ts';
+import { lead, type Logger } from '../store/leader.ts';
+import { pause } from '../store/pause.ts';
 import type { PostgresEventStore } from '../store/log/postgresEventStore.ts';
 import type { RawEvent } from '../store/log/rows.ts';
-import { createBell } from './bell.ts';
 import { cloudEventAttributes, headerValue } from './cloudEvent.ts';
-import { lead, pause, type Logger } from './leader.ts';
 import { readTail, saveTail, type Tail } from './natsTail.ts';
 import { ALL_SUBJECTS, factSubject, LOG_INDEX_HEADER, STREAM, STREAM_VERSION_HEADER } from './subjects.ts';
 
@@ -61,7 +62,7 @@ async function follow(
   nc: NatsConnection,
   session: Session,
   signal: AbortSignal,
-  bell: ReturnType<typeof createBell>,
+  bell: Bell,
   options: NatsRelayOptions,
 ) {
   const { log, source = '/edgeml', onPublish } = options;

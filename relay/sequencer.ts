@@ -8,12 +8,12 @@
  *
  * After an unknown result the session is dropped and the next one reads the cursor again.
  */
+import { createBell } from '../store/bell.ts';
 import type { Client, Session } from '../store/connect.ts';
+import { lead, type Logger } from '../store/leader.ts';
 import { leafOf } from '../store/log/leaf.ts';
 import type { EventRow } from '../store/log/rows.ts';
 import { namedSql } from '../store/sql/namedSql.ts';
-import { createBell } from './bell.ts';
-import { lead, type Logger } from './leader.ts';
 
 const CURSOR = namedSql('sequencer_cursor');
 const READ = namedSql('sequencer_read');

@@ -1,10 +1,10 @@
 /** Every read model made again from the log beside the live one, and compared row by row. */
 import { openSession, type Session } from '../../store/connect.ts';
+import { tryLock } from '../../store/leader.ts';
 import { readCheckpoint } from '../../projections/checkpoint.ts';
 import { compareSchemas, type Difference } from '../../projections/compare.ts';
 import { createSchema, dropSchema } from '../../projections/ddl.ts';
 import { createFollower, type LogReader } from '../../projections/follower.ts';
-import { tryLock } from '../../projections/leadership.ts';
 import { fill, RebuildStopped } from '../../projections/rebuild.ts';
 import { schemaOf, type Projection } from '../../projections/table.ts';
 import { createFindings, type Findings } from '../finding.ts';

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { currentSchemaVersion } from '../../domain/events/codec.ts';
 import { machineFor } from '../../machines/registry.ts';
 import { quote } from '../../projections/ddl.ts';
-import type { Logger } from '../../projections/leadership.ts';
+import type { Logger } from '../../store/leader.ts';
 import { createReadModels, type ReadModels } from '../../projections/readModels.ts';
 import { projections as allProjections } from '../../projections/registry.ts';
 import { startProjections, type RunningProjections } from '../../projections/runner.ts';

@@ -1,6 +1,7 @@
 /** Elects one process for a loop that must run once in the cluster: an advisory lock on a session of its own. */
 import { setMaxListeners } from 'node:events';
-import { openSession, type Session } from '../store/connect.ts';
+import { openSession, type Session } from './connect.ts';
+import { pause } from './pause.ts';
 
 export interface Logger {
   info(detail: object, message: string): void;
@@ -17,33 +18,20 @@ export interface LeadOptions {
   readonly logger: Logger;
 }
 
+/** `signal` aborts when we must stop or when the session, and the lock with it, is gone. */
+export type LeaderBody = (session: Session, signal: AbortSignal) => Promise<void>;
+
 const STANDBY_MS = 500;
-const PAUSE_MS = { least: 100, most: 5_000 };
+const PAUSE_MS = { least: 100, most: 2_000 };
 const STEADY_MS = 10_000;
 
-/** Resolves after `ms`, or at once when `signal` aborts. Never throws. */
-export function pause(ms: number, signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve();
-  return new Promise((resolve) => {
-    const done = () => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', done);
-      resolve();
-    };
-    const timer = setTimeout(done, ms);
-    signal.addEventListener('abort', done);
-  });
-}
-
-async function awaitLock({ client }: Session, name: string, signal: AbortSignal): Promise<void> {
-  while (!signal.aborted) {
-    const { rows } = await client.query<{ won: boolean }>(
-      `SELECT pg_try_advisory_lock(hashtext('edgeml leader'), hashtext($1)) AS won`,
-      [name],
-    );
-    if (rows[0]!.won) return;
-    await pause(STANDBY_MS, signal);
-  }
+/** Takes the session-level lock of `name` if it is free. It is freed when the session ends. */
+export async function tryLock({ client }: Session, name: string): Promise<boolean> {
+  const { rows } = await client.query<{ won: boolean }>(
+    `SELECT pg_try_advisory_lock(hashtext('edgeml leader'), hashtext($1)) AS won`,
+    [name],
+  );
+  return rows[0]!.won;
 }
 
 async function turn(
@@ -54,7 +42,7 @@ async function turn(
   const session = await openSession(connectionString, name);
   const until = AbortSignal.any([signal, session.gone]);
   try {
-    await awaitLock(session, name, until);
+    while (!until.aborted && !(await tryLock(session, name))) await pause(STANDBY_MS, until);
     if (until.aborted) return;
     onLead();
     await body(session, until);
@@ -63,12 +51,9 @@ async function turn(
   }
 }
 
-/** `signal` aborts when we must stop or when the session, and the lock with it, is gone. */
-export type LeaderBody = (session: Session, signal: AbortSignal) => Promise<void>;
-
 /**
  * Runs `body` while we hold the lock of `name`, again and again, until `signal` aborts. Never throws: a fault of `body` or of
- * the connection is logged, the lock is given up, and we stand for election again after 0.1 s to 5 s.
+ * the connection is logged, the lock is given up, and we stand for election again after 0.1 s to 2 s.
  *
  * The lock elects; it does not make writes safe. Between the loss of the session and `signal` another leader may begin, so
  * `body` writes by compare-and-set, or through its session only.
