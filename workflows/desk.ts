@@ -84,6 +84,7 @@ export function deskOf(doors: Doors, news: Inbox): Desk {
       return result;
     },
     async surviving(turn) {
+      const heard = news.rung();
       try {
         await turn();
       } catch (error) {
@@ -99,6 +100,8 @@ export function deskOf(doors: Doors, news: Inbox): Desk {
           if (isCancellation(other)) throw other;
           log.error('the alert could not be delivered', { error: String(other) });
         }
+        // What rang before this turn has had its try: a load that fails sees nothing, and must not fail again and again for it.
+        news.seen(heard);
         await firstOf(IDLE_MS);
       }
     },

@@ -7,6 +7,8 @@ export const factSignal = defineSignal<[FactRing]>('fact');
 export interface Inbox {
   /** A fact was rung that no load has seen. */
   pending(): boolean;
+  /** The highest version that was rung so far. */
+  rung(): number;
   /** A load saw the stream at this version: rings at or below it are old news. */
   seen(streamVersion: number): void;
 }
@@ -20,6 +22,7 @@ export function inbox(): Inbox {
   });
   return {
     pending: () => rung > loaded,
+    rung: () => rung,
     seen: (version) => {
       loaded = Math.max(loaded, version);
     },

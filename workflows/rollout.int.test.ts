@@ -1,4 +1,5 @@
 /** Rollouts on a real Temporal and a real Postgres: what the log shows at the end. */
+import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { RolloutView } from '../activities/contract.ts';
 import { pauseRollout } from '../commands/pauseRollout.ts';
@@ -14,7 +15,8 @@ import {
   start,
   type WorkflowFixture,
 } from '../test/support/workflows.ts';
-import { until } from '../test/support/log.ts';
+import { rolloutStream } from '../domain/events/streams.ts';
+import { request, until } from '../test/support/log.ts';
 
 let t: WorkflowFixture;
 beforeAll(async () => {
@@ -114,5 +116,31 @@ describe('rolloutVersion', () => {
     t.counters = healthy;
     await resumeRollout(t.commands, asKey(), { rolloutId: id });
     await t.untilFact(id, 'RolloutCompleted');
+  });
+
+  it('alerts once and waits where its stream cannot be read on, however often it was rung', async () => {
+    t.counters = { canary: arm(0, 0, 0), control: arm(0, 0, 0) };
+    const modelId = await publishedModel(t.commands, ['1.0.0']);
+    const id = await start(t.commands, modelId, quickSpec('1.0.0', [10, 100]));
+    await until('the workflow bakes', async () => (await viewOf(id))?.next.kind === 'bake');
+    const stream = rolloutStream(id);
+    const fact = { type: 'RolloutResumed', data: {} } as const; // which no running rollout accepts
+    const events = [{ id: randomUUID(), stream, machine: 'rollout@1', schemaVersion: 1, fact }];
+    await t.log.store.append(request({ [stream]: 'any' }, { events }));
+    const handle = t.client.workflow.getHandle(rolloutProcess(id));
+    await until('it waits for an hour after the ring', async () => {
+      const { events: history } = await handle.fetchHistory();
+      const all = history ?? [];
+      const rung = all.findLastIndex((e) => e.workflowExecutionSignaledEventAttributes);
+      const failed = all.findLastIndex((e) => e.activityTaskFailedEventAttributes);
+      const waits = all.findLastIndex(
+        (e) => Number(e.timerStartedEventAttributes?.startToFireTimeout?.seconds ?? 0) === 3_600,
+      );
+      return (
+        rung >= 0 && failed > rung && waits > failed && !all.slice(waits).some((e) => e.timerCanceledEventAttributes)
+      );
+    });
+    const told = (await t.deps.notices.list(1_000)).filter((n) => n.eventId.includes(rolloutProcess(id)));
+    expect(told.map((n) => n.text).join()).toContain('stream_diverged');
   });
 });
