@@ -13,7 +13,7 @@ import type { TrainingContext, TrainingState } from '../machines/trainingRun.ts'
 import type { EventStore } from '../store/log/eventStore.ts';
 import { whoAsks } from './access/principal.ts';
 
-type Log = Pick<EventStore, 'readStream' | 'resolveAsOf' | 'head'>;
+type Log = Pick<EventStore, 'readStream' | 'readLog' | 'resolveAsOf' | 'head'>;
 
 export interface Read<C> {
   readonly state: Folded<C>;
@@ -47,7 +47,7 @@ export async function viewOf(log: Log, reply: FastifyReply, asOf?: string): Prom
   };
   return {
     position,
-    at: Date.now(),
+    at: upTo === undefined ? Date.now() : await givenOutAt(log, upTo),
     isPast: upTo !== undefined,
     model: (id) => stream(modelStream(id)),
     version: (id, version) => stream(versionStream(id, version)),
@@ -55,6 +55,12 @@ export async function viewOf(log: Log, reply: FastifyReply, asOf?: string): Prom
     rollout: (id) => stream(rolloutStream(id)),
     stream,
   };
+}
+
+/** Unix ms at which the log index was given out; 0 before the first. */
+async function givenOutAt(log: Log, logIndex: number): Promise<number> {
+  const [event] = logIndex < 0 ? [] : await log.readLog(logIndex - 1, 1);
+  return event ? Date.parse(event.sequencedAt) : 0;
 }
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
