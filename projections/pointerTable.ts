@@ -1,12 +1,18 @@
-/** The pointer of every model in memory: what each device's question is answered from. */
-import { Kysely, PostgresDialect } from 'kysely';
+/**
+ * The pointer of every model in memory: what each device's question is answered from. The read model gives most of it at once;
+ * the rest comes from the log itself, so a stop reaches devices whether or not anybody fills the read model.
+ */
+import { Kysely, PostgresDialect, sql } from 'kysely';
 import type { Pointer } from '../domain/rollout/pointer.ts';
 import { createBell } from '../store/bell.ts';
 import { codeOf, createPool } from '../store/connect.ts';
 import type { Logger } from '../store/leader.ts';
+import { UndecodableFact } from '../store/log/rows.ts';
+import type { LogDatabase } from '../store/log/tables.ts';
 import { pause } from '../store/pause.ts';
 import type { ReadTables } from './database.ts';
 import { readPointers } from './pointers/query.ts';
+import { applyTail, createPointers } from './pointerTail.ts';
 import type { Doorbell } from './runner.ts';
 
 export interface PointerTableOptions {
@@ -27,7 +33,7 @@ export interface PointerTable {
    * different clocks tell one device one version.
    */
   now(): Date;
-  /** Milliseconds since Postgres last said that this is all: how stale an answer may be. */
+  /** Milliseconds since the table last stood at the head of the log: how stale an answer may be. */
   ageMs(): number;
   /** Told after each change, with the pointers that changed. Answers an unsubscribe. */
   onChange(listener: (changed: readonly Pointer[], position: number) => void): () => void;
@@ -40,69 +46,78 @@ export interface PointerTable {
 }
 
 const POLL_MS = 1_000;
-/** The bell rings when the log grew; the projection needs some milliseconds more. */
-const QUICK_MS = 10;
-const QUICK_LOOKS = 30;
+const RETRY_MS = 100;
+const WAIT_MS = 10;
 
 const isNotThereYet = (error: unknown) => ['42P01', '3F000'].includes(codeOf(error) ?? '');
 
 /**
- * Loads all pointers, then follows: on the bell and each second. While Postgres is away it answers what it has, and `ageMs` grows.
+ * Loads all pointers, then follows: on the bell and each second. While Postgres is away, and before a fact that cannot be read,
+ * it answers what it has, and `ageMs` grows.
  *
- * @throws the driver's error if the first look fails; a read model that is not filled yet counts as empty
+ * @throws the driver's error if Postgres does not answer the first look
  */
 export async function createPointerTable(options: PointerTableOptions): Promise<PointerTable> {
   const { connectionString, doorbell, signal, logger } = options;
-  const db = new Kysely<ReadTables>({
-    dialect: new PostgresDialect({ pool: createPool({ connectionString, max: 2, name: 'pointers' }) }),
-  });
-  const table = new Map<string, Pointer>();
+  const dialect = new PostgresDialect({ pool: createPool({ connectionString, max: 2, name: 'pointers' }) });
+  const db = new Kysely<ReadTables>({ dialect });
+  const log = new Kysely<LogDatabase>({ dialect }); // shares the pool, which `db` ends
+  const table = createPointers();
   const listeners = new Set<(changed: readonly Pointer[], position: number) => void>();
   let position = -1;
   // Database time minus our monotonic clock; before the first look our wall clock stands in.
   let offsetMs = Date.now() - performance.now();
   let latestMs = 0;
-  let lookedAt = performance.now();
+  let lookedAt = Number.NEGATIVE_INFINITY;
   let looking: Promise<void> | undefined;
 
-  async function look(): Promise<void> {
+  /** What the read model has beyond us. One that is not there, or begins anew, has nothing. */
+  async function readModel(changed: Map<string, Pointer>): Promise<void> {
     const asked = performance.now();
     const found = await readPointers(db, position).catch((error: unknown) => {
       if (isNotThereYet(error)) return undefined;
       throw error;
     });
-    lookedAt = asked;
+    const nowMs =
+      found?.nowMs ?? (await sql<{ now: Date }>`SELECT clock_timestamp() AS now`.execute(db)).rows[0]!.now.getTime();
     // The answer was on its way for up to half the round trip; the middle is the best guess.
-    if (found) offsetMs = found.nowMs - (asked + performance.now()) / 2;
-    if (!found || found.position < position) return; // a read model that begins anew: what we have is newer
-    for (const row of found.rows) table.set(row.model_id, row.pointer);
+    offsetMs = nowMs - (asked + performance.now()) / 2;
+    if (!found || found.position <= position) return;
+    for (const { pointer } of found.rows) {
+      table.set(pointer);
+      changed.set(pointer.model_id, pointer);
+    }
     position = found.position;
-    if (found.rows.length === 0) return;
-    const changed = found.rows.map((row) => row.pointer);
-    for (const listener of listeners) listener(changed, position);
+  }
+
+  async function look(): Promise<void> {
+    const asked = performance.now();
+    const changed = new Map<string, Pointer>();
+    try {
+      await readModel(changed);
+      await applyTail(log, table, position, (logIndex, pointer) => {
+        position = logIndex;
+        if (pointer) changed.set(pointer.model_id, pointer);
+      });
+      lookedAt = asked;
+    } finally {
+      if (changed.size > 0) for (const listener of listeners) listener([...changed.values()], position);
+    }
   }
   const refresh = () => (looking ??= look().finally(() => (looking = undefined)));
 
   const bell = createBell();
   const unsubscribe = doorbell?.(() => bell.ring());
 
-  async function quickLooks(): Promise<void> {
-    const before = position;
-    for (let i = 0; i < QUICK_LOOKS && position === before && !signal.aborted; i += 1) {
-      await refresh();
-      if (position === before) await pause(QUICK_MS, signal);
-    }
-  }
-
   async function follow(): Promise<void> {
     while (!signal.aborted) {
-      const rang = await bell.wait(POLL_MS, signal);
+      await bell.wait(POLL_MS, signal);
       if (signal.aborted) break;
       try {
-        await (rang ? quickLooks() : refresh());
+        await refresh();
       } catch (error) {
         logger.warn({ err: error, age_ms: Math.round(performance.now() - lookedAt) }, 'the pointers could not be read');
-        await pause(QUICK_MS * 10, signal);
+        await pause(RETRY_MS, signal);
       }
     }
   }
@@ -110,9 +125,12 @@ export async function createPointerTable(options: PointerTableOptions): Promise<
   try {
     await refresh();
   } catch (error) {
-    unsubscribe?.();
-    await db.destroy();
-    throw error;
+    // Over a log that cannot be read on, stops must work all the same; devices are told nothing, since `ageMs` has no end.
+    if (!(error instanceof UndecodableFact)) {
+      unsubscribe?.();
+      await db.destroy();
+      throw error;
+    }
   }
   const done = follow().finally(async () => {
     unsubscribe?.();
@@ -121,7 +139,7 @@ export async function createPointerTable(options: PointerTableOptions): Promise<
 
   return {
     get: (modelId) => table.get(modelId),
-    all: () => table.values(),
+    all: () => table.all(),
     get position() {
       return position;
     },
@@ -136,7 +154,7 @@ export async function createPointerTable(options: PointerTableOptions): Promise<
       while (position < logIndex) {
         if (performance.now() >= giveUpAt || signal.aborted) return false;
         await refresh();
-        if (position < logIndex) await pause(QUICK_MS, signal);
+        if (position < logIndex) await pause(WAIT_MS, signal);
       }
       return true;
     },

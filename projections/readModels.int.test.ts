@@ -188,4 +188,36 @@ describe('the pointer table', () => {
       await empty.close();
     }
   });
+
+  it('follows the log itself: nobody fills the read model, or somebody fills it from the beginning', async () => {
+    const bare = await openStage();
+    const stop = new AbortController();
+    const at = await bare.tell(historyFrom(63, 300));
+    const connection = { connectionString: bare.log.appUrl, signal: stop.signal, logger: bare.logger };
+    const table = await createPointerTable(connection);
+    const expected = async () => {
+      const rows = createRows();
+      const pointers = projections.find((p) => p.name === 'pointers')!;
+      for (const event of await bare.log.store.readLog(-1, 100_000)) projectInMemory(pointers, event, rows);
+      return ['m-0', 'm-1'].map((id) => rows.get(pointerRows, id)?.pointer);
+    };
+    const held = () => ['m-0', 'm-1'].map((id) => table.get(id));
+    try {
+      expect(table.position).toBe(at);
+      expect(held()).toEqual(await expected());
+      let lowest = table.position;
+      table.onChange((_changed, position) => (lowest = Math.min(lowest, position)));
+      bare.follow();
+      await bare.caughtUp(at);
+      const last = await bare.tell(historyFrom(64, 100));
+      expect(await table.waitFor(last, 10_000)).toBe(true);
+      expect(held()).toEqual(await expected());
+      expect(lowest).toBeGreaterThanOrEqual(at);
+      expect(table.ageMs()).toBeLessThan(10_000);
+    } finally {
+      stop.abort();
+      await table.done;
+      await bare.close();
+    }
+  });
 });

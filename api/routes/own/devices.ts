@@ -67,8 +67,15 @@ export const notRegistered = (device: string) =>
     `Device ${device} is not registered. POST /api/v1/devices/register first.`,
   );
 
-/** The model's pointer, from memory. @throws LifecycleError `model_not_found` */
-export function knownModel(deps: ApiDeps, request: FastifyRequest, text: string) {
+/** Older than this, a pointer may name a version that was rolled back since: better no answer, and the device keeps what it has. */
+const STALE_MS = 10_000;
+
+/** The model's pointer, from memory. @throws LifecycleError `model_not_found`; `projection_behind` while it may be out of date */
+export function knownModel(deps: Pick<ApiDeps, 'pointers'>, request: FastifyRequest, text: string) {
+  if (deps.pointers.ageMs() > STALE_MS) {
+    const detail = 'The pointers do not follow the log at the moment. Keep the version you have, and ask again.';
+    throw new LifecycleError('projection_behind', detail, { retry_after_s: 5 });
+  }
   const modelId = modelIdFrom(whoAsks(request).orgId, text);
   const pointer = deps.pointers.get(modelId);
   if (pointer) return { modelId, pointer };

@@ -1,0 +1,31 @@
+import type { FastifyRequest } from 'fastify';
+import { describe, expect, it } from 'vitest';
+import { modelIdOf } from '../../../domain/hash/uuid.ts';
+import type { Pointer } from '../../../domain/rollout/pointer.ts';
+import type { PointerTable } from '../../../projections/pointerTable.ts';
+import { knownModel } from './devices.ts';
+
+const model_id = modelIdOf('org_local', 'mails');
+// The members that the function reads.
+const request = { principal: { orgId: 'org_local' } } as unknown as FastifyRequest;
+const pointer = { model_id, epoch: 3, stable: '1.0.0' } as unknown as Pointer;
+const aged = (ageMs: number) => ({
+  pointers: { ageMs: () => ageMs, get: (id: string) => (id === model_id ? pointer : undefined) } as PointerTable,
+});
+
+describe('what devices are told from', () => {
+  it('is the pointer in memory while it follows the log', () => {
+    expect(knownModel(aged(900), request, 'mails')).toEqual({ modelId: model_id, pointer });
+    expect(() => knownModel(aged(900), request, 'others')).toThrow(
+      expect.objectContaining({ code: 'model_not_found' }),
+    );
+  });
+
+  it('is nothing where it may be out of date: the version it names may have been rolled back since', () => {
+    for (const age of [10_001, Number.POSITIVE_INFINITY]) {
+      expect(() => knownModel(aged(age), request, 'mails')).toThrow(
+        expect.objectContaining({ code: 'projection_behind' }),
+      );
+    }
+  });
+});

@@ -1,0 +1,83 @@
+/**
+ * What the log says of pointers beyond the read model. So a rollback reaches devices although nobody fills the read model, or a
+ * new build fills it from the beginning, which would tell devices what was true long ago.
+ */
+import type { Kysely } from 'kysely';
+import type { SequencedEvent } from '../domain/events/envelope.ts';
+import { parseStream } from '../domain/events/streams.ts';
+import type { Pointer } from '../domain/rollout/pointer.ts';
+import { applyFact } from '../domain/rollout/pointerFold.ts';
+import { sequencedEventOf } from '../store/log/rows.ts';
+import { selectLog, type LogDatabase } from '../store/log/tables.ts';
+
+const PAGE = 500;
+
+/** Pointers in memory, with the model of each rollout: a rollout's later facts do not name it. */
+export interface Pointers {
+  get(modelId: string): Pointer | undefined;
+  all(): IterableIterator<Pointer>;
+  set(pointer: Pointer): void;
+  /** Applies one fact. @returns the pointer that it changed; undefined where it changed none */
+  apply(event: SequencedEvent): Pointer | undefined;
+}
+
+/** Empty. */
+export function createPointers(): Pointers {
+  const table = new Map<string, Pointer>();
+  const models = new Map<number, string>();
+
+  function modelOf({ stream, fact }: SequencedEvent): string | undefined {
+    const parsed = parseStream(stream);
+    if (parsed?.kind === 'model' || parsed?.kind === 'version') return parsed.modelId;
+    if (parsed?.kind !== 'rollout') return undefined;
+    // One that has ended is in no pointer, and moves none.
+    return fact.type === 'RolloutCreated' ? fact.data.model_id : models.get(parsed.rolloutId);
+  }
+
+  function set(pointer: Pointer): void {
+    table.set(pointer.model_id, pointer);
+    for (const { id } of [...pointer.rollouts, ...pointer.completed]) models.set(id, pointer.model_id);
+  }
+
+  return {
+    get: (modelId) => table.get(modelId),
+    all: () => table.values(),
+    set,
+    apply(event) {
+      const modelId = modelOf(event);
+      if (modelId === undefined) return undefined;
+      const before = table.get(modelId);
+      const after = applyFact(before, event);
+      if (!after || after === before) return undefined;
+      set(after);
+      return after;
+    },
+  };
+}
+
+/**
+ * Applies the facts after `from`, up to the head, in order and without a gap. `onFact` is told of each, with the pointer it
+ * changed. Facts of training runs, which are most, are no pointer's business and are not even decoded.
+ *
+ * @throws UndecodableFact, or Error where an index is missing: the pointers stand before it
+ */
+export async function applyTail(
+  db: Kysely<LogDatabase>,
+  pointers: Pointers,
+  from: number,
+  onFact: (logIndex: number, changed: Pointer | undefined) => void,
+): Promise<void> {
+  for (let position = from; ;) {
+    const rows = await selectLog(db, position, PAGE).execute();
+    for (const row of rows) {
+      if (row.log_index !== position + 1) {
+        throw new Error(`log index ${position + 1} is missing; run \`edgeml audit verify\``);
+      }
+      const isTraining = parseStream(row.stream_id)?.kind === 'training';
+      const changed = isTraining ? undefined : pointers.apply(sequencedEventOf(row));
+      position = row.log_index;
+      onFact(position, changed);
+    }
+    if (rows.length < PAGE) return;
+  }
+}
