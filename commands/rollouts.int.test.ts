@@ -334,6 +334,19 @@ describe('a verdict', () => {
 });
 
 describe('aborting', () => {
+  it('is refused after completion where some version was stable and none may come back', async () => {
+    const modelId = await released('1.0.0');
+    const [first] = await c.deps.rollouts.ofModel(modelId);
+    facts(await rollBack(c.deps, stopper(), { rolloutId: first!.rolloutId, ...why }));
+    await publish(c.deps, modelId, '1.1.0');
+    const next = await createAndStart(c.deps, person(), { modelId, spec: spec('1.1.0', [100]), ...atOnce });
+    facts(next);
+    const outcome = await abortRollout(c.deps, stopper(), { rolloutId: next.rolloutId, reason: 'no' });
+    expect(unmet(outcome)).toEqual(['target']);
+    expect(await modelOf(modelId)).toMatchObject({ stable: '1.1.0' });
+    expect(await stateOf(modelId, '1.1.0')).toBe('Deployed.live');
+  });
+
   it('puts devices back without blame: the version stands by and may be rolled out again', async () => {
     const modelId = await released('1.0.0');
     await publish(c.deps, modelId, '1.1.0');
