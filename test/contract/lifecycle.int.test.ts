@@ -353,6 +353,19 @@ describe('devices', () => {
     expect(draft.body).toMatchObject({ status: 409, code: 'guard_refused' });
   });
 
+  it('download no version that was rolled back after they were told it', async () => {
+    await t.published('recalled', '1.0.0');
+    const rollout = await t.call('POST', `${OWN}/models/recalled/rollouts`, {
+      body: { version: '1.0.0', preset: 'immediate', start: true },
+    });
+    const path = `${SDK}/models/recalled/versions/1.0.0/download-url`;
+    expect((await t.call('GET', path, { as: 'device' })).status).toBe(200);
+    const reason = { body: { reason: 'crashes on load' } };
+    expect((await t.call('POST', `${OWN}/rollouts/${rollout.body['id']}/rollback`, reason)).status).toBe(200);
+    expect((await t.call('GET', path, { as: 'device' })).body).toMatchObject({ status: 409, code: 'guard_refused' });
+    expect((await t.call('GET', path)).status).toBe(200); // people look into what went wrong
+  });
+
   it('are told that there is no work, and when to ask again', async () => {
     const { id } = await registered({ device_identifier: 'phone-idle' });
     const answer = await t.call('POST', `${OWN}/training/checkin`, {

@@ -361,6 +361,16 @@ describe('the door of SDKs', () => {
     }
   });
 
+  it('tells nobody of another organisation a fact by its id', async () => {
+    const other = { name: 'other', orgId: 'org_other', roles: ['admin'], createdBy: 'test', kind: 'test' as const };
+    const { secret } = await t.door.keys.createKey(other);
+    const listed = await t.call('GET', `${OWN}/streams/model-${modelId}`);
+    const [first] = listed.body['events'] as { id: string }[]; // the schema of the route says so
+    expect((await t.call('GET', `${OWN}/events/${first!.id}`)).body).toMatchObject({ id: first!.id });
+    await refused('GET', `${OWN}/events/${first!.id}`, { as: { secret } }, 'event_not_found');
+    await refused('GET', `${OWN}/streams/model-${modelId}`, { as: { secret } }, 'stream_not_found');
+  });
+
   it('keeps percentages within their bounds', async () => {
     const path = `${SDK}/models/${modelId}/rollouts`;
     await refused(

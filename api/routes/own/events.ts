@@ -60,14 +60,13 @@ export function eventRoutes(app: App, deps: ApiDeps): void {
   app.get('/events/:id', {
     config: { scope: 'events:read' },
     schema: { tags, params: Type.Object({ id: Uuid }, closed), response: { 200: Event } },
-    handler: async (request) => {
+    handler: async (request, reply) => {
       const { id } = request.params;
       const index = await deps.log.logIndexOf(id);
-      if (index === undefined) throw new LifecycleError('event_not_found', `There is no event ${id}.`);
       if (index === null) throw new LifecycleError('event_not_found', `Event ${id} has no place in the log yet.`);
-      const [event] = await deps.log.readLog(index - 1, 1);
-      if (!event) throw new LifecycleError('event_not_found', `There is no event ${id}.`);
-      return eventView(event);
+      const [event] = index === undefined ? [] : await deps.log.readLog(index - 1, 1);
+      if (event && (await isVisible(await viewOf(deps.log, reply), request, event.stream))) return eventView(event);
+      throw new LifecycleError('event_not_found', `There is no event ${id}.`);
     },
   });
 

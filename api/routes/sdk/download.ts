@@ -2,7 +2,7 @@
 import type { FastifyRequest } from 'fastify';
 import { LifecycleError } from '../../../domain/errors.ts';
 import type { ArtifactFile } from '../../../domain/events/version.ts';
-import { lifecycleState, type VersionState } from '../../../machines/modelVersion.ts';
+import { isUsable, lifecycleState, type VersionState } from '../../../machines/modelVersion.ts';
 import { whoAsks } from '../../access/principal.ts';
 import type { ApiDeps } from '../../context.ts';
 import type { SdkDownload } from '../../schemas/sdk.ts';
@@ -24,12 +24,12 @@ export function wantsJson(request: FastifyRequest, format: string | undefined): 
 
 /**
  * @throws LifecycleError `format_not_available` with the formats there are; `guard_refused` for a device that asks for a version
- *   which is not published
+ *   which is not published, or was rolled back since it was told
  */
 export function fileOf(version: VersionState, asked: string, request: FastifyRequest): ArtifactFile {
   const { context, state } = version;
   const isOnlyDevice = !whoAsks(request).scopes.has('models:read');
-  if (isOnlyDevice && !context.published) {
+  if (isOnlyDevice && !isUsable(state)) {
     throw new LifecycleError(
       'guard_refused',
       `Version ${context.version} is ${lifecycleState(state)}; devices get published ones.`,
@@ -41,7 +41,10 @@ export function fileOf(version: VersionState, asked: string, request: FastifyReq
             name: 'published',
             met: false,
             why: `${context.version} is ${state}`,
-            how_to_meet: 'publish the version first',
+            how_to_meet:
+              state === 'Rollback'
+                ? 'ask which version is in force; this one never returns'
+                : 'publish the version first',
           },
         ],
       },
