@@ -3,6 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Readable } from 'node:stream';
 import { abortTask } from '../../../commands/abortTask.ts';
 import { admitUpdate } from '../../../commands/admitUpdate.ts';
+import { baseLayout, maxUpdateBytes } from '../../../commands/baseTensors.ts';
 import { checkTask } from '../../../commands/heldTask.ts';
 import { leaseTask, type TrainingTask } from '../../../commands/leaseTask.ts';
 import { LifecycleError } from '../../../domain/errors.ts';
@@ -135,8 +136,11 @@ async function takeUpdate(deps: ApiDeps, request: TaskRequest, reply: FastifyRep
   const length = Number(request.headers['content-length'] ?? Number.NaN);
   if (!Number.isInteger(length)) throw new LifecycleError('length_required', 'Send the update with Content-Length.');
   if (task.round.state !== 'open' && !task.receipt) throw new LifecycleError('round_closed', 'The round is closed.');
+  // The body is held whole, so no more of it is taken than an update of this base can have.
+  const most = maxUpdateBytes(await baseLayout(deps.blobs, task.round.baseSha));
+  const max = Math.min(deps.maxUploadBytes, most);
   // The route's parser passes the raw stream on; a body of no bytes has none.
-  const bytes = await readBytes(request.body as Readable | undefined, { length, max: deps.maxUploadBytes });
+  const bytes = await readBytes(request.body as Readable | undefined, { length, max });
   const outcome = await admitUpdate(deps.commands, { ...held, bytes, digest });
   deps.metrics.updates.inc({ outcome: outcome.outcome === 'refused' ? outcome.code : outcome.outcome });
   if (outcome.outcome === 'refused') {
