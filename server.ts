@@ -1,4 +1,7 @@
-/** The service process: config → connections → parts. Any number may run; leaders elect themselves. */
+/**
+ * The service process: config → connections → parts. Any number may run; leaders elect themselves. With `--rebase` it does that
+ * one thing and ends.
+ */
 import { connect } from 'node:net';
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
@@ -17,6 +20,7 @@ import { createKeyStore } from './store/keys/keyStore.ts';
 import { createEventStore } from './store/log/postgresEventStore.ts';
 import { migrate, shippedMigrations } from './store/migrate.ts';
 import { pause } from './store/pause.ts';
+import { rebase } from './store/rebase.ts';
 
 const PARTS = ['api', 'sequencer', 'relay', 'projections'] as const;
 type Part = (typeof PARTS)[number];
@@ -187,27 +191,44 @@ const RUN: Readonly<Record<Part, (service: Service) => Promise<unknown>>> = {
   projections: runProjections,
 };
 
-const { values } = parseArgs({ options: { run: { type: 'string' } } });
+async function serve(parts: ReadonlySet<Part>, config: Config, logger: Logger): Promise<void> {
+  const stop = new AbortController();
+  for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => stop.abort());
+  const service: Service = { config, signal: stop.signal, logger, bell: createBells() };
+  await persist(service, 'database', async () => {
+    await prepareDatabase(config);
+    await ensureBootstrapKey(config);
+  });
+  const bells = subscribeDoorbell({ natsUrl: config.nats.url, signal: stop.signal, onBell: service.bell.ring });
+  try {
+    await Promise.all([...parts].map((part) => RUN[part](service)));
+  } catch (error) {
+    // What cannot work at all, such as a port that is taken or a secret that is missing.
+    logger.fatal({ err: error }, 'the service cannot run');
+    process.exitCode = 1;
+  } finally {
+    stop.abort();
+    await bells;
+    logger.info({}, 'stopped');
+  }
+}
+
+/** Says what it did, in a sentence. Servers may run meanwhile: the one that stands goes on by itself. @throws as Postgres does */
+async function rebaseOnce({ database: { migrateUrl } }: Config): Promise<string> {
+  if (migrateUrl === undefined)
+    throw new Error('--rebase needs DATABASE_MIGRATE_URL: it acts as the owner of the log.');
+  const done = await rebase(migrateUrl);
+  if (done.outcome === 'same_cluster') {
+    return `Nothing to do: the database is in the cluster where the sequencer left it (era ${done.era}).`;
+  }
+  const { era, firstIndex, placed } = done;
+  const tail =
+    placed === 0 ? 'no fact was waiting' : `${placed} waiting, now at ${firstIndex} to ${firstIndex + placed - 1}`;
+  return `Re-based: era ${era} begins; facts without a log index: ${tail}.`;
+}
+
+const { values } = parseArgs({ options: { run: { type: 'string' }, rebase: { type: 'boolean', default: false } } });
 const parts = partsOf(values.run);
 const config = readConfig();
-const logger = pino({ name: 'server', level: config.logLevel });
-const stop = new AbortController();
-for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => stop.abort());
-
-const service: Service = { config, signal: stop.signal, logger, bell: createBells() };
-await persist(service, 'database', async () => {
-  await prepareDatabase(config);
-  await ensureBootstrapKey(config);
-});
-const bells = subscribeDoorbell({ natsUrl: config.nats.url, signal: stop.signal, onBell: service.bell.ring });
-try {
-  await Promise.all([...parts].map((part) => RUN[part](service)));
-} catch (error) {
-  // What cannot work at all, such as a port that is taken or a secret that is missing.
-  logger.fatal({ err: error }, 'the service cannot run');
-  process.exitCode = 1;
-} finally {
-  stop.abort();
-  await bells;
-  logger.info({}, 'stopped');
-}
+if (values.rebase) process.stdout.write(`${await rebaseOnce(config)}\n`);
+else await serve(parts, config, pino({ name: 'server', level: config.logLevel }));

@@ -64,7 +64,7 @@ async function readCursor(client: Client): Promise<Cursor> {
   if (row.is_same) return row;
   throw new RebaseRequired(
     'sequencer_rebase_required: this database was restored or copied from another cluster, so an old cursor would skip new ' +
-      'facts; appends go on, nothing is sequenced until it is re-based',
+      'facts; appends go on, nothing is sequenced until `node --import tsx server.ts --rebase` was run once',
   );
 }
 

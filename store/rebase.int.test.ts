@@ -1,3 +1,4 @@
+/** After a restore into another cluster: what had an index keeps it, the tail gets one, and nothing is lost. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { runSequencer } from '../relay/sequencer.ts';
 import { openLog, request, until, type LogFixture } from '../test/support/log.ts';
@@ -33,7 +34,7 @@ describe('rebase (T13)', () => {
       system_identifier = system_identifier + 1, database_oid = database_oid::int + 1`);
     await log.store.append(request({ 'rollout-3': 'none' })); // appends went on
 
-    expect(await rebase(log.adminUrl)).toEqual({ placed: 7, era: 2 });
+    expect(await rebase(log.adminUrl)).toEqual({ outcome: 'rebased', era: 2, firstIndex: 4, placed: 7 });
     for (let i = 0; i < 2; i += 1) await log.store.append(request({ 'rollout-2': 'any' }));
     await sequenceUntil(12);
     const rows = await log.store.readRawLog(-1, 100);
@@ -52,7 +53,7 @@ describe('rebase (T13)', () => {
 
   it('changes nothing where the database is where it was', async () => {
     await log.store.append(request({ 'rollout-1': 'any' }));
-    expect(await rebase(log.adminUrl)).toEqual({ placed: 0, era: 1 });
+    expect(await rebase(log.adminUrl)).toEqual({ outcome: 'same_cluster', era: 1 });
     await sequenceUntil(0);
   });
 

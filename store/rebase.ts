@@ -33,15 +33,21 @@ interface Head {
   readonly is_same: boolean;
 }
 
+export type Rebased =
+  | { readonly outcome: 'same_cluster'; readonly era: number }
+  /** `placed`: facts of the tail that had no log index yet; they have it now, from `firstIndex` on. */
+  | { readonly outcome: 'rebased'; readonly era: number; readonly firstIndex: number; readonly placed: number };
+
 /**
  * One transaction, as the owner: (1) new appends belong to the next era, which waits for writers under way; (2) facts that have
  * no index yet get one by position (xids of two clusters mix, but positions are drawn under the stream's lock, so streams stay
  * in order); (3) the cursor starts afresh with this cluster's identity. A crash leaves everything as it was. Appends wait
  * meanwhile; the tail must fit into memory.
  *
- * @returns how many facts of the tail were placed; 0 and no new era where the database is where it was
+ * @param migrateUrl as who may act as the owner and read `pg_control_system()`
+ * @returns `same_cluster`, and nothing is changed, where the database is where it was
  */
-export async function rebase(migrateUrl: string): Promise<{ readonly placed: number; readonly era: number }> {
+export async function rebase(migrateUrl: string): Promise<Rebased> {
   const db = new pg.Client({ connectionString: migrateUrl, types: connectionTypes, application_name: 'edgeml rebase' });
   db.on('error', () => undefined); // the query under way fails too
   await db.connect();
@@ -50,7 +56,7 @@ export async function rebase(migrateUrl: string): Promise<{ readonly placed: num
     await db.query('SET LOCAL ROLE edgeml_owner');
     await db.query('LOCK TABLE store.events IN ACCESS EXCLUSIVE MODE');
     const head = (await db.query<Head>(HEAD)).rows[0]!;
-    if (head.is_same) return { placed: 0, era: head.era };
+    if (head.is_same) return { outcome: 'same_cluster', era: head.era };
     const era = head.era + 1;
     await db.query(`ALTER TABLE store.events ALTER era SET DEFAULT ${Number(era)}`);
     const { rows } = await db.query<EventRow & { position: number }>(UNPLACED);
@@ -59,7 +65,7 @@ export async function rebase(migrateUrl: string): Promise<{ readonly placed: num
     await db.query(PLACE, [head.next_index, rows.map((r) => r.position), leaves, at.toISOString()]);
     await db.query(MOVE, [era, head.next_index + rows.length]);
     await db.query('COMMIT');
-    return { placed: rows.length, era };
+    return { outcome: 'rebased', era, firstIndex: head.next_index, placed: rows.length };
   } finally {
     await db.end(); // without COMMIT: rolled back
   }
