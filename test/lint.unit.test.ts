@@ -1,11 +1,26 @@
+/** Each ban of `eslint.config.js` bites, and what is allowed passes. */
+import { join } from 'node:path';
 import { ESLint } from 'eslint';
+import ts from 'typescript';
 import tseslint from 'typescript-eslint';
 import { describe, expect, it } from 'vitest';
 
 const cwd = new URL('..', import.meta.url).pathname;
 /** Without types: what most bans need, at once. */
 const plain = new ESLint({ cwd, overrideConfig: [tseslint.configs.disableTypeChecked] });
-const typed = new ESLint({ cwd });
+/** With types, of one file in a program of its own: the compiler's library alone, not the whole house. */
+function typedFor(file: string, code: string): ESLint {
+  const options: ts.CompilerOptions = { strict: true, lib: ['lib.es2023.d.ts'], types: [] };
+  const host = ts.createCompilerHost(options);
+  const { getSourceFile } = host;
+  host.getSourceFile = (name, target) =>
+    name === file ? ts.createSourceFile(name, code, target, true) : getSourceFile.call(host, name, target);
+  const programs = [ts.createProgram([file], options, host)];
+  return new ESLint({
+    cwd,
+    overrideConfig: { languageOptions: { parserOptions: { projectService: false, programs } } },
+  });
+}
 
 async function refusals(eslint: ESLint, filePath: string, code: string): Promise<string[]> {
   const [result] = await eslint.lintText(code, { filePath });
@@ -109,8 +124,9 @@ describe('lint refuses', () => {
   });
 
   it('a promise that nobody awaits, and one where a boolean is wanted', async () => {
+    const file = join(cwd, 'lintProbe.ts');
     const code = `const f = async () => true;\nexport function g(): number {\n  f();\n  if (f()) return 1;\n  return 0;\n}\n`;
-    const found = await refusals(typed, 'config.ts', code);
+    const found = await refusals(typedFor(file, code), file, code);
     expect(found.map((line) => line.split(': ')[0])).toEqual([
       '@typescript-eslint/no-floating-promises',
       '@typescript-eslint/no-misused-promises',
