@@ -1,6 +1,7 @@
 /** The one reader of `process.env`. Processes import it and hand values on; everything else gets values. */
 import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { MAIN_QUEUE } from './domain/events/processes.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -114,7 +115,7 @@ function readTemporal(faults: Faults, env: Environment): Config['temporal'] {
   return {
     address,
     namespace: text(env, 'TEMPORAL_NAMESPACE') ?? 'default',
-    taskQueue: text(env, 'TEMPORAL_TASK_QUEUE') ?? 'edgeml-main',
+    taskQueue: text(env, 'TEMPORAL_TASK_QUEUE') ?? MAIN_QUEUE,
     ...(apiKey === undefined ? {} : { apiKey }),
     tls: tls === 'on' || (apiKey !== undefined && tls !== 'off'),
   };

@@ -1,5 +1,6 @@
 /** Our own two processes as the launcher runs them. */
 import { join } from 'node:path';
+import { MAIN_QUEUE } from '../domain/events/processes.ts';
 import type { Cluster } from './postgres.ts';
 import { CHECKOUT } from './reach.ts';
 import type { Ports } from './stackFile.ts';
@@ -37,7 +38,7 @@ export function ourEnvironment({
     NATS_URL: `nats://127.0.0.1:${ports.nats}`,
     TEMPORAL_ADDRESS: `127.0.0.1:${ports.temporal}`,
     TEMPORAL_NAMESPACE: 'default',
-    TEMPORAL_TASK_QUEUE: 'edgeml-main',
+    TEMPORAL_TASK_QUEUE: MAIN_QUEUE,
     TEMPORAL_API_KEY: '',
     TEMPORAL_TLS: '',
     HTTP_HOST: '127.0.0.1',
@@ -84,7 +85,7 @@ async function polls(pid: number, env: Readonly<Record<string, string>>): Promis
     const { pollers } = await connection.withDeadline(Date.now() + 5_000, () =>
       connection.workflowService.describeTaskQueue({
         namespace: env['TEMPORAL_NAMESPACE'] ?? 'default',
-        taskQueue: { name: env['TEMPORAL_TASK_QUEUE'] ?? 'edgeml-main' },
+        taskQueue: { name: env['TEMPORAL_TASK_QUEUE'] ?? MAIN_QUEUE },
         taskQueueType: 1, // workflows
       }),
     );

@@ -48,11 +48,3 @@ export function latestOf(candidates: readonly string[]): string | undefined {
     .sort(byPrecedenceDesc)
     .at(0);
 }
-
-/** The highest of `candidates` below `version`, or undefined. */
-export function highestBelow(version: string, candidates: readonly string[]): string | undefined {
-  return candidates
-    .filter((v) => semver.lt(v, version))
-    .sort(byPrecedenceDesc)
-    .at(0);
-}

@@ -243,7 +243,6 @@ export type TrainingState = Folded<TrainingContext>;
 export const isPaused = (state: TrainingState) => state.state.includes('control.paused');
 export const roundState = (state: TrainingState): 'between' | 'collecting' | 'closed' | undefined =>
   /round\.(between|collecting|closed)/.exec(state.state)?.[1] as 'between' | 'collecting' | 'closed' | undefined;
-export const isOver = (state: TrainingState) => state.context.ended !== null;
 /** The word for people: requested runs are `active`, then `paused`, `ending`, `succeeded`, `aborted`. */
 export function runStatus(state: TrainingState): 'active' | 'paused' | 'ending' | 'succeeded' | 'aborted' {
   if (state.context.ended) return state.context.ended.kind;

@@ -214,7 +214,8 @@ export function addRolloutCommands(program: Command): void {
     .action(async (id: string, _o: unknown, command: Command) => {
       const { out, federation } = session(command);
       const handle = federation.rollout(number(id, 'the rollout id'));
-      const value = out.format === 'text' ? await handle.postMortemMarkdown() : await handle.postMortem();
-      out.show(value, () => String(value).split('\n'), id);
+      if (out.format !== 'text') return out.show(await handle.postMortem(), () => [], id);
+      const markdown = await handle.postMortemMarkdown();
+      out.show(markdown, () => markdown.split('\n'), id);
     });
 }

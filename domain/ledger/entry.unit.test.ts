@@ -43,7 +43,11 @@ describe('ledger entry', () => {
     for (const key of Object.keys(fact)) {
       const value = fact[key as keyof LedgerFact];
       const other =
-        typeof value === 'number' ? value + 1 : key === 'actor' ? { kind: 'key', id: 'other' } : `${String(value)}x`;
+        typeof value === 'number'
+          ? value + 1
+          : typeof value === 'object' && value !== null
+            ? { kind: 'key', id: 'other' }
+            : `${value}x`;
       expect(text({ ...fact, [key]: other })).not.toBe(base);
     }
     expect(text(fact, data.replace('"reason"', ' "reason"'))).not.toBe(base);

@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { childEnvironment } from '../../config.ts';
 import { CHECKOUT } from '../../dev/reach.ts';
 import { Device, encodeModel } from '../../sdk/index.ts';
 import { eventually, startProduct, type Product } from './stack.ts';
@@ -17,7 +18,7 @@ let product: Product;
 
 function edgeml(...args: string[]): Promise<Ran> {
   const child = spawn(process.execPath, [join(CHECKOUT, 'cli', 'bin.mjs'), ...args], {
-    env: { PATH: process.env['PATH'], EDGEML_URL: product.stack.url, EDGEML_API_KEY: product.adminKey }, // eslint-disable-line no-restricted-properties -- a child needs a PATH
+    env: childEnvironment({ EDGEML_URL: product.stack.url, EDGEML_API_KEY: product.adminKey }),
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let out = '';
