@@ -45,6 +45,8 @@ export interface StackOptions {
   readonly durable?: boolean;
   /** Temporal's own web page; default no. */
   readonly ui?: boolean;
+  /** More dynamic configuration of Temporal. For tests only. */
+  readonly temporalConfig?: Readonly<Record<string, string>>;
   readonly settings?: DevSettings;
   /** Told what a person wants to know, a line at a time. */
   readonly say?: (line: string) => void;
@@ -210,7 +212,8 @@ async function startLocked(options: StackOptions, release: () => void): Promise<
     const binary = await findBinary('temporal', settings, say);
     const ui = (): number | undefined => (options.ui === true ? ports.temporal_ui : undefined);
     const where = () => ({ frontend: ports.temporal, metrics: ports.temporal_metrics, ui: ui() });
-    specs.temporal = temporalSpec({ home, binary, ports: where, note: say });
+    const config = options.temporalConfig ?? {};
+    specs.temporal = temporalSpec({ home, binary, ports: where, note: say, config });
     versions['temporal'] = binary.version;
     binaries.temporal = binary.file;
   }

@@ -13,6 +13,8 @@ export interface TemporalOptions {
   readonly binary: Binary;
   readonly ports: () => { readonly frontend: number; readonly metrics: number; readonly ui: number | undefined };
   readonly note: (line: string) => void;
+  /** Dynamic configuration; a key that it does not know is passed over without a word. */
+  readonly config?: Readonly<Record<string, string>>;
 }
 
 const folder = (home: string): string => join(home, 'temporal');
@@ -55,7 +57,7 @@ async function answers(address: string, namespace: string): Promise<boolean> {
   }
 }
 
-export function temporalSpec({ home, binary, ports, note }: TemporalOptions): ServiceSpec {
+export function temporalSpec({ home, binary, ports, note, config = {} }: TemporalOptions): ServiceSpec {
   return {
     name: 'temporal',
     log: join(home, 'logs', 'temporal.log'),
@@ -79,7 +81,10 @@ export function temporalSpec({ home, binary, ports, note }: TemporalOptions): Se
           ...(ui === undefined ? ['--headless'] : ['--ui-port', String(ui)]),
           ...['--db-filename', databaseFile(home), '--sqlite-pragma', 'journal_mode=WAL'],
           ...['--sqlite-pragma', 'synchronous=NORMAL', '--log-level', 'warn'],
-          ...['--dynamic-config-value', 'frontend.enableServerVersionCheck=false'],
+          ...Object.entries({ 'frontend.enableServerVersionCheck': 'false', ...config }).flatMap(([key, value]) => [
+            '--dynamic-config-value',
+            `${key}=${value}`,
+          ]),
         ],
       };
     },

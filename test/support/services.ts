@@ -82,6 +82,37 @@ export function temporal(): { readonly address: string; readonly namespace: stri
   return inject('temporal');
 }
 
+export interface TestTemporal {
+  readonly target: { readonly address: string; readonly namespace: string };
+  /** SIGKILL; it stays down until {@link start}. */
+  kill(): Promise<void>;
+  /** Deletes its database; it must be down. */
+  wipe(): void;
+  /** On the same port, over the same file if it is still there. Resolves when it answers. */
+  start(): Promise<void>;
+  /** For good: files and all. */
+  stop(): Promise<void>;
+}
+
+/** A Temporal dev server of the file's own, for what the shared one must not suffer. The caller stops it. */
+export async function startTemporal(config: Readonly<Record<string, string>> = {}): Promise<TestTemporal> {
+  const home = testHome('temporal');
+  const stack = await startStack({ home, services: ['temporal'], external: {}, temporalConfig: config });
+  return {
+    target: { address: stack.env['TEMPORAL_ADDRESS'] ?? '', namespace: 'default' },
+    kill: () => stack.stopService('temporal', 'SIGKILL'),
+    wipe: () => stack.wipeTemporal(),
+    async start() {
+      await stack.startService('temporal');
+      await stack.ready('temporal');
+    },
+    stop: async () => {
+      await stack.stop();
+      removeHome(home);
+    },
+  };
+}
+
 /** A task queue nobody else uses. */
 export function taskQueue(): string {
   return `test-${randomUUID()}`;

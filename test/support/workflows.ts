@@ -86,14 +86,18 @@ export interface WorkflowFixture {
 
 let bundle: ReturnType<typeof bundleWorkflows> | undefined;
 
-/** Opens log, sequencer and connections; relay and worker are started by the test. The caller closes it. */
-export async function openWorkflows(): Promise<WorkflowFixture> {
+/**
+ * Opens log, sequencer and connections; relay and worker are started by the test. The caller closes it.
+ *
+ * @param target default: the shared Temporal
+ */
+export async function openWorkflows(target = temporalOf()): Promise<WorkflowFixture> {
   const log = await openLog();
   const folder = await mkdtemp(join(tmpdir(), 'edgeml-'));
   const pool = createPool({ connectionString: log.appUrl, max: 6 });
   const on = queryableOf(pool);
   const commands = createCommandDeps({ log: log.store, blobs: createFileStore(folder), pool });
-  const { address, namespace } = temporalOf();
+  const { address, namespace } = target;
   // Temporal is shared, and rollout ids are workflow ids: each file counts from elsewhere.
   await log.admin.query(`ALTER SEQUENCE store.rollout_ids RESTART WITH ${randomInt(1, 2 ** 40)}`);
   const connection = await Connection.connect({ address });
