@@ -1,7 +1,7 @@
 /** Federated runs on a real Temporal and a real Postgres; devices upload through the use cases. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { admitUpdate } from '../commands/admitUpdate.ts';
-import { newModel, person, stopper, store, updateFor, weights } from '../test/support/commands.ts';
+import { person, stopper, store } from '../test/support/commands.ts';
 import { leaseTask } from '../commands/leaseTask.ts';
 import { pauseTraining } from '../commands/pauseTraining.ts';
 import { registerModel } from '../commands/registerModel.ts';
@@ -12,6 +12,7 @@ import { trainingProcess } from '../domain/events/processes.ts';
 import { trainingStream, versionStream } from '../domain/events/streams.ts';
 import { encodeUpdate, f32Tensor, writeSafetensors } from '../domain/formats/safetensors/index.ts';
 import { until } from '../test/support/log.ts';
+import { answerAll, requestRun } from '../test/support/training.ts';
 import { openWorkflows, type WorkflowFixture } from '../test/support/workflows.ts';
 
 let t: WorkflowFixture;
@@ -27,35 +28,12 @@ const untilFact = (runId: string, type: string, count = 1) =>
   until(`${count} ${type} of ${runId}`, async () => (await factsOf(runId)).filter((f) => f === type).length >= count);
 const resultOf = (runId: string) => t.client.workflow.getHandle(trainingProcess(runId)).result();
 
-async function requestRun(request: Readonly<Record<string, unknown>> = {}) {
-  const modelId = await newModel(t.commands);
-  const base = await store(t.commands, weights());
-  const asked = { new_version: '1.0.0', init_artifact: base, rounds: 2, min_updates: 3, ...request };
-  const outcome = await requestTraining(t.commands, person(), { modelId, request: asked, source: 'own' });
-  expect(outcome.outcome).toBe('appended');
-  return { modelId, runId: outcome.runId };
-}
-
-/** One device answers the open round, as soon as there is one that it has not answered. */
-async function answer(runId: string, deviceId: string, value: number): Promise<void> {
-  let done = false;
-  await until(`a task for ${deviceId}`, async () => {
-    const { task } = await leaseTask(t.commands, { runId, deviceId });
-    if (!task) return false;
-    const outcome = await admitUpdate(t.commands, updateFor(task, value));
-    done = outcome.outcome === 'accepted';
-    return done;
-  });
-}
-const answerAll = (runId: string, devices: number) =>
-  Promise.all(Array.from({ length: devices }, (_, i) => answer(runId, `device-${i}`, 0.1 * (i + 1))));
-
 describe('trainModel', () => {
   it('trains two rounds with three devices, and the version is Trained', async () => {
-    const { modelId, runId } = await requestRun();
-    await answerAll(runId, 3);
+    const { modelId, runId } = await requestRun(t.commands);
+    await answerAll(t.commands, runId, 3);
     await untilFact(runId, 'RoundAggregated');
-    await answerAll(runId, 3);
+    await answerAll(t.commands, runId, 3);
     await untilFact(runId, 'TrainingSucceeded');
     expect(await factsOf(runId)).toEqual([
       'TrainingRequested',
@@ -74,8 +52,8 @@ describe('trainModel', () => {
     const windows = { selection: '50ms', report: '300ms', extend: '300ms' };
     const onMiss = { retry: 2, backoff: ['50ms', '100ms'] };
     const asked = { rounds: 2, min_updates: 2, goal: 5, windows, on_quorum_miss: onMiss };
-    const { runId } = await requestRun(asked);
-    await answerAll(runId, 2);
+    const { runId } = await requestRun(t.commands, asked);
+    await answerAll(t.commands, runId, 2);
     await untilFact(runId, 'RoundAggregated');
     const closed = (await t.log.store.readStream(trainingStream(runId))).find((e) => e.fact.type === 'RoundClosed')!;
     expect(closed.fact.data).toMatchObject({ cause: 'deadline', counted: 2 });
@@ -87,10 +65,10 @@ describe('trainModel', () => {
   });
 
   it('opens no round while paused, and goes on after resume', async () => {
-    const { runId } = await requestRun();
+    const { runId } = await requestRun(t.commands);
     await untilFact(runId, 'RoundOpened');
     await pauseTraining(t.commands, person(), { runId, reason: 'lunch', by: 'key_test' });
-    await answerAll(runId, 3);
+    await answerAll(t.commands, runId, 3);
     await untilFact(runId, 'RoundAggregated');
     await until('the workflow waits', async () => {
       const view = await t.client.workflow.getHandle(trainingProcess(runId)).query<{ next: { kind: string } }>('view');
@@ -98,7 +76,7 @@ describe('trainModel', () => {
     });
     expect((await factsOf(runId)).filter((f) => f === 'RoundOpened')).toHaveLength(1);
     await resumeTraining(t.commands, person(), { runId, by: 'key_test' });
-    await answerAll(runId, 3);
+    await answerAll(t.commands, runId, 3);
     await untilFact(runId, 'TrainingSucceeded');
   });
 
