@@ -10,7 +10,6 @@ import {
   isCancellation,
   log,
   workflowInfo,
-  type Workflow,
 } from '@temporalio/workflow';
 import type { Submission, Submitted } from '../activities/contract.ts';
 import type { Doors } from './doors.ts';
@@ -109,9 +108,9 @@ export function deskOf(doors: Doors, news: Inbox): Desk {
 }
 
 /** Begins a new run with the same input where this one has grown long. Only from the main loop, with nothing in flight. */
-export async function continueIfLong<W extends Workflow>(...input: Parameters<W>): Promise<void> {
+export async function continueIfLong<Input>(input: Input): Promise<void> {
   const { continueAsNewSuggested, historyLength } = workflowInfo();
   if (!continueAsNewSuggested && historyLength <= LONG_RUN) return;
   await condition(allHandlersFinished);
-  await continueAsNew<W>(...input);
+  await continueAsNew<(input: Input) => Promise<unknown>>(input);
 }

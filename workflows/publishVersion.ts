@@ -1,10 +1,9 @@
 /** A trained version is converted, checked and published, or refused with the checks that failed. */
-import { setHandler } from '@temporalio/workflow';
 import type { PublishView } from '../activities/contract.ts';
 import { publishStepId } from '../domain/events/commandIds.ts';
-import { continueIfLong, deskOf, IDLE_MS, viewQuery, type Desk } from './desk.ts';
-import { openDoors, type Doors } from './doors.ts';
-import { inbox } from './inbox.ts';
+import { IDLE_MS, type Desk } from './desk.ts';
+import type { Doors } from './doors.ts';
+import { follow } from './follow.ts';
 
 export interface PublishInput {
   readonly v: 1;
@@ -14,24 +13,9 @@ export interface PublishInput {
 }
 
 /** Ends when publication `n` is over. Bytes travel as hashes. */
-export async function publishVersion(input: PublishInput): Promise<{ readonly state: string }> {
-  const news = inbox();
-  let view: PublishView | undefined;
-  setHandler(viewQuery, () => view);
-  const doors = openDoors();
-  const desk = deskOf(doors, news);
-  for (;;) {
-    let done = false;
-    await desk.surviving(async () => {
-      const { modelId, version, n } = input;
-      view = await doors.main.loadPublishPlan({ v: 1, modelId, version, n });
-      news.seen(view.streamVersion);
-      done = view.next.kind === 'done';
-      if (!done) await take(view, desk, doors);
-    });
-    if (done && view) return { state: view.state };
-    await continueIfLong<typeof publishVersion>(input);
-  }
+export function publishVersion(input: PublishInput): Promise<{ readonly state: string }> {
+  const { modelId, version, n } = input;
+  return follow(input, { load: (doors) => doors.main.loadPublishPlan({ v: 1, modelId, version, n }), take });
 }
 
 async function take({ modelId, version, n, next }: PublishView, desk: Desk, doors: Doors): Promise<void> {

@@ -1,9 +1,8 @@
 /** What takes time after a rollback was decided: tell people, follow the devices back, draft the post-mortem, remind. */
-import { setHandler } from '@temporalio/workflow';
 import type { RollbackView } from '../activities/contract.ts';
-import { continueIfLong, deskOf, IDLE_MS, viewQuery, type Desk } from './desk.ts';
-import { openDoors, type Doors } from './doors.ts';
-import { inbox } from './inbox.ts';
+import { IDLE_MS, type Desk } from './desk.ts';
+import type { Doors } from './doors.ts';
+import { follow } from './follow.ts';
 
 export interface RollbackInput {
   readonly v: 1;
@@ -11,23 +10,8 @@ export interface RollbackInput {
 }
 
 /** Appends nothing: a person's RootCauseRecorded closes it, or 30 days. */
-export async function rollbackVersion(input: RollbackInput): Promise<{ readonly state: string }> {
-  const news = inbox();
-  let view: RollbackView | undefined;
-  setHandler(viewQuery, () => view);
-  const doors = openDoors();
-  const desk = deskOf(doors, news);
-  for (;;) {
-    let done = false;
-    await desk.surviving(async () => {
-      view = await doors.main.loadRollback({ v: 1, rolloutId: input.rolloutId });
-      news.seen(view.streamVersion);
-      done = view.next.kind === 'done';
-      if (!done) await take(view, desk, doors);
-    });
-    if (done && view) return { state: view.state };
-    await continueIfLong<typeof rollbackVersion>(input);
-  }
+export function rollbackVersion(input: RollbackInput): Promise<{ readonly state: string }> {
+  return follow(input, { load: (doors) => doors.main.loadRollback({ v: 1, rolloutId: input.rolloutId }), take });
 }
 
 async function take({ rolloutId, next }: RollbackView, desk: Desk, doors: Doors): Promise<void> {

@@ -1,9 +1,8 @@
 /** A version reaches further and further devices: stage after stage bakes under watch, until it is stable or comes back. */
-import { setHandler } from '@temporalio/workflow';
 import type { RolloutView } from '../activities/contract.ts';
-import { continueIfLong, deskOf, IDLE_MS, viewQuery, type Desk } from './desk.ts';
-import { openDoors, type Doors } from './doors.ts';
-import { inbox } from './inbox.ts';
+import { IDLE_MS, type Desk } from './desk.ts';
+import type { Doors } from './doors.ts';
+import { follow } from './follow.ts';
 
 export interface RolloutInput {
   readonly v: 1;
@@ -11,23 +10,8 @@ export interface RolloutInput {
 }
 
 /** Ends when the rollout has: completed, aborted or rolled back, by whomever. */
-export async function rolloutVersion(input: RolloutInput): Promise<{ readonly state: string }> {
-  const news = inbox();
-  let view: RolloutView | undefined;
-  setHandler(viewQuery, () => view);
-  const doors = openDoors();
-  const desk = deskOf(doors, news);
-  for (;;) {
-    let done = false;
-    await desk.surviving(async () => {
-      view = await doors.main.loadRollout({ v: 1, rolloutId: input.rolloutId });
-      news.seen(view.streamVersion);
-      done = view.next.kind === 'done';
-      if (!done) await take(view, desk, doors);
-    });
-    if (done && view) return { state: view.state };
-    await continueIfLong<typeof rolloutVersion>(input);
-  }
+export function rolloutVersion(input: RolloutInput): Promise<{ readonly state: string }> {
+  return follow(input, { load: (doors) => doors.main.loadRollout({ v: 1, rolloutId: input.rolloutId }), take });
 }
 
 async function take(view: RolloutView, desk: Desk, doors: Doors): Promise<void> {

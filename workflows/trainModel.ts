@@ -1,9 +1,8 @@
 /** Rounds of federated training, one after the other, until the plan says that the version is trained. */
-import { setHandler } from '@temporalio/workflow';
 import type { Computed, TrainingView } from '../activities/contract.ts';
-import { continueIfLong, deskOf, IDLE_MS, viewQuery, type Desk } from './desk.ts';
-import { openDoors, type Doors } from './doors.ts';
-import { inbox } from './inbox.ts';
+import { IDLE_MS, type Desk } from './desk.ts';
+import type { Doors } from './doors.ts';
+import { follow } from './follow.ts';
 
 export interface TrainingInput {
   readonly v: 1;
@@ -11,23 +10,8 @@ export interface TrainingInput {
 }
 
 /** Ends when the run has succeeded or was aborted, by whomever. Carries hashes and counts, never tensors. */
-export async function trainModel(input: TrainingInput): Promise<{ readonly state: string }> {
-  const news = inbox();
-  let view: TrainingView | undefined;
-  setHandler(viewQuery, () => view);
-  const doors = openDoors();
-  const desk = deskOf(doors, news);
-  for (;;) {
-    let done = false;
-    await desk.surviving(async () => {
-      view = await doors.main.loadTraining({ v: 1, runId: input.runId });
-      news.seen(view.streamVersion);
-      done = view.next.kind === 'done';
-      if (!done) await take(view, desk, doors);
-    });
-    if (done && view) return { state: view.state };
-    await continueIfLong<typeof trainModel>(input);
-  }
+export function trainModel(input: TrainingInput): Promise<{ readonly state: string }> {
+  return follow(input, { load: (doors) => doors.main.loadTraining({ v: 1, runId: input.runId }), take });
 }
 
 async function take({ runId, round, attempt, next }: TrainingView, desk: Desk, doors: Doors): Promise<void> {
