@@ -3,6 +3,7 @@
  * wins. One generated Idempotency-Key serves all attempts, so a retry of a command whose answer was lost gets its first outcome.
  */
 import { type EdgeMLError, errorFrom, Timeout, Unreachable, type Problem } from './errors.ts';
+import { pause } from './pause.ts';
 
 export interface ClientOptions {
   readonly baseUrl: string;
@@ -46,19 +47,6 @@ export interface Answer {
 }
 
 const RETRIED = new Set([429, 502, 503, 504]);
-
-const pause = (ms: number, signal?: AbortSignal) =>
-  new Promise<void>((resolve, reject) => {
-    const stop = () => {
-      clearTimeout(timer);
-      reject(new Timeout('aborted while waiting to retry', 0, undefined, { code: 'aborted' }));
-    };
-    const timer = setTimeout(() => {
-      signal?.removeEventListener('abort', stop);
-      resolve();
-    }, ms);
-    signal?.addEventListener('abort', stop, { once: true });
-  });
 
 export class Http {
   readonly baseUrl: string;
@@ -109,7 +97,7 @@ export class Http {
     }
     const headers = new Headers(options.headers);
     // A signed link is whole in itself: the key goes to our own server only.
-    if (this.#options.apiKey && url.href.startsWith(this.baseUrl) && !url.searchParams.has('sig')) {
+    if (this.#options.apiKey && url.origin === new URL(this.baseUrl).origin && !url.searchParams.has('sig')) {
       headers.set('authorization', `Bearer ${this.#options.apiKey}`);
     }
     if (key) headers.set('idempotency-key', key);

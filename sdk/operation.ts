@@ -1,11 +1,10 @@
 /** Long work: a 202 names an operation, whose state is a fold of facts; we poll it until it ends. */
 import { EdgeMLError, type Problem } from './errors.ts';
 import type { CallOptions, Http, Progress } from './http.ts';
+import { pause } from './pause.ts';
 import type { Operation } from './types.ts';
 
 const POLL_MS = 300;
-
-const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
 /** The operation's last state. @throws EdgeMLError when it failed or was cancelled, with its problem body */
 export async function follow(http: Http, id: string, o: CallOptions = {}): Promise<Operation> {
@@ -23,7 +22,7 @@ export async function follow(http: Http, id: string, o: CallOptions = {}): Promi
         problem ?? undefined,
       );
     }
-    await sleep(POLL_MS);
+    await pause(POLL_MS, o.signal);
   }
 }
 

@@ -1,11 +1,11 @@
 /** One rollout: look at it, follow it, and stop it. */
 import type { CallOptions, Http } from './http.ts';
+import { pause } from './pause.ts';
 import { pick } from './registry.ts';
 import type { Rollout, RolloutHealth } from './types.ts';
 
 const ENDED = new Set(['completed', 'rolled_back', 'aborted']);
 const POLL_MS = 200;
-const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
 export class RolloutHandle {
   readonly id: number;
@@ -71,7 +71,7 @@ export class RolloutHandle {
       if (rollout.stream_version !== seen) yield rollout;
       seen = rollout.stream_version;
       if (ENDED.has(rollout.status)) return;
-      await sleep(POLL_MS);
+      await pause(POLL_MS, o.signal);
     }
   }
 
