@@ -5,6 +5,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createEventStore, type PostgresEventStore } from '../../store/log/postgresEventStore.ts';
+import { until } from '../support/log.ts';
 import { createDatabase, testHome, type TestDatabase } from '../support/services.ts';
 import { freePort, OWN, publishAll, SDK } from './door.ts';
 
@@ -46,7 +47,7 @@ beforeAll(async () => {
   });
   for (const stream of [child.stdout, child.stderr])
     stream?.on('data', (chunk: Buffer) => (output += chunk.toString()));
-  await until(async () => (await fetch(`${url}/livez`)).ok, 'the server to listen');
+  await soon('the server to listen', async () => (await fetch(`${url}/livez`)).ok);
   log = createEventStore({ connectionString: database.appUrl });
 });
 afterAll(async () => {
@@ -55,13 +56,12 @@ afterAll(async () => {
   await database.drop();
 });
 
-async function until(isSo: () => Promise<boolean>, what: string): Promise<void> {
-  const giveUpAt = Date.now() + 40_000;
-  for (;;) {
-    if (await isSo().catch(() => false)) return;
-    if (Date.now() > giveUpAt) throw new Error(`waited in vain for ${what}\n${output.slice(-4_000)}`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
+/** As `until`, with the server's words where it waits in vain; what throws is not so yet. */
+async function soon(what: string, isSo: () => Promise<boolean>): Promise<void> {
+  const ask = () => isSo().catch(() => false);
+  await until(what, ask, 40_000).catch((error: Error) => {
+    throw new Error(`${error.message}\n${output.slice(-4_000)}`);
+  });
 }
 
 async function call(method: string, path: string, body?: unknown, headers: Record<string, string> = {}) {
@@ -101,10 +101,10 @@ describe('without NATS and Temporal', () => {
     const device = await post(`${SDK}/devices/register`, { device_identifier: 'phone', platform: 'ios' });
     const told = async () =>
       (await call('GET', `/devices/${String(device.body['id'])}/models/dark/version`)).body['version'];
-    await until(async () => (await told()) === '1.1.0', 'the device to be told 1.1.0');
+    await soon('the device to be told 1.1.0', async () => (await told()) === '1.1.0');
     const stopped = await call('POST', `${OWN}/models/dark/rollback`, { reason: 'it is bad' });
     expect(stopped.body).toMatchObject({ status: 'rolled_back', target: '1.0.0' });
-    await until(async () => (await told()) === '1.0.0', 'the device to be told 1.0.0');
+    await soon('the device to be told 1.0.0', async () => (await told()) === '1.0.0');
   });
 
   it('ends on SIGTERM, with everything answered', async () => {
