@@ -1,4 +1,4 @@
-/** Pure. The keyboard story as facts, for tests of machines: every fact of every stream once, valid by its schema. */
+/** Pure. The keyboard story as facts, for tests of machines: every fact of every stream once (so it is long), valid by its schema. */
 import type { ModelFact } from '../domain/events/model.ts';
 import type { Judgement, RolloutFact, RolloutSpec } from '../domain/events/rollout.ts';
 import type { RoundClosedData, RoundOpenedData, TrainingFact, TrainingSpec } from '../domain/events/training.ts';

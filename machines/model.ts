@@ -126,7 +126,7 @@ export function decideModel(state: ModelState, command: ModelCommand, now: numbe
   const { context } = state;
   const decide = (
     facts: ModelFact[],
-    guards = [] as ReturnType<typeof guard>[],
+    guards: ReturnType<typeof guard>[] = [],
     code?: 'conflict' | 'version_not_monotone',
   ) => decideFacts(modelMachine, state, command.type, facts, guards, now, code);
   switch (command.type) {

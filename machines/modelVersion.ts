@@ -217,7 +217,7 @@ export type VersionCommand =
 /** What may follow in the version's own stream. Never throws. A repeat of what is so already is `already`. */
 export function decideVersion(state: VersionState, command: VersionCommand, now: number): Decision<VersionFact> {
   const { context } = state;
-  const decide = (facts: VersionFact[], guards = [] as ReturnType<typeof guard>[], code?: 'conflict') =>
+  const decide = (facts: VersionFact[], guards: ReturnType<typeof guard>[] = [], code?: 'conflict') =>
     decideFacts(versionMachine, state, command.type, facts, guards, now, code);
   switch (command.type) {
     case 'draft':

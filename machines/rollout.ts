@@ -1,4 +1,4 @@
-/** Pure. `rollout@1`: how far a version may reach, and how it ends (`rollout.md` 2). Abort and rollback beat promote. */
+/** Pure. `rollout@1`: how far a version may reach, and how it ends (`rollout.md` 2). Abort and rollback beat promote. Long: a chart is one file. */
 import { assign, setup } from 'xstate';
 import { durationMs } from '../domain/duration.ts';
 import type { Judgement, RolloutFact, RolloutSpec } from '../domain/events/rollout.ts';
@@ -286,7 +286,7 @@ export function stageFact(
 export function decideRollout(state: RolloutState, command: RolloutCommand, now: number): Decision<RolloutFact> {
   const { context } = state;
   const spec = context.spec;
-  const decide = (facts: RolloutFact[], guards = [] as ReturnType<typeof guard>[]) =>
+  const decide = (facts: RolloutFact[], guards: ReturnType<typeof guard>[] = []) =>
     decideFacts(rolloutMachine, state, command.type, facts, guards, now);
 
   switch (command.type) {

@@ -1,4 +1,4 @@
-/** Pure. `trainingRun@1`: the rounds of one federated run (`learning.md` 2.1). */
+/** Pure. `trainingRun@1`: the rounds of one federated run (`learning.md` 2.1). Long: a chart is read, and hashed, as one file. */
 import { assign, setup, stateIn } from 'xstate';
 import type { RoundClosedData, RoundOpenedData, TrainingFact, TrainingSpec } from '../domain/events/training.ts';
 import { already, decideFacts, guard, type Decision } from './decision.ts';
@@ -242,6 +242,7 @@ export type TrainingState = Folded<TrainingContext>;
 
 export const isPaused = (state: TrainingState) => state.state.includes('control.paused');
 export const roundState = (state: TrainingState): 'between' | 'collecting' | 'closed' | undefined =>
+  // The pattern admits these words only.
   /round\.(between|collecting|closed)/.exec(state.state)?.[1] as 'between' | 'collecting' | 'closed' | undefined;
 /** The word for people: requested runs are `active`, then `paused`, `ending`, `succeeded`, `aborted`. */
 export function runStatus(state: TrainingState): 'active' | 'paused' | 'ending' | 'succeeded' | 'aborted' {
@@ -272,7 +273,7 @@ export type TrainingCommand =
 export function decideTraining(state: TrainingState, command: TrainingCommand, now: number): Decision<TrainingFact> {
   const { context } = state;
   const spec = context.spec;
-  const decide = (facts: TrainingFact[], guards = [] as ReturnType<typeof guard>[]) =>
+  const decide = (facts: TrainingFact[], guards: ReturnType<typeof guard>[] = []) =>
     decideFacts(trainingMachine, state, command.type, facts, guards, now);
   const abandonOpen = (reason: 'stopped' | 'aborted', counted: number): TrainingFact[] =>
     context.current

@@ -101,7 +101,7 @@ export function createRows(): BatchRows {
         else
           change(
             one.table,
-            one.table.key.map((column) => row[column] as KeyValue),
+            one.table.key.map((column) => row[column] as KeyValue), // key columns are text or bigint
             row,
             logIndex,
           ); // safe: keys are text or integers

@@ -52,6 +52,7 @@ export const EVALUATION_FAILED = 'evaluation_failed';
 
 /** Milliseconds before the next attempt: the first pause, doubled with each further miss, at most the last. */
 export function backoffMs(spec: TrainingSpec, missedInRow: number): number {
+  // The fact's schema has exactly two.
   const [first, most] = spec.on_quorum_miss.backoff.map(durationMs) as [number, number];
   return Math.min(most, first * 2 ** Math.min(30, Math.max(0, missedInRow - 1)));
 }
