@@ -1,3 +1,4 @@
+/** What the environment may say, and what is refused with the name of the variable. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,3 +1,4 @@
+/** Who is told of a rollback, how long devices are followed, and when it ends. */
 import { describe, expect, it } from 'vitest';
 import { noticeId, planRollback, type RollbackStanding } from './rollbackPlan.ts';
 

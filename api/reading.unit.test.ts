@@ -1,3 +1,4 @@
+/** At which moment a view of the past stands. */
 import type { FastifyReply } from 'fastify';
 import { describe, expect, it } from 'vitest';
 import type { SequencedEvent } from '../domain/events/envelope.ts';

@@ -1,3 +1,4 @@
+/** A replay tells each fact with the states before and after it. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { machineFor } from '../machines/registry.ts';
 import { historyFrom, openStage, type Stage } from '../test/properties/stage.ts';

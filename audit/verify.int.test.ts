@@ -1,3 +1,4 @@
+/** The invariant checker finds nothing in legal histories, and finds each fault put into one. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { projections } from '../projections/registry.ts';
 import { runCheckpoints } from '../relay/checkpoints.ts';

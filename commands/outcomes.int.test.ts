@@ -1,3 +1,4 @@
+/** Lost answers, races and conflicts: what a command answers when it is sent again. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { modelIdOf } from '../domain/hash/uuid.ts';
 import { rolloutStream } from '../domain/events/streams.ts';

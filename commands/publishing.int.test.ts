@@ -1,3 +1,4 @@
+/** Models, drafts and publications on a real log, raced where two callers may meet. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { latestOf } from '../domain/semver.ts';
 import { modelMachine } from '../machines/model.ts';

@@ -1,3 +1,4 @@
+/** Rollouts on a real log: each use case with the streams that it moves together. Long: they share one life of a model. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { versionStream } from '../domain/events/streams.ts';
 import { judgement } from '../machines/facts.fixture.ts';

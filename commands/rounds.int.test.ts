@@ -1,3 +1,4 @@
+/** Training on a real log: tasks, uploads, rounds, endings. Long: they share the way to an open round. */
 import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { roundStepId } from '../domain/events/commandIds.ts';

@@ -1,3 +1,4 @@
+/** What TrainingCompleted says of the rounds before it. */
 import { describe, expect, it } from 'vitest';
 import { given, RUN, sha, training as f } from '../machines/facts.fixture.ts';
 import { trainingMachine } from '../machines/trainingRun.ts';

@@ -1,3 +1,4 @@
+/** Where a binary is looked for, in which order, and what is said where none is. */
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

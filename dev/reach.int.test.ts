@@ -1,3 +1,4 @@
+/** Root starts a Postgres that may not run as root, from a folder that others may not enter. */
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, chownSync, cpSync, existsSync, mkdirSync, readFileSync, rmSync, statSync } from 'node:fs';

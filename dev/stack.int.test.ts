@@ -1,3 +1,4 @@
+/** The embedded stack starts, survives kills, cleans up after a dead launcher, and stops. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';

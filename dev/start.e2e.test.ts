@@ -1,3 +1,4 @@
+/** `npm start` and `npm stop` as a person types them. */
 import { execFile } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';

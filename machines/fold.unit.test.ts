@@ -1,3 +1,4 @@
+/** Our reused scope folds as XState documents it, and divergence is reported, never skipped. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { transition, type AnyMachineSnapshot } from 'xstate';

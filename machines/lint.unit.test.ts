@@ -1,3 +1,4 @@
+/** What a chart may not do: wait, start others, end. */
 import { describe, expect, it } from 'vitest';
 import type { StateNode } from 'xstate';
 import { machineOf } from './registry.ts';

@@ -1,3 +1,4 @@
+/** `model@1`: every state and command. */
 import { describe, expect, it } from 'vitest';
 import { cellOf, row, tableOf } from './decisions.fixture.ts';
 import { given, model as f, NOW, sha } from './facts.fixture.ts';

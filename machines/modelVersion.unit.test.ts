@@ -1,3 +1,4 @@
+/** `modelVersion@1`: every state and command. */
 import { describe, expect, it } from 'vitest';
 import { cellOf, row, tableOf } from './decisions.fixture.ts';
 import { given, NOW, onnxFile, RUN, trainingCompleted, version as f } from './facts.fixture.ts';

@@ -1,3 +1,4 @@
+/** `rollout@1`: every state and command. */
 import { describe, expect, it } from 'vitest';
 import { cellOf, row, tableOf } from './decisions.fixture.ts';
 import { given, judgement, MODEL, NOW, rollout as f, rolloutSpec, sha, T0 } from './facts.fixture.ts';

@@ -1,3 +1,4 @@
+/** `trainingRun@1`: every state and command. */
 import { describe, expect, it } from 'vitest';
 import { cellOf, row, tableOf } from './decisions.fixture.ts';
 import {

@@ -1,3 +1,4 @@
+/** Lists by page and as of a place; the pointer table against the log. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { SequencedEvent } from '../domain/events/envelope.ts';
 import { historyFrom, openStage, type Stage } from '../test/properties/stage.ts';

@@ -1,3 +1,4 @@
+/** A rebuild equals live, goes on where it was cut short, and puts right what was altered. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { historyFrom, openStage, type Stage } from '../test/properties/stage.ts';
 import { readCheckpoint } from './checkpoint.ts';

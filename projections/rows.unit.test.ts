@@ -1,3 +1,4 @@
+/** What a batch of facts does to stored rows. */
 import { describe, expect, it } from 'vitest';
 import { createRows } from './rows.ts';
 import { add, del, factsTable, historyTable, need, put } from './table.ts';

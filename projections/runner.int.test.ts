@@ -1,3 +1,4 @@
+/** Read models follow the log, through kills, two leaders and facts they cannot apply. */
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { SequencedEvent } from '../domain/events/envelope.ts';

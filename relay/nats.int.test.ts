@@ -1,3 +1,4 @@
+/** Each fact is told once and in order, through restarts of NATS and of the relay. */
 import { jetstream, jetstreamManager, type JetStreamManager } from '@nats-io/jetstream';
 import { connect } from 'nats';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';

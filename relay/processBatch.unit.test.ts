@@ -1,3 +1,4 @@
+/** Which facts start, ring and end a process. */
 import { describe, expect, it } from 'vitest';
 import type { Actor, SequencedEvent } from '../domain/events/envelope.ts';
 import type { AnyFact } from '../domain/events/streams.ts';

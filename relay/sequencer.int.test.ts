@@ -1,3 +1,4 @@
+/** The order of the log under every race of event-log.md (T1 and on). */
 import { randomUUID } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { merkleRoot } from '../domain/hash/merkle.ts';

@@ -1,3 +1,4 @@
+/** Names of subjects and types outside. */
 import { describe, expect, it } from 'vitest';
 import { factsByKind } from '../domain/events/codec.ts';
 import { cloudEventAttributes, headerValue } from './cloudEvent.ts';

@@ -1,3 +1,4 @@
+/** How types arrive from Postgres, and which errors mean a lost connection. */
 import { describe, expect, it } from 'vitest';
 import { connectionTypes, isConnectionLost } from './connect.ts';
 

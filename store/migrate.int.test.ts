@@ -1,3 +1,4 @@
+/** Migrations apply once, and leave everything to the owner. */
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createDatabase } from '../test/support/services.ts';

@@ -1,3 +1,4 @@
+/** The floors of the house refuse each import that goes up. */
 import { execFile } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,3 +1,4 @@
+/** docker-compose.yml, .env.example and config.ts name the same variables and ports. */
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';

@@ -1,3 +1,4 @@
+/** The bundle that a worker runs: what is in it, and what is not. */
 import { Worker } from '@temporalio/worker';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { bundleWorkflows } from '../activities/runWorker.ts';

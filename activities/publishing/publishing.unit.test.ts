@@ -1,3 +1,4 @@
+/** Publishing as one activity: real conversion, real ONNX Runtime, and every way a file may be wrong. */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,3 +1,4 @@
+/** The ONNX Runtime in its child process, against the plain reference, and with the child killed. */
 import { spawnSync } from 'node:child_process';
 import { tmpdir } from 'node:os';
 import { fileURLToPath } from 'node:url';

@@ -1,3 +1,4 @@
+/** The aggregate of a round, bit for bit, whatever the order of its updates. */
 import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

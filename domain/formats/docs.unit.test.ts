@@ -1,3 +1,4 @@
+/** The snippets of docs/formats.md pass the gate. */
 import { readFileSync } from 'node:fs';
 import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';

@@ -1,3 +1,4 @@
+/** Which files are an evaluation set for an architecture. */
 import { describe, expect, it } from 'vitest';
 import type { Architecture } from '../events/model.ts';
 import { checkEvaluationSet } from './evaluationSet.ts';

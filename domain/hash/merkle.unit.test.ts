@@ -1,3 +1,4 @@
+/** The tree of RFC 6962 against its recursive definition. */
 import { describe, expect, it } from 'vitest';
 import { growingTree, leafHash, merkleRoot, nodeHash } from './merkle.ts';
 import { bytesToHex, hexToBytes, sha256 } from './sha256.ts';

@@ -1,3 +1,4 @@
+/** Which update a round takes, and why it refuses one. */
 import { describe, expect, it } from 'vitest';
 import { admitUpdate, type AdmissionTerms, type UpdateFile } from './admission.ts';
 import { limitFor } from './grid.ts';

@@ -1,3 +1,4 @@
+/** Norms, grid sums and bounds against the golden values of learning.md. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { acceptedRoot } from './acceptedRoot.ts';

@@ -1,3 +1,4 @@
+/** The next step of a training run, from where it stands. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { TrainingSpec } from '../events/training.ts';

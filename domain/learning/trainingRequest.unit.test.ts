@@ -1,3 +1,4 @@
+/** A request becomes a whole spec, or is refused by JSON pointer. */
 import { Value } from 'typebox/value';
 import { describe, expect, it } from 'vitest';
 import { TrainingSpec } from '../events/training.ts';

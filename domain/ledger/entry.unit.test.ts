@@ -1,3 +1,4 @@
+/** The text of a leaf is frozen. */
 import { describe, expect, it } from 'vitest';
 import { leafHash } from '../hash/merkle.ts';
 import { bytesToHex, sha256Hex } from '../hash/sha256.ts';

@@ -1,3 +1,4 @@
+/** Buckets agree with their golden values, and cohorts only grow. */
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';

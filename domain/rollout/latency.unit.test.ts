@@ -1,3 +1,4 @@
+/** Latency buckets and the quantiles read from them. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {

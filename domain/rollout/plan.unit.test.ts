@@ -1,3 +1,4 @@
+/** The next step of a rollout, from where it stands. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { RolloutSpec, Verdict } from '../events/rollout.ts';

@@ -1,3 +1,4 @@
+/** Which version each device is told, after every fact that moves it. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { armOf } from './arms.ts';

@@ -1,3 +1,4 @@
+/** The draft of a post-mortem from log and counters. */
 import { describe, expect, it } from 'vitest';
 import type { StoredEvent } from '../events/envelope.ts';
 import type { ModelFact } from '../events/model.ts';

@@ -1,3 +1,4 @@
+/** A rollout request becomes a whole spec, or is refused by JSON pointer. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { decode } from '../events/codec.ts';

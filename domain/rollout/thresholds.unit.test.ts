@@ -1,3 +1,4 @@
+/** When a rule convicts, acquits, or has too little to say. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { decode } from '../events/codec.ts';

@@ -1,3 +1,4 @@
+/** The file store keeps the contract of every blob store, and its folder tidy. */
 import { mkdtemp, open, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

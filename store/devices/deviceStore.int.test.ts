@@ -1,3 +1,4 @@
+/** Devices register once, and say what they run. */
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { deviceIdOf } from '../../domain/hash/uuid.ts';

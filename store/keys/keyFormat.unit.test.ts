@@ -1,3 +1,4 @@
+/** The checksum of a key notices a typing mistake. */
 import { describe, expect, it } from 'vitest';
 import { isTestKey, isWellFormed, keyHash, newSecret, randomDigits } from './keyFormat.ts';
 

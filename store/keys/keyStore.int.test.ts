@@ -1,3 +1,4 @@
+/** Keys are found by their secret, and can be withdrawn. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openLog, type LogFixture } from '../../test/support/log.ts';
 import { createPool, type Pool } from '../connect.ts';

@@ -1,3 +1,4 @@
+/** The SQL function: versions, command ids, deadlocks, refusals (T5 and on). */
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';

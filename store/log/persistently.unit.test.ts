@@ -1,3 +1,4 @@
+/** What is tried again, for how long, and what is said at the end. */
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { persistently } from './persistently.ts';
 

@@ -1,3 +1,4 @@
+/** Hot queries touch what they give, at a size where the planner tells the truth. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Kysely, PostgresDialect } from 'kysely';
 import { openLog, type LogFixture } from '../../test/support/log.ts';

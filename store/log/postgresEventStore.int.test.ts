@@ -1,3 +1,4 @@
+/** Reads give what was appended, in order and byte for byte. */
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { runSequencer } from '../../relay/sequencer.ts';

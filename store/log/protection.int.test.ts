@@ -1,3 +1,4 @@
+/** Nobody changes a fact: not the app, not the owner, not a replica. */
 import type pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openLog, request, type LogFixture } from '../../test/support/log.ts';

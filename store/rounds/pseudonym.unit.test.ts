@@ -1,3 +1,4 @@
+/** A device has another name in each run. */
 import { describe, expect, it } from 'vitest';
 import { pseudonymOf } from './postgresRoundStore.ts';
 

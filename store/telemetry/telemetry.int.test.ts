@@ -1,3 +1,4 @@
+/** A report counts once, whatever is lost or repeated. Long: the table of what a device may send is one piece. */
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openLog, type LogFixture } from '../../test/support/log.ts';

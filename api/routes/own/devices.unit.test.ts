@@ -1,3 +1,4 @@
+/** What a device is told while the pointers may be out of date. */
 import type { FastifyRequest } from 'fastify';
 import { describe, expect, it } from 'vitest';
 import { modelIdOf } from '../../../domain/hash/uuid.ts';

@@ -1,3 +1,4 @@
+/** ONNX from named tensors and back, bit for bit, and the reference it is compared with. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Architecture } from '../../events/model.ts';

@@ -1,3 +1,4 @@
+/** Canonical safetensors: golden bytes, and everything that a reader refuses. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { sha256Hex, utf8ToBytes } from '../../hash/sha256.ts';
