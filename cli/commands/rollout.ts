@@ -43,6 +43,16 @@ async function followRollout(s: Session, id: number): Promise<Rollout> {
   }
 }
 
+/** The version that a rollback would mark: said in the question, and sent, so that a second press does not take another one. */
+async function inForce({ http, registry }: Session, model: string): Promise<string> {
+  const path = `/lifecycle/v1/models/${encodeURIComponent(model)}/rollouts`;
+  const { items }: RolloutPage = await http.json('GET', path);
+  const live = items.find((r) => ['active', 'held', 'paused'].includes(r.status));
+  const version = live?.version ?? (await registry.getModel(model)).stable_version;
+  if (!version) throw new CliError(`${model} has no version in force: nothing to roll back`, EXIT.refused);
+  return version;
+}
+
 function specOf(version: string, o: Record<string, string | undefined>): CreateRollout {
   const bake = o['bake'];
   const steps = o['steps']?.split(',').map((s) => Number(s.trim()));
@@ -193,15 +203,17 @@ export function addRolloutCommands(program: Command): void {
     .description('back to the last stable version, at once; works while Temporal and NATS are down')
     .requiredOption('--reason <text>')
     .option('--to <version>', 'an older version that was stable')
-    .option('--from <version>', 'the version that must go: asked twice, it goes once')
+    .option('--from <version>', 'the version that must go; default: the one that rolls out, else the stable one')
     .action(async (model: string, o: { reason: string; to?: string; from?: string }, command: Command) => {
-      const { flags, out, federation } = session(command);
-      await confirm(flags, `Roll ${model} back${o.to ? ` to ${o.to}` : ''}? The version in force is marked for ever.`);
+      const s = session(command);
+      const { flags, out, federation } = s;
+      const from = o.from ?? (await inForce(s, model));
+      await confirm(flags, `Roll ${model} back from ${from}${o.to ? ` to ${o.to}` : ''}? ${from} is marked for ever.`);
       const r = await federation.rollback({
         model,
         reason: o.reason,
+        fromVersion: from,
         ...(o.to === undefined ? {} : { targetVersion: o.to }),
-        ...(o.from === undefined ? {} : { fromVersion: o.from }),
       });
       out.show(r, () => describe(r), String(r.id));
       out.note(`next: edgeml postmortem get ${r.id}`);

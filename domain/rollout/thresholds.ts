@@ -69,8 +69,10 @@ function exceeds({ op, value }: Rule, { numerator, denominator }: Measured): boo
 
 /** What the rule still lacks, in words; undefined once both its minimums are met. */
 function lacking(rule: Rule, canary: ArmCounters, { samples, unit }: Measured): string | undefined {
-  if (canary.devices >= rule.min_devices && samples >= rule.min_predictions) return undefined;
-  const devices = `${canary.devices} of ${rule.min_devices} devices`;
+  // `devices` counts those that predicted; a fleet whose downloads all fail has none, and each of its downloads speaks for one.
+  const spoke = rule.metric === 'download_failure_rate' ? canary.downloads : canary.devices;
+  if (spoke >= rule.min_devices && samples >= rule.min_predictions) return undefined;
+  const devices = `${spoke} of ${rule.min_devices} devices`;
   return `${rule.metric}: ${devices}, ${samples} of ${rule.min_predictions} ${unit}`;
 }
 

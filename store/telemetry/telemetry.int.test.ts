@@ -97,6 +97,15 @@ describe('a report', () => {
     expect((await reader.readCounters(id, 1)).canary).toMatchObject({ devices: 1, predictions: 4, errors: 1 });
   });
 
+  it('counts a device once it predicts: a download alone, or a crash on loading, says nothing of the model', async () => {
+    const id = freshRollout();
+    const device = phone();
+    await recordReport(on, device, report(1, 0, 0, { downloads: { ok: 1, failed: 0 } }), canary(id));
+    expect((await reader.readCounters(id, 0)).canary).toMatchObject({ devices: 0, downloads: 1, predictions: 0 });
+    await recordReport(on, device, report(2, 3, 0, { downloads: { ok: 1, failed: 0 } }), canary(id));
+    expect((await reader.readCounters(id, 0)).canary).toMatchObject({ devices: 1, downloads: 1, predictions: 3 });
+  });
+
   it('of a device that began at zero again is all new', async () => {
     const id = freshRollout();
     const device = phone();

@@ -100,7 +100,7 @@ CREATE FUNCTION ops.record_report(
 DECLARE
   before ops.telemetry_report%ROWTYPE;
   has_restarted boolean;
-  is_new int;
+  is_new int := 0;
   v_shard smallint := get_byte(uuid_send(p_device), 0) & 15;
 BEGIN
   SELECT * INTO before FROM ops.telemetry_report
@@ -141,9 +141,12 @@ BEGIN
     SET reported_version = excluded.reported_version, reported_at = excluded.reported_at;
 
   IF p_rollout IS NOT NULL THEN
-    INSERT INTO ops.telemetry_stage_device (rollout_id, stage, device_id, arm)
-    VALUES (p_rollout, p_stage, p_device, p_arm) ON CONFLICT DO NOTHING;
-    GET DIAGNOSTICS is_new = ROW_COUNT;
+    -- A device counts once it predicted in the stage: one that only downloaded, or died on loading, says nothing of the model.
+    IF p_ok + p_failed > before.predictions_ok + before.predictions_failed THEN
+      INSERT INTO ops.telemetry_stage_device (rollout_id, stage, device_id, arm)
+      VALUES (p_rollout, p_stage, p_device, p_arm) ON CONFLICT DO NOTHING;
+      GET DIAGNOSTICS is_new = ROW_COUNT;
+    END IF;
 
     INSERT INTO ops.telemetry_counter AS c (rollout_id, stage, arm, platform, os_major, shard,
       devices, predictions, errors, downloads, download_failures)
