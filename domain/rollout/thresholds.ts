@@ -137,7 +137,7 @@ export function judge({ spec, stage, look, counters, clockMs, rampMs, minBakeMs,
 
 const downloadsFail = ({ numerator, denominator, op, limit }: Conviction) =>
   `download_failure_rate: ${numerator} of ${denominator} downloads failed (limit ${op} ${limit}); ` +
-  'see to the downloads, then resume, or abort and start again';
+  'see to the downloads, then abort and start again: the totals of the stage would pause it at once';
 
 /**
  * Recomputes a recorded judgement from its own integers and the spec of its rollout: for audit, which never decides again.
