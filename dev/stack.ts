@@ -1,6 +1,7 @@
 /**
  * The embedded stack: Postgres, nats-server, Temporal, our server and our worker, started in order, supervised, stopped in order. One
  * launcher a home; what a killed launcher left is ended and started afresh, nothing is adopted, nothing is ended by name.
+ * Long: what starts in order must stop in order, and both stand here.
  */
 import { readFileSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';

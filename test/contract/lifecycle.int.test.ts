@@ -1,4 +1,4 @@
-/** A model's way over HTTP: drafts, rollouts in each state, stops, the way back, devices, SDK deploys, and what is told of it. */
+/** A model's way over HTTP: drafts, rollouts in each state, stops, the way back, devices, SDK deploys. Long: one life, in order. */
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { OWN, openTestDoor, SDK, textOf, type Answer, type Body, type CallOptions, type TestDoor } from './door.ts';

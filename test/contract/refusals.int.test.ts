@@ -1,4 +1,4 @@
-/** Bad input at each door: a clear answer, and nothing written. */
+/** Bad input at each door: a clear answer, and nothing written. Long: a table. */
 import { createHash, randomUUID } from 'node:crypto';
 import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';

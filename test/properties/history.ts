@@ -1,6 +1,7 @@
 /**
  * Random histories of legal commands only: each move asks the machines as a use case would, and what they refuse is left out.
  * Pure: a list of numbers becomes a list of appends, the same one every time.
+ * Long: every command of every machine has its move here.
  */
 import { durationMs } from '../../domain/duration.ts';
 import { currentSchemaVersion } from '../../domain/events/codec.ts';
