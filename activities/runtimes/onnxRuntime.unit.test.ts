@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { tmpdir } from 'node:os';
 import { fileURLToPath } from 'node:url';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { buildMlp, goldenInputs, referenceForward } from '../../domain/formats/onnx/index.ts';
 import { f32Tensor, isRefused } from '../../domain/formats/safetensors/index.ts';
 import { createOnnxRuntime, isFailure, type OnnxSession, type OnnxTensor } from './onnxRuntime.ts';
@@ -69,7 +69,8 @@ describe('createOnnxRuntime', () => {
     }
     session.close();
     expect(await session.run(inputs)).toMatchObject({ failure: 'crash' });
-    expect(isGone(session.pid)).toBe(true);
+    // Ended at once, gone when the kernel has reaped it.
+    await vi.waitFor(() => expect(isGone(session.pid)).toBe(true), 5000);
   });
 
   it('says what the runtime refused: a file that is no model, inputs that do not fit', async () => {
