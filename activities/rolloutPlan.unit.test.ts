@@ -3,7 +3,8 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { ArmCounters, RolloutFact, RolloutSpec } from '../domain/events/rollout.ts';
 import { nextStep } from '../domain/rollout/plan.ts';
-import { decideRollout, isLive, rolloutMachine, type RolloutCommand, type RolloutState } from '../machines/rollout.ts';
+import { isLive, rolloutMachine, type RolloutState } from '../machines/rollout.ts';
+import { decideRollout, type RolloutCommand } from '../machines/rolloutDecision.ts';
 import { lookAt, standingOf } from './rolloutStanding.ts';
 
 const stage = (percent: number) => ({ percent, ramp: '1s', min_bake: '10s', max_bake: '20s' });

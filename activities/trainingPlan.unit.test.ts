@@ -3,13 +3,8 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { RoundClosedData, RoundOpenedData, TrainingFact, TrainingSpec } from '../domain/events/training.ts';
 import { planTraining } from '../domain/learning/plan.ts';
-import {
-  currentBase,
-  decideTraining,
-  trainingMachine,
-  type TrainingCommand,
-  type TrainingState,
-} from '../machines/trainingRun.ts';
+import { currentBase, trainingMachine, type TrainingState } from '../machines/trainingRun.ts';
+import { decideTraining, type TrainingCommand } from '../machines/trainingDecision.ts';
 import { standingOf } from './loadTraining.ts';
 
 const SHA = 'a'.repeat(64);

@@ -1,7 +1,7 @@
 /** A round ends without a result: below quorum at its hard deadline, or its aggregate is unusable. The base stays. */
 import { trainingStream } from '../domain/events/streams.ts';
 import type { TrainingFact } from '../domain/events/training.ts';
-import { decideTraining } from '../machines/trainingRun.ts';
+import { decideTraining } from '../machines/trainingDecision.ts';
 import { roundIdOf } from '../store/rounds/roundRow.ts';
 import type { Caller, CommandDeps, Outcome } from './context.ts';
 import { executeUnder, joinDecisions } from './execute.ts';

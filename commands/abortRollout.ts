@@ -2,7 +2,7 @@
 import { rolloutStream, versionStream } from '../domain/events/streams.ts';
 import { guard } from '../machines/decision.ts';
 import { decideVersion } from '../machines/modelVersion.ts';
-import { decideRollout } from '../machines/rollout.ts';
+import { decideRollout } from '../machines/rolloutDecision.ts';
 import type { Caller, CommandDeps, Outcome } from './context.ts';
 import { execute, joinDecisions, type Conclusion, type DecidedPart, type Streams } from './execute.ts';
 import { existingRollout } from './existing.ts';

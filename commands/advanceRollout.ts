@@ -1,6 +1,6 @@
 /** A person's step up; out of the last stage it completes. */
 import { modelStream, rolloutStream, versionStream } from '../domain/events/streams.ts';
-import { decideRollout } from '../machines/rollout.ts';
+import { decideRollout } from '../machines/rolloutDecision.ts';
 import { completionParts } from './completeRollout.ts';
 import type { Caller, CommandDeps, Outcome } from './context.ts';
 import { execute, joinDecisions } from './execute.ts';

@@ -2,7 +2,7 @@
 import { LifecycleError } from '../domain/errors.ts';
 import type { RoundClosedData } from '../domain/events/training.ts';
 import { trainingStream } from '../domain/events/streams.ts';
-import { decideTraining } from '../machines/trainingRun.ts';
+import { decideTraining } from '../machines/trainingDecision.ts';
 import { roundIdOf } from '../store/rounds/roundRow.ts';
 import type { Caller, CommandDeps, Outcome } from './context.ts';
 import { executeUnder, joinDecisions } from './execute.ts';

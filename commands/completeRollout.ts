@@ -2,7 +2,8 @@
 import { modelStream, rolloutStream, versionStream } from '../domain/events/streams.ts';
 import { decideModel } from '../machines/model.ts';
 import { decideVersion, type VersionState } from '../machines/modelVersion.ts';
-import { decideRollout, type RolloutState } from '../machines/rollout.ts';
+import { type RolloutState } from '../machines/rollout.ts';
+import { decideRollout } from '../machines/rolloutDecision.ts';
 import type { Caller, CommandDeps, Outcome } from './context.ts';
 import { execute, joinDecisions, type DecidedPart, type Streams } from './execute.ts';
 import { existingRollout } from './existing.ts';

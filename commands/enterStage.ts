@@ -1,6 +1,6 @@
 /** The workflow's step up: the bake is over and the verdict is good. */
 import { rolloutStream } from '../domain/events/streams.ts';
-import { decideRollout } from '../machines/rollout.ts';
+import { decideRollout } from '../machines/rolloutDecision.ts';
 import type { Caller, CommandDeps, Outcome } from './context.ts';
 import { execute, joinDecisions } from './execute.ts';
 import { existingRollout } from './existing.ts';

@@ -2,7 +2,8 @@
 import { trainingStream, versionStream } from '../domain/events/streams.ts';
 import { decideModel } from '../machines/model.ts';
 import { decideVersion, versionMachine, type VersionState } from '../machines/modelVersion.ts';
-import { decideTraining, type TrainingState } from '../machines/trainingRun.ts';
+import { type TrainingState } from '../machines/trainingRun.ts';
+import { decideTraining } from '../machines/trainingDecision.ts';
 import { roundIdOf } from '../store/rounds/roundRow.ts';
 import type { Caller, CommandDeps, Outcome } from './context.ts';
 import { execute, joinDecisions, type DecidedPart, type Streams } from './execute.ts';

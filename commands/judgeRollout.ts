@@ -1,7 +1,8 @@
 /** A look at the health of the stage is recorded; a conviction rolls back in the same append. */
 import type { Judgement } from '../domain/events/rollout.ts';
 import { modelStream, rolloutStream, versionStream } from '../domain/events/streams.ts';
-import { decideRollout, rolloutMachine } from '../machines/rollout.ts';
+import { rolloutMachine } from '../machines/rollout.ts';
+import { decideRollout } from '../machines/rolloutDecision.ts';
 import type { Caller, CommandDeps, Outcome } from './context.ts';
 import { execute, joinDecisions, type Conclusion, type DecidedPart, type Streams } from './execute.ts';
 import { existingRollout } from './existing.ts';

@@ -1,6 +1,6 @@
 /** No further device gets the version; those that have it keep it. */
 import { rolloutStream } from '../domain/events/streams.ts';
-import { decideRollout, type RolloutCommand } from '../machines/rollout.ts';
+import { decideRollout, type RolloutCommand } from '../machines/rolloutDecision.ts';
 import type { Caller, CommandDeps, Outcome } from './context.ts';
 import { execute, joinDecisions } from './execute.ts';
 import { existingRollout } from './existing.ts';

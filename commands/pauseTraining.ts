@@ -1,6 +1,6 @@
 /** No further round opens; one that collects still closes and is aggregated, so no work is lost. */
 import { trainingStream } from '../domain/events/streams.ts';
-import { decideTraining } from '../machines/trainingRun.ts';
+import { decideTraining } from '../machines/trainingDecision.ts';
 import type { Caller, CommandDeps, Outcome } from './context.ts';
 import { execute, joinDecisions } from './execute.ts';
 import { existingRun } from './existing.ts';

@@ -1,7 +1,7 @@
 /** What the new aggregate achieves on held-out data. */
 import { trainingStream } from '../domain/events/streams.ts';
 import type { TrainingFact } from '../domain/events/training.ts';
-import { decideTraining } from '../machines/trainingRun.ts';
+import { decideTraining } from '../machines/trainingDecision.ts';
 import type { Caller, CommandDeps, Outcome } from './context.ts';
 import { execute, joinDecisions } from './execute.ts';
 import { existingRun } from './existing.ts';

@@ -1,6 +1,6 @@
 /** A person says why a version failed; the post-mortem shows it. */
 import { rolloutStream } from '../domain/events/streams.ts';
-import { decideRollout } from '../machines/rollout.ts';
+import { decideRollout } from '../machines/rolloutDecision.ts';
 import type { Caller, CommandDeps, Outcome } from './context.ts';
 import { execute, joinDecisions } from './execute.ts';
 import { existingRollout } from './existing.ts';

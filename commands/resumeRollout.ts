@@ -1,6 +1,6 @@
 /** A paused rollout goes on where it stood; its stage clock runs again. */
 import { rolloutStream } from '../domain/events/streams.ts';
-import { decideRollout } from '../machines/rollout.ts';
+import { decideRollout } from '../machines/rolloutDecision.ts';
 import type { Caller, CommandDeps, Outcome } from './context.ts';
 import { execute, joinDecisions } from './execute.ts';
 import { existingRollout } from './existing.ts';

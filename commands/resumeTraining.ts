@@ -1,6 +1,6 @@
 /** A paused run opens rounds again; the count of rounds abandoned in a row begins anew. */
 import { trainingStream } from '../domain/events/streams.ts';
-import { decideTraining } from '../machines/trainingRun.ts';
+import { decideTraining } from '../machines/trainingDecision.ts';
 import type { Caller, CommandDeps, Outcome } from './context.ts';
 import { execute, joinDecisions } from './execute.ts';
 import { existingRun } from './existing.ts';

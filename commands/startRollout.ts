@@ -2,7 +2,8 @@
 import { LifecycleError } from '../domain/errors.ts';
 import { rolloutStream, versionStream } from '../domain/events/streams.ts';
 import { decideVersion } from '../machines/modelVersion.ts';
-import { decideRollout, isLive, type RolloutState } from '../machines/rollout.ts';
+import { isLive, type RolloutState } from '../machines/rollout.ts';
+import { decideRollout } from '../machines/rolloutDecision.ts';
 import type { Queryable } from '../store/log/eventStore.ts';
 import type { Caller, CommandDeps, Outcome } from './context.ts';
 import { executeUnder, joinDecisions, type DecidedPart, type Streams } from './execute.ts';

@@ -2,7 +2,8 @@
 import { describe, expect, it } from 'vitest';
 import { cellOf, row, tableOf } from './decisions.fixture.ts';
 import { given, judgement, MODEL, NOW, rollout as f, rolloutSpec, sha, T0 } from './facts.fixture.ts';
-import { decideRollout, rolloutMachine, stageClockMs, type RolloutCommand } from './rollout.ts';
+import { rolloutMachine, stageClockMs } from './rollout.ts';
+import { decideRollout, type RolloutCommand } from './rolloutDecision.ts';
 
 const spec = rolloutSpec([10, 100]);
 const once = rolloutSpec([100]);

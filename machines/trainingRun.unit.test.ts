@@ -14,7 +14,8 @@ import {
   training as f,
   trainingSpec,
 } from './facts.fixture.ts';
-import { currentBase, decideTraining, runStatus, trainingMachine, type TrainingCommand } from './trainingRun.ts';
+import { currentBase, runStatus, trainingMachine } from './trainingRun.ts';
+import { decideTraining, type TrainingCommand } from './trainingDecision.ts';
 
 const at = (...facts: Parameters<typeof given>[1]) => given(trainingMachine, facts);
 const decide = (state: ReturnType<typeof at>, command: TrainingCommand) => decideTraining(state, command, NOW);

@@ -21,8 +21,10 @@ import type { Folded } from '../../machines/fold.ts';
 import { decideModel, type ModelContext } from '../../machines/model.ts';
 import { decideVersion, isUsable, type VersionContext } from '../../machines/modelVersion.ts';
 import { machineFor } from '../../machines/registry.ts';
-import { decideRollout, isLive, type RolloutContext } from '../../machines/rollout.ts';
-import { currentBase, decideTraining, type TrainingContext } from '../../machines/trainingRun.ts';
+import { isLive, type RolloutContext } from '../../machines/rollout.ts';
+import { decideRollout } from '../../machines/rolloutDecision.ts';
+import { currentBase, type TrainingContext } from '../../machines/trainingRun.ts';
+import { decideTraining } from '../../machines/trainingDecision.ts';
 
 export interface HistoryAppend {
   readonly commandId: string;

@@ -1,0 +1,274 @@
+/** Pure. What a rollout answers to a command (`rollout.md` 2): the named guards of its table, read as one. */
+import { durationMs } from '../domain/duration.ts';
+import type { Judgement, RolloutFact } from '../domain/events/rollout.ts';
+import { already, decideFacts, guard, type Decision } from './decision.ts';
+import { isUsable } from './modelVersion.ts';
+import { completesByItself, rolloutMachine, stageClockMs, type RolloutContext, type RolloutState } from './rollout.ts';
+
+type DataOf<T extends RolloutFact['type']> = Extract<RolloutFact, { type: T }>['data'];
+
+/** Facts about other streams that a guard needs, loaded by the use case and kept out of replay. */
+export type RolloutCommand =
+  | { type: 'create'; data: DataOf<'RolloutCreated'>; versionState: string }
+  | { type: 'start'; rolloutId: number; versionState: string; otherLive: number | null }
+  | { type: 'pause'; cause: DataOf<'RolloutPaused'>['cause']; reason: string; missing?: readonly string[] }
+  | { type: 'resume'; reason?: string }
+  | { type: 'enterStage'; stage: number }
+  /** A person's step. `override` skips the bake, with a reason that is recorded. */
+  | { type: 'advance'; reason?: string; override: boolean }
+  | { type: 'judge'; judgement: Judgement }
+  /** `override` (of a person, with a reason) skips the bake. */
+  | { type: 'complete'; basis: 'auto' | 'manual'; override: boolean; reason?: string }
+  | { type: 'abort'; reason: string; isStable: boolean }
+  | {
+      type: 'rollback';
+      target: string | null;
+      /** Why there is no target although a version was stable before; undefined where `target` may be used. */
+      noTarget?: string;
+      trigger: 'verdict' | 'manual';
+      reason: string;
+      evidence: Judgement | null;
+      isStable: boolean;
+    }
+  | { type: 'recordRootCause'; text: string };
+
+/** The fact that opens stage `index`: percent and ramp of the spec in buckets and milliseconds. */
+export function stageFact(
+  context: Pick<RolloutContext, 'spec' | 'entered'>,
+  index: number,
+  basis: 'auto' | 'manual',
+  reason?: string,
+): Extract<RolloutFact, { type: 'StageEntered' }> {
+  const stage = context.spec!.stages[index]!;
+  return {
+    type: 'StageEntered',
+    data: {
+      stage: index,
+      from: context.entered?.to ?? 0,
+      to: Math.round(stage.percent * 100),
+      ramp_ms: durationMs(stage.ramp),
+      min_bake_ms: durationMs(stage.min_bake),
+      max_bake_ms: durationMs(stage.max_bake),
+      basis,
+      ...(reason === undefined ? {} : { reason }),
+    },
+  };
+}
+
+/**
+ * What may follow in the rollout's own stream. Never throws.
+ *
+ * An override skips the bake only: passing a regressed verdict needs a second person's approval, which this release does not
+ * have, so it is refused.
+ */
+export function decideRollout(state: RolloutState, command: RolloutCommand, now: number): Decision<RolloutFact> {
+  const { context } = state;
+  const spec = context.spec;
+  const decide = (facts: RolloutFact[], guards: ReturnType<typeof guard>[] = []) =>
+    decideFacts(rolloutMachine, state, command.type, facts, guards, now);
+
+  switch (command.type) {
+    case 'create':
+      return decide(
+        [{ type: 'RolloutCreated', data: command.data }],
+        [published(command.versionState, command.data.version)],
+      );
+    case 'start': {
+      if (state.state === 'Active' || state.state === 'Held') return already;
+      const facts: RolloutFact[] = spec
+        ? [{ type: 'RolloutStarted', data: { seed: String(command.rolloutId), lo: 0 } }, stageFact(context, 0, 'auto')]
+        : [{ type: 'RolloutStarted', data: { seed: String(command.rolloutId), lo: 0 } }];
+      return decide(facts, [
+        published(command.versionState, context.version),
+        guard(
+          'alone',
+          command.otherLive === null,
+          command.otherLive === null ? 'no other rollout of the model is live' : `rollout ${command.otherLive} is live`,
+          `complete, abort or roll back rollout ${command.otherLive ?? ''} first`,
+        ),
+      ]);
+    }
+    case 'pause':
+      if (state.state === 'Paused') return already;
+      return decide([
+        {
+          type: 'RolloutPaused',
+          data: {
+            cause: command.cause,
+            reason: command.reason,
+            ...(command.missing === undefined ? {} : { missing: [...command.missing] }),
+          },
+        },
+      ]);
+    case 'resume':
+      if (state.state === 'Active') return already;
+      // Its ramp would go on: a step up like any other.
+      return decide(
+        [{ type: 'RolloutResumed', data: command.reason === undefined ? {} : { reason: command.reason } }],
+        [notRegressed(context)],
+      );
+    case 'enterStage': {
+      const exists = !!spec && command.stage < spec.stages.length && command.stage === context.stage + 1;
+      return decide(
+        [exists ? stageFact(context, command.stage, 'auto') : noStage(context)],
+        [
+          guard(
+            'nextStage',
+            exists,
+            `stage ${context.stage} of ${spec?.stages.length ?? 0} is running`,
+            'reload the rollout',
+          ),
+          baked(context, now, false),
+          healthy(context),
+          notRegressed(context),
+        ],
+      );
+    }
+    case 'advance': {
+      const next = context.stage + 1;
+      const exists = !!spec && next < spec.stages.length;
+      return decide(
+        [exists ? stageFact(context, next, 'manual', command.reason) : noStage(context)],
+        [
+          guard(
+            'nextStage',
+            exists,
+            `stage ${context.stage} is the last of ${spec?.stages.length ?? 0}`,
+            'complete the rollout',
+          ),
+          baked(context, now, command.override),
+          overrideReason(command.override, command.reason),
+          notRegressed(context),
+        ],
+      );
+    }
+    case 'judge':
+      if ((context.judged?.verdict ?? 'PENDING') === command.judgement.verdict || context.regressed) return already;
+      return decide(
+        [{ type: 'HealthJudged', data: command.judgement }],
+        [
+          guard(
+            'sameStage',
+            command.judgement.stage === context.stage && command.judgement.look === context.looks + 1,
+            `look ${context.looks + 1} of stage ${context.stage} is next`,
+            'judge the stage that runs',
+          ),
+        ],
+      );
+    case 'complete': {
+      if (state.state === 'Completed') return already;
+      const last = !!spec && context.stage === spec.stages.length - 1;
+      const auto = command.basis === 'auto';
+      return decide(
+        [
+          {
+            type: 'RolloutCompleted',
+            data: { basis: command.basis, ...(command.reason === undefined ? {} : { reason: command.reason }) },
+          },
+        ],
+        [
+          guard('lastStage', last, `stage ${context.stage} of ${spec?.stages.length ?? 0}`, 'finish the stages'),
+          guard(
+            'everyone',
+            !!spec && completesByItself(spec),
+            'the last stage is 100 % of everyone',
+            'start a rollout to 100 %',
+          ),
+          baked(context, now, !auto && command.override),
+          ...(auto ? [healthy(context)] : [overrideReason(command.override, command.reason)]),
+          notRegressed(context),
+        ],
+      );
+    }
+    case 'abort':
+      if (state.state === 'Aborted' || state.state === 'RolledBack') return already;
+      return decide(
+        [{ type: 'RolloutAborted', data: { reason: command.reason } }],
+        state.state === 'Completed' ? [stillStable(command.isStable, context.version)] : [],
+      );
+    case 'rollback': {
+      if (state.state === 'RolledBack') return already;
+      const guards = [
+        guard(
+          'target',
+          command.noTarget === undefined,
+          command.noTarget ?? (command.target ? `${command.target} was stable` : 'no version ever was stable'),
+          'pause the rollout, and publish a version to go to',
+        ),
+      ];
+      if (state.state === 'Completed') guards.push(stillStable(command.isStable, context.version));
+      return decide(
+        [
+          {
+            type: 'RolloutRolledBack',
+            data: {
+              target: command.target,
+              trigger: command.trigger,
+              reason: command.reason,
+              evidence: command.evidence,
+            },
+          },
+        ],
+        guards,
+      );
+    }
+    case 'recordRootCause':
+      return decide([{ type: 'RootCauseRecorded', data: { text: command.text } }]);
+  }
+}
+
+/** Asks the chart whether the state lets a stage be entered, where the spec has none: the guard `nextStage` refuses it. */
+const noStage = (context: RolloutContext): Extract<RolloutFact, { type: 'StageEntered' }> => ({
+  type: 'StageEntered',
+  data: { stage: context.stage + 1, from: 0, to: 0, ramp_ms: 0, min_bake_ms: 0, max_bake_ms: 0, basis: 'auto' },
+});
+
+const published = (versionState: string, version: string) =>
+  guard(
+    'published',
+    isUsable(versionState),
+    `${version} is ${versionState}`,
+    'publish the version first; a rolled-back one never returns',
+  );
+
+const stillStable = (isStable: boolean, version: string) =>
+  guard(
+    'stillStable',
+    isStable,
+    `${version} is ${isStable ? '' : 'not '}the stable version`,
+    'act on the rollout of the stable version',
+  );
+
+function baked(context: RolloutContext, now: number, override: boolean) {
+  const needed = (context.entered?.ramp_ms ?? 0) + (context.entered?.min_bake_ms ?? 0);
+  const clock = stageClockMs(context, now);
+  const met = override || clock >= needed;
+  const left = Math.max(0, needed - clock);
+  return guard(
+    'minBakeElapsed',
+    met,
+    override ? 'overridden' : `the stage has run ${clock} ms of ${needed} ms`,
+    context.clockSince === null
+      ? `resume the rollout; ${left} ms of bake are left`
+      : `wait until ${new Date(now + left).toISOString()}, or advance with override and a reason`,
+  );
+}
+
+const overrideReason = (override: boolean, reason: string | undefined) =>
+  guard('reasonGiven', !override || !!reason, reason ? 'a reason is given' : 'no reason is given', 'give a reason');
+
+const healthy = (context: RolloutContext) =>
+  guard(
+    'healthy',
+    context.judged?.verdict === 'HEALTHY',
+    `the stage is ${context.judged?.verdict ?? 'not judged'}`,
+    'wait for the verdict',
+  );
+
+const notRegressed = (context: RolloutContext) =>
+  guard(
+    'notRegressed',
+    context.regressed === null,
+    context.regressed ? `judged REGRESSED in stage ${context.regressed.stage}` : 'never judged REGRESSED',
+    'roll back or abort; passing a regressed verdict needs a second person, which this release does not have',
+  );
