@@ -1,6 +1,7 @@
 /** `edgeml rollout`, `edgeml rollback`, `edgeml postmortem`. */
 import type { Command } from 'commander';
 import { parseDuration } from '../../domain/duration.ts';
+import { EdgeMLError } from '../../sdk/errors.ts';
 import type { CreateRollout, Rollout, RolloutPage } from '../../sdk/types.ts';
 import { CliError, EXIT } from '../exit.ts';
 import { table } from '../output.ts';
@@ -43,14 +44,18 @@ async function followRollout(s: Session, id: number): Promise<Rollout> {
   }
 }
 
-/** The version that a rollback would mark: said in the question, and sent, so that a second press does not take another one. */
-async function inForce({ http, registry }: Session, model: string): Promise<string> {
-  const path = `/lifecycle/v1/models/${encodeURIComponent(model)}/rollouts`;
-  const { items }: RolloutPage = await http.json('GET', path);
-  const live = items.find((r) => ['active', 'held', 'paused'].includes(r.status));
-  const version = live?.version ?? (await registry.getModel(model)).stable_version;
-  if (!version) throw new CliError(`${model} has no version in force: nothing to roll back`, EXIT.refused);
-  return version;
+/**
+ * The version that a rollback would mark: said in the question, and sent, so that a second press does not take another one.
+ * Undefined where the read models do not answer: a kill switch does not wait for them.
+ */
+async function inForce({ http, registry }: Session, model: string): Promise<string | undefined> {
+  try {
+    const { items }: RolloutPage = await http.json('GET', '/lifecycle/v1/rollouts', { query: { model, live: true } });
+    return items[0]?.version ?? (await registry.getModel(model)).stable_version ?? undefined;
+  } catch (error) {
+    if (error instanceof EdgeMLError && error.status >= 500) return undefined;
+    throw error;
+  }
 }
 
 function specOf(version: string, o: Record<string, string | undefined>): CreateRollout {
@@ -128,8 +133,8 @@ export function addRolloutCommands(program: Command): void {
 
   rollout.command('list <model>').action(async (model: string, _o: unknown, command: Command) => {
     const { out, http, asOf } = session(command);
-    const path = `/lifecycle/v1/models/${encodeURIComponent(model)}/rollouts`;
-    const { items }: RolloutPage = await http.json('GET', path, { query: { as_of: asOf.asOf } });
+    const query = { model, as_of: asOf.asOf, limit: 500 };
+    const { items }: RolloutPage = await http.json('GET', '/lifecycle/v1/rollouts', { query });
     out.list(
       items,
       () =>
@@ -208,11 +213,12 @@ export function addRolloutCommands(program: Command): void {
       const s = session(command);
       const { flags, out, federation } = s;
       const from = o.from ?? (await inForce(s, model));
-      await confirm(flags, `Roll ${model} back from ${from}${o.to ? ` to ${o.to}` : ''}? ${from} is marked for ever.`);
+      const bad = from ?? 'the version in force';
+      await confirm(flags, `Roll ${model} back from ${bad}${o.to ? ` to ${o.to}` : ''}? It is marked for ever.`);
       const r = await federation.rollback({
         model,
         reason: o.reason,
-        fromVersion: from,
+        ...(from === undefined ? {} : { fromVersion: from }),
         ...(o.to === undefined ? {} : { targetVersion: o.to }),
       });
       out.show(r, () => describe(r), String(r.id));

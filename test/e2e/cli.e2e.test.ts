@@ -16,14 +16,26 @@ interface Ran {
 
 let product: Product;
 
-function edgeml(...args: string[]): Promise<Ran> {
+/** Runs until it has printed `text`, then ends it as Ctrl-C would. */
+function tail(text: RegExp, ...args: string[]): Promise<Ran> {
+  return edgeml(...args, (child, out) => void (text.test(out) && child.kill('SIGINT')));
+}
+
+type Watch = (child: ReturnType<typeof spawn>, out: string) => void;
+
+function edgeml(...given: (string | Watch)[]): Promise<Ran> {
+  const args = given.filter((a) => typeof a === 'string');
+  const watch = given.find((a) => typeof a === 'function');
   const child = spawn(process.execPath, [join(CHECKOUT, 'cli', 'bin.mjs'), ...args], {
     env: childEnvironment({ EDGEML_URL: product.stack.url, EDGEML_API_KEY: product.adminKey }),
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let out = '';
   let err = '';
-  child.stdout.on('data', (d: Buffer) => (out += d.toString()));
+  child.stdout.on('data', (d: Buffer) => {
+    out += d.toString();
+    watch?.(child, out);
+  });
   child.stderr.on('data', (d: Buffer) => (err += d.toString()));
   return new Promise((resolve) => child.on('close', (code) => resolve({ code: code ?? -1, out, err })));
 }
@@ -100,6 +112,11 @@ describe('the edgeml command', { timeout: 120_000 }, () => {
     expect(trained.out).toMatch(/succeeded/);
     expect((await edgeml('version', 'publish', 'cli-model', '1.0.0')).out).toMatch(/Published/);
 
+    expect((await edgeml('version', 'list', 'cli-model')).out).toMatch(/1\.0\.0 +Published/);
+    const run = /run ([0-9a-f-]{36})/.exec(trained.err)![1]!;
+    expect((await edgeml('train', 'get', run)).out).toMatch(/succeeded/);
+    expect((await edgeml('train', 'rounds', run)).out).toMatch(/1\.1 +aggregated/);
+
     const early = await edgeml('rollout', 'start', 'cli-model', '9.9.9');
     expect(early.code).toBe(6);
     const start = [
@@ -119,6 +136,7 @@ describe('the edgeml command', { timeout: 120_000 }, () => {
     const rollout = await json<{ id: number; status: string }>(...start);
     expect(rollout.status).toBe('active');
     const id = String(rollout.id);
+    expect((await edgeml('rollout', 'list', 'cli-model')).out).toMatch(/1\.0\.0 +active +1\/2/);
     const refused = await edgeml('rollout', 'advance', id);
     expect(refused.code).toBe(6);
     expect(refused.err).toMatch(/minBakeElapsed/);
@@ -132,7 +150,7 @@ describe('the edgeml command', { timeout: 120_000 }, () => {
     expect((await edgeml('--as-of', '1', 'model', 'get', 'cli-model')).out).toMatch(/stable {5}–/);
 
     const unasked = await edgeml('rollback', 'cli-model', '--reason', 'crashes');
-    expect(unasked.code).toBe(2);
+    expect(unasked.code, unasked.err).toBe(2);
     const behind = await edgeml('-y', 'rollback', 'cli-model', '--reason', 'crashes');
     expect(behind.code).toBe(6);
     expect(behind.err).toMatch(/no other version ever was/);
@@ -140,6 +158,12 @@ describe('the edgeml command', { timeout: 120_000 }, () => {
     expect((await edgeml('rollout', 'status', id)).code).toBe(3);
     expect((await edgeml('postmortem', 'get', id)).out).toMatch(/crashes/);
     expect((await edgeml('model', 'lineage', 'cli-model')).out).toMatch(/1\.0\.0.*Rollback/);
+  });
+
+  it('tails the facts until Ctrl-C', async () => {
+    const tailed = await tail(/RolloutRolledBack/, 'events', 'tail', '--from', '0');
+    expect(tailed.code).toBe(130);
+    expect(tailed.out).toMatch(/^ +0 .*ModelRegistered/);
   });
 
   it('lists, replays and verifies the facts', async () => {
