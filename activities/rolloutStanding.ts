@@ -39,6 +39,7 @@ export function lookAt(
     stage,
     look: rollout.context.looks + 1,
     counters,
+    setAside: rollout.context.setAside,
     clockMs: stageClock({ clockMs, clockSince }, now),
     rampMs: entered.rampMs,
     minBakeMs: entered.minBakeMs,

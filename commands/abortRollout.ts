@@ -1,6 +1,5 @@
 /** Devices go back, without blame: the version stands by and may be rolled out again. */
 import { rolloutStream, versionStream } from '../domain/events/streams.ts';
-import { guard } from '../machines/decision.ts';
 import { decideVersion } from '../machines/modelVersion.ts';
 import { decideRollout } from '../machines/rolloutDecision.ts';
 import type { Caller, CommandDeps, Outcome } from './context.ts';
@@ -10,8 +9,7 @@ import { restoreParts, restoreTarget, withdrawParts } from './restore.ts';
 
 /**
  * RolloutAborted; VersionSuperseded where the version was deployed; from Completed also StableVersionRestored and
- * VersionRestored; StableVersionRestored to nothing where no other version ever was stable. Refused by `target` where one was, and
- * none may come back.
+ * VersionRestored; StableVersionRestored to nothing where no other version may come back.
  */
 export async function abortRollout(
   deps: CommandDeps,
@@ -32,8 +30,7 @@ async function concludeAbort(streams: Streams, rolloutId: number, reason: string
   if (aborted.kind !== 'facts' || rollout.state === 'Pending') return joinDecisions(parts);
 
   const completed = rollout.state === 'Completed';
-  const target = completed ? await restoreTarget(streams, modelId, model, version) : undefined;
-  if (target?.kind === 'none_usable') return nowhereToGo(rollout.state, target.why);
+  const target = completed ? await restoreTarget(streams, rollout, model) : undefined;
   const by = target?.kind === 'version' ? target.version : completed || stable === version ? null : stable;
   const state = await streams.version(modelId, version);
   const superseded = decideVersion(state, { type: 'supersede', by, rolloutId }, now);
@@ -46,14 +43,3 @@ async function concludeAbort(streams: Streams, rolloutId: number, reason: string
     parts.push(...withdrawParts(streams, modelId, model, { leaving: version, rolloutId, reason }));
   return joinDecisions(parts);
 }
-
-/** As a rollback's guard: without it the model would keep a stable version that no device is told. */
-const nowhereToGo = (state: string, why: string): Conclusion => ({
-  kind: 'refused',
-  refusal: {
-    state,
-    command: 'abort',
-    code: 'guard_refused',
-    guards: [guard('target', false, why, 'publish a version to go to, and roll it out')],
-  },
-});

@@ -4,6 +4,7 @@ import type { Appended, EventStore, Lane } from '../store/log/eventStore.ts';
 import type { ArtifactStore } from '../store/artifacts/artifactStore.ts';
 import type { RolloutFinder } from '../store/rollouts/rolloutFinder.ts';
 import type { RoundStore } from '../store/rounds/roundStore.ts';
+import type { TelemetryReader } from '../store/telemetry/telemetryReader.ts';
 import type { Refusal } from '../machines/decision.ts';
 
 export interface CommandDeps {
@@ -11,6 +12,7 @@ export interface CommandDeps {
   readonly blobs: ArtifactStore;
   readonly rounds: RoundStore;
   readonly rollouts: RolloutFinder;
+  readonly telemetry: Pick<TelemetryReader, 'readCounters'>;
   /** A fresh UUID version 7. */
   readonly newId: () => string;
   /** 32 random bytes as hex: seeds that go into facts. */

@@ -7,6 +7,7 @@ import type { EventStore } from '../store/log/eventStore.ts';
 import { queryableOf } from '../store/queryable.ts';
 import { createRolloutFinder } from '../store/rollouts/rolloutFinder.ts';
 import { createRoundStore } from '../store/rounds/postgresRoundStore.ts';
+import { createTelemetryReader } from '../store/telemetry/telemetryReader.ts';
 import type { CommandDeps } from './context.ts';
 
 /** @param parts.pool for rows outside an append's transaction; the caller ends it */
@@ -21,6 +22,7 @@ export function createCommandDeps(parts: {
     blobs: parts.blobs,
     rounds: createRoundStore(on),
     rollouts: createRolloutFinder(on),
+    telemetry: createTelemetryReader(on),
     newId: () => uuidV7(Date.now(), randomBytes(10)),
     randomHex: () => randomBytes(32).toString('hex'),
   };

@@ -2,7 +2,7 @@
 import { LifecycleError } from '../domain/errors.ts';
 import { versionStream } from '../domain/events/streams.ts';
 import { decideModel } from '../machines/model.ts';
-import { decideVersion, isUsable } from '../machines/modelVersion.ts';
+import { decideVersion } from '../machines/modelVersion.ts';
 import type { Caller, CommandDeps, Outcome } from './context.ts';
 import { execute, joinDecisions } from './execute.ts';
 import { existingModel, existingVersion } from './existing.ts';
@@ -47,8 +47,8 @@ export async function requestPublish(
       ? [...new Set(input.formats)]
       : formatsFor(model.context.architecture !== null);
     const decision = decideVersion(state, { type: 'requestPublish', formats }, now);
-    if (decision.kind === 'facts') n += 1;
-    if (!isUsable(state.state)) {
+    if (decision.kind === 'facts') {
+      n += 1;
       const listed = decideModel(model, { type: 'listVersion', version }, now);
       if (listed.kind === 'refused') return { kind: 'refused', refusal: { ...listed.refusal, state: state.state } };
     }

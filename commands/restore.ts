@@ -2,11 +2,12 @@
 import { modelStream, versionStream } from '../domain/events/streams.ts';
 import { decideModel, type ModelState } from '../machines/model.ts';
 import { decideVersion, isUsable } from '../machines/modelVersion.ts';
+import type { RolloutState } from '../machines/rollout.ts';
 import type { DecidedPart, Streams } from './execute.ts';
 
 export type RestoreTarget =
   | { readonly kind: 'version'; readonly version: string }
-  /** No other version ever was stable: devices are told nothing. */
+  /** No other version ever was stable, or none of them may be used and the rollout cannot be paused: devices are told nothing. */
   | { readonly kind: 'nothing' }
   | { readonly kind: 'none_usable'; readonly why: string };
 
@@ -16,9 +17,8 @@ export type RestoreTarget =
  */
 export async function restoreTarget(
   streams: Streams,
-  modelId: string,
+  { state, context: { modelId, version: leaving } }: RolloutState,
   model: ModelState,
-  leaving: string,
   wanted?: string,
 ): Promise<RestoreTarget> {
   const others = model.context.stableHistory.filter((v) => v !== leaving);
@@ -30,10 +30,12 @@ export async function restoreTarget(
   for (const version of candidates) {
     if (isUsable((await streams.version(modelId, version)).state)) return { kind: 'version', version };
   }
+  // Completed knows no pause: were this refused too, nothing could stop the bad version.
+  if (state === 'Completed' && wanted === undefined) return { kind: 'nothing' };
   return { kind: 'none_usable', why: `${candidates.join(', ')}: rolled back` };
 }
 
-/** StableVersionRestored to nothing, where the version that leaves was the only one that ever was stable. */
+/** StableVersionRestored to nothing, where the version that leaves is the stable one. */
 export function withdrawParts(
   streams: Streams,
   modelId: string,

@@ -30,7 +30,8 @@ export interface RollBackModel extends Rollback {
 
 /**
  * RolloutRolledBack + VersionRolledBack + StableVersionRestored (+ VersionRestored where the target stood by); only the first
- * two where no version ever was stable; to nothing where the version itself is the only one that ever was. With a model: its live rollout, else the one that made its stable version so.
+ * two where no version ever was stable; to nothing where the version is stable and no other one may come back. With a model:
+ * its live rollout, else the one that made its stable version so.
  *
  * @throws LifecycleError `rollout_not_found`, `model_not_found`
  */
@@ -67,7 +68,7 @@ export async function rollbackParts(
   const { modelId, version } = rollout.context;
   const model = await streams.model(modelId);
   const now = streams.now().getTime();
-  const target = await restoreTarget(streams, modelId, model, version, targetVersion);
+  const target = await restoreTarget(streams, rollout, model, targetVersion);
   const rolledBack = decideRollout(
     rollout,
     {
@@ -110,7 +111,7 @@ const nowhere = ({ state, context }: RolloutState, rolloutId: number): Conclusio
       guard(
         'target',
         false,
-        `${context.version} is stable, and no other version ever was`,
+        `${context.version} is stable, and no other version may come back`,
         `to withdraw it all the same, roll back rollout ${rolloutId} by its id`,
       ),
     ],

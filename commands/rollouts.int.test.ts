@@ -61,6 +61,16 @@ async function live(modelId: string, version: string, percents?: readonly number
   facts(outcome);
   return rolloutId;
 }
+/** 1.1.0 is stable, and 1.0.0, the only other one that was, is rolled back. */
+async function lastOne() {
+  const modelId = await released('1.0.0');
+  const [first] = await c.deps.rollouts.ofModel(modelId);
+  facts(await rollBack(c.deps, stopper(), { rolloutId: first!.rolloutId, ...why }));
+  await publish(c.deps, modelId, '1.1.0');
+  const next = await createAndStart(c.deps, person(), { modelId, spec: spec('1.1.0', [100]), ...atOnce });
+  facts(next);
+  return { modelId, rolloutId: next.rolloutId };
+}
 const fold = async (rolloutId: number) => rolloutMachine.fold(await c.log.readStream(`rollout-${rolloutId}`));
 const stateOf = async (modelId: string, version: string) =>
   versionMachine.fold(await c.log.readStream(versionStream(modelId, version))).state;
@@ -212,6 +222,16 @@ describe('rolling back', () => {
     expect(await stateOf(modelId, '1.0.0')).toBe('Rollback');
   });
 
+  it('withdraws a completed version where no other may come back, by its rollout or by nothing', async () => {
+    const { modelId, rolloutId } = await lastOne();
+    const named = { rolloutId, ...why, targetVersion: '1.0.0' };
+    expect(unmet(await rollBack(c.deps, stopper(), named))).toEqual(['target']);
+    expect(unmet(await rollBack(c.deps, stopper(), { modelId, ...why }))).toEqual(['target']);
+    expect(facts(await rollBack(c.deps, stopper(), { rolloutId, ...why }))).toContain('StableVersionRestored');
+    expect(await modelOf(modelId)).toMatchObject({ stable: null, stableHistory: ['1.0.0', '1.1.0'] });
+    expect(await stateOf(modelId, '1.1.0')).toBe('Rollback');
+  });
+
   it('goes to an older stable version by name, and supersedes the one that was stable', async () => {
     const modelId = await released('1.0.0', '1.1.0');
     await publish(c.deps, modelId, '1.2.0');
@@ -304,6 +324,22 @@ describe('a verdict', () => {
     expect(facts(await judgeRollout(c.deps, stopper(), { rolloutId, ...regressed }))).toContain('VersionRolledBack');
   });
 
+  it('convicts for a stage that a person left between the look and its fact', async () => {
+    const modelId = await released('1.0.0');
+    await publish(c.deps, modelId, '1.1.0');
+    const rolloutId = await live(modelId, '1.1.0');
+    facts(await advanceRollout(c.deps, person(), { rolloutId, override: true, reason: 'urgent' }));
+    const healthy = { rolloutId, judgement: judgement('HEALTHY') };
+    expect(unmet(await judgeRollout(c.deps, workflow(), healthy))).toEqual(['sameStage']);
+    expect(facts(await judgeRollout(c.deps, stopper(), { rolloutId, ...regressed }))).toContain('VersionRolledBack');
+    expect((await fold(rolloutId)).context).toMatchObject({
+      stage: 1,
+      looks: 0,
+      judged: null,
+      regressed: { stage: 0 },
+    });
+  });
+
   it('holds where the spec says hold', async () => {
     const modelId = await modelWith('1.0.0');
     const rolloutId = await live(modelId, '1.0.0', [10, 100], { on_regressed: 'hold' });
@@ -335,17 +371,12 @@ describe('a verdict', () => {
 });
 
 describe('aborting', () => {
-  it('is refused after completion where some version was stable and none may come back', async () => {
-    const modelId = await released('1.0.0');
-    const [first] = await c.deps.rollouts.ofModel(modelId);
-    facts(await rollBack(c.deps, stopper(), { rolloutId: first!.rolloutId, ...why }));
-    await publish(c.deps, modelId, '1.1.0');
-    const next = await createAndStart(c.deps, person(), { modelId, spec: spec('1.1.0', [100]), ...atOnce });
-    facts(next);
-    const outcome = await abortRollout(c.deps, stopper(), { rolloutId: next.rolloutId, reason: 'no' });
-    expect(unmet(outcome)).toEqual(['target']);
-    expect(await modelOf(modelId)).toMatchObject({ stable: '1.1.0' });
-    expect(await stateOf(modelId, '1.1.0')).toBe('Deployed.live');
+  it('withdraws a completed version where some other was stable and none may come back', async () => {
+    const { modelId, rolloutId } = await lastOne();
+    const outcome = await abortRollout(c.deps, stopper(), { rolloutId, reason: 'no' });
+    expect(facts(outcome)).toEqual(['RolloutAborted', 'VersionSuperseded', 'StableVersionRestored']);
+    expect(await modelOf(modelId)).toMatchObject({ stable: null });
+    expect(await stateOf(modelId, '1.1.0')).toBe('Deployed.standby');
   });
 
   it('puts devices back without blame: the version stands by and may be rolled out again', async () => {

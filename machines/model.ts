@@ -187,10 +187,8 @@ export function decideModel(state: ModelState, command: ModelCommand, now: numbe
         [
           guard(
             'target',
-            wasStable(context, command.version, command.fromVersion),
-            command.version === null
-              ? `stable before: ${context.stableHistory.join(', ') || 'none'}`
-              : `${command.version} was ${context.stableHistory.includes(command.version) ? '' : 'never '}stable`,
+            wasStable(context, command.version),
+            `stable before: ${context.stableHistory.join(', ') || 'none'}`,
             'name a version that was stable before',
           ),
         ],
@@ -198,6 +196,6 @@ export function decideModel(state: ModelState, command: ModelCommand, now: numbe
   }
 }
 
-/** A target was stable once; no target only where no version but the leaving one ever was. */
-const wasStable = ({ stableHistory }: ModelContext, version: string | null, leaving: string) =>
-  version === null ? stableHistory.every((v) => v === leaving) : stableHistory.includes(version);
+/** A target was stable once. Whether any may still be used is in the streams of the versions: the use case knows. */
+const wasStable = ({ stableHistory }: ModelContext, version: string | null) =>
+  version === null || stableHistory.includes(version);

@@ -1,6 +1,6 @@
 /** Pure. `rollout@1`: how far a version may reach, and how it ends (`rollout.md` 2). Abort and rollback beat promote. */
 import { assign, setup } from 'xstate';
-import type { Judgement, RolloutFact, RolloutSpec } from '../domain/events/rollout.ts';
+import type { Judgement, RolloutFact, RolloutSpec, SetAside } from '../domain/events/rollout.ts';
 import { wrap, type FactEvent, type Folded } from './fold.ts';
 
 type DataOf<T extends RolloutFact['type']> = Extract<RolloutFact, { type: T }>['data'];
@@ -24,6 +24,8 @@ export interface RolloutContext {
   readonly looks: number;
   /** Last judgement of this stage. */
   readonly judged: Judgement | null;
+  /** Downloads of this stage that no longer count against it. */
+  readonly setAside: SetAside | null;
   /** Latches for the life of the rollout. */
   readonly regressed: Judgement | null;
   /** Grows with each fact that makes an earlier step legal again. */
@@ -55,6 +57,7 @@ const empty: RolloutContext = {
   clockSince: null,
   looks: 0,
   judged: null,
+  setAside: null,
   regressed: null,
   epoch: 0,
   paused: null,
@@ -85,15 +88,16 @@ const chart = setup({
             clockSince: event.at,
             looks: 0,
             judged: null,
+            setAside: null,
             updatedAt: event.at,
           }
         : {},
     ),
+    // A conviction of a stage that a person left in that moment says nothing about the stage that runs.
     judged: assign(({ context, event }) =>
       event.type === 'HealthJudged'
         ? {
-            looks: context.looks + 1,
-            judged: event.data,
+            ...(event.data.stage === context.stage ? { looks: context.looks + 1, judged: event.data } : {}),
             regressed: context.regressed ?? (event.data.verdict === 'REGRESSED' ? event.data : null),
             updatedAt: event.at,
           }
@@ -111,6 +115,7 @@ const chart = setup({
       ...(context.paused?.cause === 'inconclusive'
         ? { clockMs: Math.min(context.clockMs, context.entered?.ramp_ms ?? 0), judged: null }
         : {}),
+      ...(event.type === 'RolloutResumed' && event.data.set_aside ? { setAside: event.data.set_aside } : {}),
       clockSince: event.at,
       epoch: context.epoch + 1,
       updatedAt: event.at,
@@ -221,6 +226,10 @@ export const isLive = (state: string) => (LIVE_STATES as readonly string[]).incl
 /** Milliseconds the stage has run by `now`: time in Active since StageEntered. */
 export const stageClockMs = (context: RolloutContext, now: number) =>
   context.clockMs + (context.clockSince === null ? 0 : Math.max(0, now - context.clockSince));
+
+/** A rule on downloads stopped it: whoever resumes it has seen to them, so they no longer count (`set_aside`). */
+export const pausedByDownloads = ({ paused, judged }: RolloutContext) =>
+  paused?.cause === 'inconclusive' && judged?.rule?.metric === 'download_failure_rate';
 
 /** Where the rollout ends by itself: 100 % of everyone. A smaller target, or a cohort, stays and is judged. */
 export const completesByItself = (spec: RolloutSpec) =>

@@ -164,6 +164,14 @@ describe('the clock of a stage', () => {
     expect(resumed.context).toMatchObject({ clockMs: 0, judged: null, epoch: 2 });
   });
 
+  it('keeps what was set aside until the next stage', () => {
+    const set_aside = { downloads: 10, download_failures: 9 };
+    const resumed = [f.paused, { type: 'RolloutResumed', data: { set_aside } }] as const;
+    expect(at(...begun(), ...resumed).context.setAside).toEqual(set_aside);
+    expect(at(...begun(), ...resumed, f.paused, f.resumed).context.setAside).toEqual(set_aside);
+    expect(at(...begun(), ...resumed, f.entered(1, 10_000)).context.setAside).toBeNull();
+  });
+
   it('keeps what it ran of the ramp where an inconclusive pause came in the middle of it', () => {
     const inconclusive = { type: 'RolloutPaused', data: { cause: 'inconclusive', reason: 'downloads fail' } } as const;
     const { data } = f.entered(0) as Extract<ReturnType<typeof f.entered>, { type: 'StageEntered' }>;

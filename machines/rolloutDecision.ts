@@ -1,6 +1,6 @@
 /** Pure. What a rollout answers to a command (`rollout.md` 2): the named guards of its table, read as one. */
 import { durationMs } from '../domain/duration.ts';
-import type { Judgement, RolloutFact } from '../domain/events/rollout.ts';
+import type { Judgement, RolloutFact, SetAside } from '../domain/events/rollout.ts';
 import { already, decideFacts, guard, type Decision } from './decision.ts';
 import { isUsable } from './modelVersion.ts';
 import { completesByItself, rolloutMachine, stageClockMs, type RolloutContext, type RolloutState } from './rollout.ts';
@@ -12,7 +12,8 @@ export type RolloutCommand =
   | { type: 'create'; data: DataOf<'RolloutCreated'>; versionState: string }
   | { type: 'start'; rolloutId: number; versionState: string; otherLive: number | null }
   | { type: 'pause'; cause: DataOf<'RolloutPaused'>['cause']; reason: string; missing?: readonly string[] }
-  | { type: 'resume'; reason?: string }
+  /** `setAside`: the stage's downloads so far, where a rule on downloads paused it. */
+  | { type: 'resume'; reason?: string; setAside?: SetAside }
   | { type: 'enterStage'; stage: number }
   /** A person's step. `override` skips the bake, with a reason that is recorded. */
   | { type: 'advance'; reason?: string; override: boolean }
@@ -104,7 +105,15 @@ export function decideRollout(state: RolloutState, command: RolloutCommand, now:
       if (state.state === 'Active') return already;
       // Its ramp would go on: a step up like any other.
       return decide(
-        [{ type: 'RolloutResumed', data: command.reason === undefined ? {} : { reason: command.reason } }],
+        [
+          {
+            type: 'RolloutResumed',
+            data: {
+              ...(command.reason === undefined ? {} : { reason: command.reason }),
+              ...(command.setAside === undefined ? {} : { set_aside: command.setAside }),
+            },
+          },
+        ],
         [notRegressed(context)],
       );
     case 'enterStage': {
@@ -149,7 +158,8 @@ export function decideRollout(state: RolloutState, command: RolloutCommand, now:
         [
           guard(
             'sameStage',
-            command.judgement.stage === context.stage && command.judgement.look === context.looks + 1,
+            convictsLeftStage(context, command.judgement) ||
+              (command.judgement.stage === context.stage && command.judgement.look === context.looks + 1),
             `look ${context.looks + 1} of stage ${context.stage} is next`,
             'judge the stage that runs',
           ),
@@ -216,6 +226,10 @@ export function decideRollout(state: RolloutState, command: RolloutCommand, now:
       return decide([{ type: 'RootCauseRecorded', data: { text: command.text } }]);
   }
 }
+
+/** The look was taken before a person advanced: what it saw convicts the version all the same. */
+const convictsLeftStage = (context: RolloutContext, { stage, verdict }: Judgement) =>
+  verdict === 'REGRESSED' && stage < context.stage;
 
 /** Asks the chart whether the state lets a stage be entered, where the spec has none: the guard `nextStage` refuses it. */
 const noStage = (context: RolloutContext): Extract<RolloutFact, { type: 'StageEntered' }> => ({

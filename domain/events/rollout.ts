@@ -58,6 +58,10 @@ export const ArmCounters = Type.Object(
 );
 export type ArmCounters = Static<typeof ArmCounters>;
 
+/** Downloads of a stage that a person set aside by resuming: only those after them can break a rule on downloads. */
+export const SetAside = Type.Object({ downloads: Count, download_failures: Count }, closed);
+export type SetAside = Static<typeof SetAside>;
+
 export const Verdict = Type.Union([
   Type.Literal('PENDING'),
   Type.Literal('HEALTHY'),
@@ -91,6 +95,7 @@ export const Judgement = Type.Object(
     /** What the minimums still lack, in words; empty unless INCONCLUSIVE or PENDING. */
     missing: Type.Array(Type.String()),
     counters: Type.Object({ canary: ArmCounters, control: ArmCounters }, closed),
+    set_aside: Type.Optional(SetAside),
     /** Stage clock at this look, milliseconds. */
     clock_ms: Count,
     policy_sha: Sha256,
@@ -130,7 +135,11 @@ export const rolloutFacts = {
     reason: Type.String(),
     missing: Type.Optional(Type.Array(Type.String())),
   }),
-  RolloutResumed: fact('RolloutResumed', { reason: Type.Optional(Type.String()) }),
+  RolloutResumed: fact('RolloutResumed', {
+    reason: Type.Optional(Type.String()),
+    /** The stage's downloads so far, where a rule on downloads had paused it. */
+    set_aside: Type.Optional(SetAside),
+  }),
   RolloutCompleted: fact('RolloutCompleted', {
     basis: Type.Union([Type.Literal('auto'), Type.Literal('manual')]),
     /** Why a person completed before the bake was over. */
@@ -138,7 +147,7 @@ export const rolloutFacts = {
   }),
   RolloutAborted: fact('RolloutAborted', { reason: Type.String() }),
   RolloutRolledBack: fact('RolloutRolledBack', {
-    /** The version devices return to; null: there never was one, the version is withdrawn. */
+    /** The version devices return to; null: there is none, the version is withdrawn. */
     target: Nullable(Semver),
     trigger: Type.Union([Type.Literal('verdict'), Type.Literal('manual')]),
     reason: Type.String(),

@@ -3,7 +3,7 @@
  * recorded is enough to divide again, so an auditor recomputes every judgement from the log.
  */
 import { durationMs } from '../duration.ts';
-import type { ArmCounters, Conviction, Judgement, RolloutSpec, Rule, Verdict } from '../events/rollout.ts';
+import type { ArmCounters, Conviction, Judgement, RolloutSpec, Rule, SetAside, Verdict } from '../events/rollout.ts';
 import { canonicalJson, canonicalSha } from '../hash/canonicalJson.ts';
 import { latencyQuantile, latencyTotal } from './latency.ts';
 
@@ -14,6 +14,8 @@ export interface Look {
   readonly look: number;
   /** The stage's totals. Only the canary is judged; control is recorded for the reader. */
   readonly counters: { readonly canary: ArmCounters; readonly control: ArmCounters };
+  /** Downloads that no longer count against the stage; they still count as seen. */
+  readonly setAside: SetAside | null;
   /** Stage clock, milliseconds. */
   readonly clockMs: number;
   readonly rampMs: number;
@@ -84,15 +86,26 @@ interface Ruled {
   readonly missing: string[];
 }
 
+/** What may break a rule: all of the stage, less the downloads that a person set aside. */
+const counted = (canary: ArmCounters, setAside: SetAside | null): ArmCounters =>
+  setAside === null
+    ? canary
+    : {
+        ...canary,
+        downloads: canary.downloads - setAside.downloads,
+        download_failures: canary.download_failures - setAside.download_failures,
+      };
+
 /** The first true rule, one about the model before one about the way there; and what the rules lack. */
-function applyRules(rules: readonly Rule[], canary: ArmCounters): Ruled {
+function applyRules(rules: readonly Rule[], canary: ArmCounters, setAside: SetAside | null): Ruled {
+  const since = counted(canary, setAside);
   const breaches: { rule: Rule; conviction: Conviction }[] = [];
   const missing: string[] = [];
   for (const [index, rule] of rules.entries()) {
-    const measured = measure(rule.metric, canary);
-    const lacks = lacking(rule, canary, measured);
+    const lacks = lacking(rule, canary, measure(rule.metric, canary));
     if (lacks !== undefined) missing.push(lacks);
-    else if (exceeds(rule, measured)) {
+    const measured = measure(rule.metric, since);
+    if (lacking(rule, since, measured) === undefined && exceeds(rule, measured)) {
       const { numerator, denominator } = measured;
       const { metric, value: limit, op } = rule;
       breaches.push({ rule, conviction: { index, metric, numerator, denominator, limit, op } });
@@ -114,8 +127,9 @@ function applyRules(rules: readonly Rule[], canary: ArmCounters): Ruled {
  *
  * @source `rollout.md` 5.9, 6; `spine.md` 6
  */
-export function judge({ spec, stage, look, counters, clockMs, rampMs, minBakeMs, maxBakeMs }: Look): Judgement {
-  const { breach, missing } = applyRules(spec.policy.rules, counters.canary);
+export function judge(given: Look): Judgement {
+  const { spec, stage, look, counters, setAside, clockMs, rampMs, minBakeMs, maxBakeMs } = given;
+  const { breach, missing } = applyRules(spec.policy.rules, counters.canary, setAside);
   const answer = (verdict: Verdict, rule: Conviction | null, lacks: readonly string[]): Judgement => ({
     stage,
     look,
@@ -124,6 +138,7 @@ export function judge({ spec, stage, look, counters, clockMs, rampMs, minBakeMs,
     rule,
     missing: [...lacks],
     counters,
+    ...(setAside === null ? {} : { set_aside: setAside }),
     clock_ms: clockMs,
     policy_sha: policySha(spec),
   });
@@ -137,7 +152,7 @@ export function judge({ spec, stage, look, counters, clockMs, rampMs, minBakeMs,
 
 const downloadsFail = ({ numerator, denominator, op, limit }: Conviction) =>
   `download_failure_rate: ${numerator} of ${denominator} downloads failed (limit ${op} ${limit}); ` +
-  'see to the downloads, then abort and start again: the totals of the stage would pause it at once';
+  'see to the downloads, then resume: only downloads after that count';
 
 /**
  * Recomputes a recorded judgement from its own integers and the spec of its rollout: for audit, which never decides again.
@@ -155,6 +170,7 @@ export function recheck(
     stage: judgement.stage,
     look: judgement.look,
     counters: judgement.counters,
+    setAside: judgement.set_aside ?? null,
     clockMs: judgement.clock_ms,
     rampMs: durationMs(stage.ramp),
     minBakeMs: durationMs(stage.min_bake),

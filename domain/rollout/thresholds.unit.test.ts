@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { decode } from '../events/codec.ts';
-import type { ArmCounters, RolloutSpec, Rule } from '../events/rollout.ts';
+import type { ArmCounters, RolloutSpec, Rule, SetAside } from '../events/rollout.ts';
 import { latencyBucket } from './latency.ts';
 import { emptyArm, specOf } from './pointer.fixture.ts';
 import { judge, policySha, recheck } from './thresholds.ts';
@@ -17,10 +17,12 @@ const look = (
   canary: Partial<ArmCounters>,
   clockMs: number,
   control: Partial<ArmCounters> = {},
+  setAside: SetAside | null = null,
 ) => {
   const spec: RolloutSpec = specOf('1.1.0', { policy: { rules: [...rules] } });
   const counters = { canary: { ...emptyArm, ...canary }, control: { ...emptyArm, ...control } };
-  return judge({ spec, stage: 0, look: 1, counters, clockMs, rampMs: 10_000, minBakeMs: 10_000, maxBakeMs: 20_000 });
+  const clock = { clockMs, rampMs: 10_000, minBakeMs: 10_000, maxBakeMs: 20_000 };
+  return judge({ spec, stage: 0, look: 1, counters, setAside, ...clock });
 };
 const [EARLY, BAKED, LATE] = [5_000, 20_000, 30_000];
 
@@ -83,6 +85,18 @@ describe('a rule', () => {
     expect(judgement.missing[0]).toContain('3 of 10 downloads failed');
     const both = { devices: 10, predictions: 200, errors: 100, downloads: 10, download_failures: 3 };
     expect(look([downloads, errors], both, EARLY)).toMatchObject({ verdict: 'REGRESSED', rule: { index: 1 } });
+  });
+
+  it('of downloads counts those after a resume only; all of them still count as seen', () => {
+    const setAside = { downloads: 10, download_failures: 8 };
+    const seen = (of: Partial<ArmCounters>) => look([downloads], { devices: 10, ...of }, BAKED, {}, setAside);
+    expect(seen({ downloads: 10, download_failures: 8 })).toMatchObject({ verdict: 'HEALTHY', set_aside: setAside });
+    expect(seen({ downloads: 19, download_failures: 17 }).verdict).toBe('HEALTHY');
+    expect(seen({ downloads: 20, download_failures: 10 }).verdict).toBe('HEALTHY');
+    expect(seen({ downloads: 20, download_failures: 11 })).toMatchObject({
+      verdict: 'INCONCLUSIVE',
+      rule: { numerator: 3, denominator: 10 },
+    });
   });
 });
 

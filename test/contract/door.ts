@@ -103,7 +103,7 @@ export async function openTestDoor(): Promise<TestDoor> {
 
   const secrets = new Map<Role, string>();
   for (const role of ROLES) {
-    const key = { name: role, orgId: 'org_test', roles: [role], createdBy: 'test', kind: 'test' as const };
+    const key = { name: role, orgId: 'org_local', roles: [role], createdBy: 'test', kind: 'test' as const };
     secrets.set(role, (await door.keys.createKey(key)).secret);
   }
   const secretOf = (role: Role) => secrets.get(role)!;

@@ -1,7 +1,20 @@
 /** A model's way over HTTP: drafts, rollouts in each state, stops, the way back, devices, SDK deploys. Long: one life, in order. */
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { OWN, openTestDoor, SDK, textOf, type Answer, type Body, type CallOptions, type TestDoor } from './door.ts';
+import { judgeRollout } from '../../commands/judgeRollout.ts';
+import { pauseRollout } from '../../commands/pauseRollout.ts';
+import { judgement } from '../../machines/facts.fixture.ts';
+import {
+  OWN,
+  openTestDoor,
+  SDK,
+  systemCaller,
+  textOf,
+  type Answer,
+  type Body,
+  type CallOptions,
+  type TestDoor,
+} from './door.ts';
 
 let t: TestDoor;
 beforeAll(async () => {
@@ -60,45 +73,43 @@ describe('a rollout', () => {
     });
   });
 
-  it('refuses illegal commands in each of its states, with the states that would do', async () => {
-    await t.published('states', '1.0.0', '1.1.0');
-    await makeStable('states', '1.0.0');
-    const make = async () =>
-      Number(
-        (await t.call('POST', `${OWN}/models/states/rollouts`, { body: { version: '1.1.0', stages: [stage(50)] } }))
-          .body['id'],
-      );
-    const illegal = async (id: number, state: string, ...verbs: string[]) => {
-      for (const verb of verbs) {
-        const before = await t.facts();
-        const answer = await act(
-          id,
-          verb,
-          verb === 'root-cause'
-            ? { text: 'x' }
-            : verb === 'resume' || verb === 'start' || verb === 'advance'
-              ? {}
-              : { reason: 'x' },
-        );
-        expect([verb, answer.status, answer.body['state']]).toEqual([verb, 409, state]);
-        expect(answer.body['guards']).toContainEqual(
-          expect.objectContaining({ name: 'state', met: false, how_to_meet: expect.stringContaining('legal in') }),
-        );
-        expect(await t.facts()).toBe(before);
-      }
+  it('paused by failing downloads, sets them aside when a person resumes it', async () => {
+    await t.published('cdn', '1.0.0');
+    const rolloutId = await started('cdn', '1.0.0', 100);
+    await t.settle();
+    const device = await t.call('POST', `${SDK}/devices/register`, {
+      body: { device_identifier: 'far' },
+      as: 'device',
+    });
+    const reports = `${OWN}/devices/${textOf(device.body, 'id')}/reports`;
+    const failing = async (seq: number, failed: number) => {
+      const body = {
+        model: 'cdn',
+        version: '1.0.0',
+        seq,
+        predictions: { ok: 0, failed: 0 },
+        downloads: { ok: 1, failed },
+      };
+      expect((await t.call('POST', reports, { body, as: 'device' })).status).toBe(200);
     };
-    const id = await make();
-    await illegal(id, 'Pending', 'pause', 'resume', 'rollback', 'root-cause');
-    await act(id, 'start');
-    await illegal(id, 'Active', 'root-cause');
-    await act(id, 'pause', { reason: 'r' });
-    await illegal(id, 'Paused', 'root-cause');
-    await act(id, 'abort', { reason: 'r' });
-    await illegal(id, 'Aborted', 'start', 'pause', 'resume');
-    const second = await make();
-    await act(second, 'start');
-    await act(second, 'rollback', { reason: 'r' });
-    await illegal(second, 'RolledBack', 'start', 'pause', 'resume');
+    await failing(1, 3);
+    const { commands } = t.door.deps;
+    const rule = { index: 0, metric: 'download_failure_rate', numerator: 3, denominator: 4, limit: 0.2, op: '>' };
+    const look = judgement('INCONCLUSIVE', { rule });
+    expect(await judgeRollout(commands, systemCaller(), { rolloutId, judgement: look })).toMatchObject({
+      outcome: 'appended',
+    });
+    const cause = { cause: 'inconclusive' as const, reason: 'stage 0 is inconclusive' };
+    await pauseRollout(commands, systemCaller(), { rolloutId, ...cause });
+    await failing(2, 9);
+    expect(typesOf(await act(rolloutId, 'resume', { reason: 'the CDN is mended' }))).toEqual(['RolloutResumed']);
+    expect((await commands.log.readStream(`rollout-${rolloutId}`)).at(-1)?.fact.data).toEqual({
+      reason: 'the CDN is mended',
+      set_aside: { downloads: 10, download_failures: 9 },
+    });
+    await act(rolloutId, 'pause', { reason: 'lunch' });
+    await act(rolloutId, 'resume');
+    expect((await commands.log.readStream(`rollout-${rolloutId}`)).at(-1)?.fact.data).toEqual({});
   });
 
   it('obeys If-Match, except where it is a stop', async () => {
@@ -265,7 +276,7 @@ describe('devices', () => {
     expect(first.status).toBe(201);
     expect(first.body).toMatchObject({
       status: 'active',
-      org_id: 'org_test',
+      org_id: 'org_local',
       manufacturer: 'Acme',
       gpu_available: true,
       capabilities: { supports_training: 'true' },

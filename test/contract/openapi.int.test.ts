@@ -45,7 +45,7 @@ describe('models', () => {
     const body = { ...model('Spam-Filter'), architecture: { kind: 'mlp:relu:sigmoid', input_dim: 4, output_dim: 1 } };
     const made = await t.call('POST', `${OWN}/models`, { body });
     expect(made.status).toBe(201);
-    expect(made.body).toMatchObject({ name: 'Spam-Filter', org_id: 'org_test', stable_version: null, versions: [] });
+    expect(made.body).toMatchObject({ name: 'Spam-Filter', org_id: 'org_local', stable_version: null, versions: [] });
     expect(made.body['events']).toHaveLength(2);
     expect(made.headers.get('etag')).toBe('"2"');
     const again = await t.call('POST', `${OWN}/models`, { body });

@@ -301,7 +301,7 @@ describe('a signed link and the key are not the same thing', () => {
     const secret = textOf(made.body, 'key');
     expect((await t.call('GET', `${OWN}/access/me`, { as: { secret } })).body).toMatchObject({
       roles: ['viewer'],
-      org_id: 'org_test',
+      org_id: 'org_local',
     });
     await t.call('POST', `${OWN}/keys/${textOf(made.body, 'id')}/revoke`, { body: {} });
     await refused('GET', `${OWN}/access/me`, { as: { secret } }, 'invalid_api_key');
@@ -323,7 +323,7 @@ describe('the door of SDKs', () => {
     expect(made.status).toBe(201);
     expect(made.body).toMatchObject({
       name: 'sdk-model',
-      org_id: 'org_test',
+      org_id: 'org_local',
       version_count: 0,
       lifecycle_state: 'Draft',
     });
