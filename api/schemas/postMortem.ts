@@ -35,6 +35,7 @@ const Exposure = Type.Object(
     stages: Type.Array(
       Type.Object({ stage: Count, percent: Type.Number(), devices: Count, minutes: Type.Number() }, closed),
     ),
+    completed: Nullable(Type.Object({ devices: Count, minutes: Type.Number() }, closed)),
     devices: Count,
     device_minutes: Type.Number(),
   },
@@ -60,7 +61,7 @@ export const PostMortem = Type.Object(
     exposure: Exposure,
     trigger: Nullable(Trigger),
     segments: Type.Array(Segment),
-    devices: Nullable(Type.Object({ told: Count, back: Count, outstanding: Count }, closed)),
+    devices: Type.Object({ told: Count, back: Count, outstanding: Count }, closed),
     root_cause: Nullable(Type.Object({ text: Type.String(), at: Instant, actor: Type.String() }, closed)),
   },
   closed,

@@ -4,7 +4,7 @@
  */
 import type { Actor, StoredEvent } from '../events/envelope.ts';
 import type { ModelFact } from '../events/model.ts';
-import type { Conviction, RolloutFact } from '../events/rollout.ts';
+import type { Conviction, Judgement, RolloutFact } from '../events/rollout.ts';
 import { sumLeaves, type Leaf } from './counters.ts';
 import { rankSegments, type Segment } from './segments.ts';
 import { tell } from './telling.ts';
@@ -18,7 +18,7 @@ export interface PostMortemInput {
   /** Counters of every stage. */
   readonly leaves: readonly Leaf[];
   /** Devices told the version, and those whose last report still names it. */
-  readonly devices?: { readonly told: number; readonly outstanding: number };
+  readonly devices: { readonly told: number; readonly outstanding: number };
 }
 
 export interface TimelineEntry {
@@ -37,6 +37,13 @@ export interface StageExposure {
   readonly minutes: number;
 }
 
+export interface CompletedExposure {
+  /** All that were told the version, or the most of any stage: reports after completion belong to no stage. */
+  readonly devices: number;
+  /** From completion to `to`. */
+  readonly minutes: number;
+}
+
 export interface PostMortem {
   readonly rollout_id: number;
   readonly model_id: string;
@@ -47,11 +54,14 @@ export interface PostMortem {
   readonly timeline: readonly TimelineEntry[];
   readonly exposure: {
     readonly from: string | null;
+    /** The end of the rollout; where it has not ended, or completed and was not withdrawn, its last fact. */
     readonly to: string | null;
     readonly stages: readonly StageExposure[];
-    /** Most devices of any stage: later stages contain earlier ones. */
+    /** Null where it never completed. */
+    readonly completed: CompletedExposure | null;
+    /** Most devices of any stage (later ones contain earlier ones); after completion, at least all that were told. */
     readonly devices: number;
-    /** At most: each device that reported in a stage, for as long as the stage lasted. */
+    /** At most: each device of a stage for as long as the stage lasted, and likewise after completion. */
     readonly device_minutes: number;
   };
   readonly trigger: {
@@ -59,12 +69,12 @@ export interface PostMortem {
     readonly actor: string;
     readonly reason: string;
     readonly stage: number | null;
-    /** `value` is numerator over denominator; the integers decided. */
+    /** The rule that ended it; null where a person did. `value` is numerator over denominator; the integers decided. */
     readonly rule: (Conviction & { readonly value: number }) | null;
   } | null;
   /** By falling excess over what control would explain. */
   readonly segments: readonly Segment[];
-  readonly devices: { readonly told: number; readonly back: number; readonly outstanding: number } | null;
+  readonly devices: { readonly told: number; readonly back: number; readonly outstanding: number };
   readonly root_cause: { readonly text: string; readonly at: string; readonly actor: string } | null;
 }
 
@@ -86,7 +96,7 @@ const rounded = (value: number) => Math.round(value * 100) / 100;
  * @source `rollout.md` 6.4
  */
 export function postMortem(input: PostMortemInput): PostMortem {
-  const { rolloutId, events, modelEvents, leaves } = input;
+  const { rolloutId, events, modelEvents, leaves, devices } = input;
   const created = ofType(events, 'RolloutCreated')[0];
   if (!created) throw new RangeError(`rollout ${rolloutId}: its stream does not begin with RolloutCreated`);
   const rolledBack = ofType(events, 'RolloutRolledBack')[0];
@@ -101,10 +111,10 @@ export function postMortem(input: PostMortemInput): PostMortem {
     target: rolledBack?.fact.data.target ?? null,
     outcome: outcomeOf(events),
     timeline: timelineOf(input),
-    exposure: exposureOf(events, leaves),
+    exposure: exposureOf(events, leaves, devices.told),
     trigger,
     segments: rankSegments(leaves, widthsOf(events), trigger?.rule?.metric === 'download_failure_rate'),
-    devices: input.devices ? { ...input.devices, back: input.devices.told - input.devices.outstanding } : null,
+    devices: { ...devices, back: devices.told - devices.outstanding },
     root_cause: rootCause
       ? { text: rootCause.fact.data.text, at: rootCause.recordedAt, actor: actorOf(rootCause.actor) }
       : null,
@@ -136,43 +146,57 @@ function timelineOf({ rolloutId, events, modelEvents }: PostMortemInput): Timeli
 
 const ENDS: readonly RolloutFact['type'][] = ['RolloutRolledBack', 'RolloutAborted'];
 
-function exposureOf(events: readonly Event[], leaves: readonly Leaf[]): PostMortem['exposure'] {
+function exposureOf(events: readonly Event[], leaves: readonly Leaf[], told: number): PostMortem['exposure'] {
   const entered = ofType(events, 'StageEntered');
   const end = events.find((e) => ENDS.includes(e.fact.type)) ?? events.at(-1);
   const to = entered.length > 0 && end ? end.recordedAt : null;
+  const completedAt = ofType(events, 'RolloutCompleted')[0]?.recordedAt;
   const stages = entered.map(({ fact, recordedAt }, index): StageExposure => {
     const leaves_ = leaves.filter((l) => l.stage === fact.data.stage);
+    const left = entered[index + 1]?.recordedAt ?? completedAt ?? to ?? recordedAt;
     return {
       stage: fact.data.stage,
       percent: fact.data.to / 100,
       devices: sumLeaves(leaves_).canary.devices,
-      minutes: rounded(minutesBetween(recordedAt, entered[index + 1]?.recordedAt ?? to ?? recordedAt)),
+      minutes: rounded(minutesBetween(recordedAt, left)),
     };
   });
+  const most = Math.max(0, ...stages.map((s) => s.devices));
+  const completed: CompletedExposure | null =
+    completedAt === undefined || to === null
+      ? null
+      : { devices: Math.max(most, told), minutes: rounded(minutesBetween(completedAt, to)) };
   return {
     from: entered[0]?.recordedAt ?? null,
     to,
     stages,
-    devices: Math.max(0, ...stages.map((s) => s.devices)),
-    device_minutes: rounded(stages.reduce((sum, s) => sum + s.devices * s.minutes, 0)),
+    completed,
+    devices: completed?.devices ?? most,
+    device_minutes: rounded(
+      [...stages, ...(completed ? [completed] : [])].reduce((sum, s) => sum + s.devices * s.minutes, 0),
+    ),
   };
 }
 
 /** What ended it, or the verdict that stands; null while nothing spoke against it. */
 function triggerOf(events: readonly Event[]): PostMortem['trigger'] {
-  const judged = ofType(events, 'HealthJudged').findLast((e) => e.fact.data.rule !== null);
-  const rule = judged?.fact.data.rule ?? null;
-  const numbers = { stage: judged?.fact.data.stage ?? null, rule: rule && { ...rule, value: valueOf(rule) } };
   const rolledBack = ofType(events, 'RolloutRolledBack')[0];
   if (rolledBack) {
-    const { trigger: kind, reason } = rolledBack.fact.data;
-    return { kind, actor: actorOf(rolledBack.actor), reason, ...numbers };
+    const { trigger: kind, reason, evidence } = rolledBack.fact.data;
+    return { kind, actor: actorOf(rolledBack.actor), reason, ...numbersOf(evidence) };
   }
   const aborted = ofType(events, 'RolloutAborted')[0];
-  if (aborted) return { kind: 'manual', actor: actorOf(aborted.actor), reason: aborted.fact.data.reason, ...numbers };
-  return judged
-    ? { kind: 'verdict', actor: actorOf(judged.actor), reason: judged.fact.data.verdict, ...numbers }
-    : null;
+  if (aborted) {
+    return { kind: 'manual', actor: actorOf(aborted.actor), reason: aborted.fact.data.reason, ...numbersOf(null) };
+  }
+  const judged = ofType(events, 'HealthJudged').findLast((e) => e.fact.data.rule !== null);
+  if (!judged) return null;
+  const { data } = judged.fact;
+  return { kind: 'verdict', actor: actorOf(judged.actor), reason: data.verdict, ...numbersOf(data) };
 }
 
+const numbersOf = (judgement: Judgement | null) => {
+  const rule = judgement?.rule ?? null;
+  return { stage: judgement?.stage ?? null, rule: rule && { ...rule, value: valueOf(rule) } };
+};
 const valueOf = ({ numerator, denominator }: Conviction) => (denominator === 0 ? 0 : numerator / denominator);

@@ -22,6 +22,7 @@ import { renderMarkdown } from './postMortemText.ts';
 
 const MINUTE = 60_000;
 const rule = { index: 0, metric: 'error_rate', numerator: 60, denominator: 400, limit: 0.05, op: '>' };
+const convicted = judgementOf('REGRESSED', { stage: 1, rule });
 
 /** The keyboard story: 1.1.0 fails on iOS once the stage is 25 %. */
 const story: Step[] = [
@@ -32,11 +33,11 @@ const story: Step[] = [
   entered(2, 0, 0, 1000, 2 * MINUTE),
   onRollout(2, 'HealthJudged', judgementOf('HEALTHY'), 12 * MINUTE),
   entered(2, 1, 1000, 2500, 12 * MINUTE),
-  onRollout(2, 'HealthJudged', judgementOf('REGRESSED', { stage: 1, rule }), 15 * MINUTE),
+  onRollout(2, 'HealthJudged', convicted, 15 * MINUTE),
   onRollout(
     2,
     'RolloutRolledBack',
-    { target: '1.0.0', trigger: 'verdict', reason: 'error_rate', evidence: null },
+    { target: '1.0.0', trigger: 'verdict', reason: 'error_rate', evidence: convicted },
     15 * MINUTE,
   ),
   onModel(
@@ -61,7 +62,7 @@ const leaves: Leaf[] = [
   leaf(1, 'control', 'android', '14', [66, 600, 9]),
 ];
 
-const draftOf = (steps: readonly Step[], counted: readonly Leaf[] = leaves) => {
+const draftOf = (steps: readonly Step[], counted: readonly Leaf[] = leaves, devices = { told: 50, outstanding: 3 }) => {
   const events = sequenced(steps);
   return postMortem({
     rolloutId: 2,
@@ -69,7 +70,7 @@ const draftOf = (steps: readonly Step[], counted: readonly Leaf[] = leaves) => {
     events: events.filter((e) => e.stream === 'rollout-2') as StoredEvent<RolloutFact>[],
     modelEvents: events.filter((e) => e.stream === `model-${MODEL}`) as StoredEvent<ModelFact>[],
     leaves: counted,
-    devices: { told: 50, outstanding: 3 },
+    devices,
   });
 };
 
@@ -130,7 +131,14 @@ describe('the draft', () => {
     const running = draftOf(story.slice(0, 6), []);
     expect(running).toMatchObject({ outcome: 'running', trigger: null, root_cause: null, segments: [], target: null });
     const planned = draftOf(story.slice(0, 3), []);
-    expect(planned.exposure).toEqual({ from: null, to: null, stages: [], devices: 0, device_minutes: 0 });
+    expect(planned.exposure).toEqual({
+      from: null,
+      to: null,
+      stages: [],
+      completed: null,
+      devices: 0,
+      device_minutes: 0,
+    });
   });
 
   it('names the person where one stopped it', () => {
@@ -139,6 +147,79 @@ describe('the draft', () => {
       outcome: 'aborted',
       trigger: { kind: 'manual', actor: 'system test', reason: 'a hunch' },
     });
+  });
+
+  it('takes no rule for the trigger of a person, and ranks segments as if there had been none', () => {
+    const downloads = {
+      index: 0,
+      metric: 'download_failure_rate',
+      numerator: 37,
+      denominator: 49,
+      limit: 0.1,
+      op: '>',
+    };
+    const paused = [
+      ...story.slice(0, 7),
+      onRollout(2, 'HealthJudged', judgementOf('INCONCLUSIVE', { rule: downloads }), 60 * MINUTE),
+      onRollout(2, 'RolloutPaused', { cause: 'inconclusive', reason: 'downloads fail' }, 60 * MINUTE),
+    ];
+    const end = { target: '1.0.0', trigger: 'manual', reason: 'iOS fails', evidence: null } as const;
+    const rolledBack = draftOf([...paused, onRollout(2, 'RolloutRolledBack', end, 2400 * MINUTE)]);
+    expect(rolledBack.trigger).toEqual({
+      kind: 'manual',
+      actor: 'system test',
+      reason: 'iOS fails',
+      stage: null,
+      rule: null,
+    });
+    expect(rolledBack.segments).toEqual(draftOf(story).segments);
+    const aborted = draftOf([...paused, onRollout(2, 'RolloutAborted', { reason: 'a hunch' }, 2400 * MINUTE)]);
+    expect(aborted.trigger).toMatchObject({ kind: 'manual', stage: null, rule: null });
+    expect(draftOf(paused).trigger).toMatchObject({ kind: 'verdict', rule: downloads });
+  });
+});
+
+describe('the exposure of a completed rollout', () => {
+  /** All at once, as an SDK asks for it: no stage sees a report. */
+  const completed: Step[] = [
+    registered(),
+    created(2, specOf('1.1.0'), 0),
+    onRollout(2, 'RolloutStarted', { seed: '2', lo: 0 }, 0),
+    entered(2, 0, 0, 10_000, 0),
+    onRollout(2, 'RolloutCompleted', { basis: 'manual' }, 2 * MINUTE),
+  ];
+  const end = { target: '1.0.0', trigger: 'manual', reason: 'bad', evidence: null } as const;
+  const withdrawn = [...completed, onRollout(2, 'RolloutRolledBack', end, 62 * MINUTE)];
+  const told = { told: 50_000, outstanding: 40_000 };
+
+  it('is of every device that was told, from completion to the end', () => {
+    const draft = draftOf(withdrawn, [], told);
+    expect(draft.exposure).toMatchObject({
+      stages: [{ stage: 0, percent: 100, devices: 0, minutes: 2 }],
+      completed: { devices: 50_000, minutes: 60 },
+      devices: 50_000,
+      device_minutes: 50_000 * 60,
+    });
+    const text = renderMarkdown(draft);
+    expect(text).toContain(
+      'At most 50000 devices were told it or reported in a stage: 3000000 device-minutes at most, from',
+    );
+    expect(text).toContain('| completed | 100 % | 50000 | 60 |');
+    expect(text).toContain('10000 of 50000 devices');
+  });
+
+  it('is never of fewer devices than a stage saw, and adds up with the stages', () => {
+    const few = draftOf(withdrawn, [leaf(0, 'canary', 'ios', '17', [70, 1, 0])]);
+    expect(few.exposure).toMatchObject({ devices: 70, device_minutes: 70 * 2 + 70 * 60 });
+    const aborted = draftOf([...completed, onRollout(2, 'RolloutAborted', { reason: 'r' }, 32 * MINUTE)], [], told);
+    expect(aborted.exposure).toMatchObject({ devices: 50_000, device_minutes: 50_000 * 30 });
+  });
+
+  it('says what it does not count where the version was not withdrawn', () => {
+    const draft = draftOf(completed, [], told);
+    expect(draft.exposure).toMatchObject({ completed: { minutes: 0 }, devices: 50_000, device_minutes: 0 });
+    expect(renderMarkdown(draft)).toContain('It was not withdrawn: what came later is not counted.');
+    expect(renderMarkdown(draftOf(withdrawn, [], told))).not.toContain('not counted');
   });
 });
 

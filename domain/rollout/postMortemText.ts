@@ -71,24 +71,31 @@ function triggerLines({ trigger }: PostMortem): string[] {
   return lines;
 }
 
-function exposureLines({ exposure, devices }: PostMortem): string[] {
-  const { from, to, stages } = exposure;
+function exposureLines({ exposure, devices, outcome }: PostMortem): string[] {
+  const { from, to, stages, completed } = exposure;
   if (from === null || stages.length === 0) return ['No device was told the version.'];
+  const who = completed ? 'were told it or reported in a stage' : 'reported in one stage';
+  const after = completed && ['completed', '100 %', String(completed.devices), String(completed.minutes)];
   return [
-    `At most ${exposure.devices} devices reported in one stage: ${exposure.device_minutes} device-minutes at most, ` +
+    `At most ${exposure.devices} devices ${who}: ${exposure.device_minutes} device-minutes at most, ` +
       `from ${from} to ${to ?? 'now'}.`,
+    ...(outcome === 'completed' ? ['It was not withdrawn: what came later is not counted.'] : []),
     '',
     ...table(
       ['Stage', 'Percent', 'Devices', 'Minutes'],
-      stages.map((s) => [String(s.stage), `${s.percent} %`, String(s.devices), String(s.minutes)]),
+      [
+        ...stages.map((s) => [String(s.stage), `${s.percent} %`, String(s.devices), String(s.minutes)]),
+        ...(after ? [after] : []),
+      ],
     ),
-    ...(devices ? ['', `${devices.back} of ${devices.told} devices that were told it are back.`] : []),
+    '',
+    `${devices.back} of ${devices.told} devices that were told it are back.`,
   ];
 }
 
 function segmentLines(segments: readonly Segment[]): string[] {
   const shown = segments.slice(0, MOST_SEGMENTS);
-  if (shown.length === 0) return ['No device reported.'];
+  if (shown.length === 0) return ['No device reported in a stage.'];
   const most = Math.max(1, ...shown.map((s) => s.excess));
   const bar = (excess: number) => '█'.repeat(Math.max(0, Math.round((BAR * excess) / most)));
   return table(
