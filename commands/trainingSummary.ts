@@ -24,6 +24,7 @@ export function trainingSummary(
 ): TrainingCompletedData {
   const { rounds, spec } = context;
   const last = rounds.at(-1);
+  const isHeldOut = !!spec?.evaluation;
   const closed = rounds.map((r) => r.closed);
   return {
     run_id: runId,
@@ -37,9 +38,9 @@ export function trainingSummary(
     refused: addCounts(closed.map((c) => c.refused)),
     samples: sum(rounds.map((r) => r.aggregated.samples)),
     bytes_up: sum(closed.map((c) => c.bytes_up)),
-    ...figuresOf(last),
-    first: figuresOf(rounds[0]),
-    best_round: bestRound(rounds),
+    ...figuresOf(last, isHeldOut),
+    first: figuresOf(rounds[0], isHeldOut),
+    best_round: bestRound(rounds, isHeldOut),
     selected_round: last?.round ?? 0,
     stop: { rule: stopped?.rule ?? 'rounds', numbers: { ...stopped?.numbers } },
     converged: null,
@@ -57,15 +58,21 @@ function addCounts(counts: readonly Readonly<Record<string, number>>[]): Record<
   return total;
 }
 
-/** Held-out figures where the round has them, else what its devices reported. */
-function figuresOf(round: AggregatedRound | undefined): { loss: number | null; accuracy: number | null } {
-  const from = round?.evaluated ?? round?.aggregated.metrics;
+/**
+ * One kind for the whole run, so that rounds compare: held-out figures where the spec asks for them (null for a round that was not
+ * evaluated, such as the last one of a run stopped by hand), else what devices reported.
+ */
+function figuresOf(
+  round: AggregatedRound | undefined,
+  isHeldOut: boolean,
+): { loss: number | null; accuracy: number | null } {
+  const from = isHeldOut ? round?.evaluated : round?.aggregated.metrics;
   return { loss: from?.loss ?? null, accuracy: from?.accuracy ?? null };
 }
 
 /** By accuracy where any round has one, else by loss; the earlier of equals; null where nothing was measured. */
-function bestRound(rounds: readonly AggregatedRound[]): number | null {
-  const scored = rounds.map((r) => ({ round: r.round, ...figuresOf(r) }));
+function bestRound(rounds: readonly AggregatedRound[], isHeldOut: boolean): number | null {
+  const scored = rounds.map((r) => ({ round: r.round, ...figuresOf(r, isHeldOut) }));
   const byAccuracy = scored.some((s) => s.accuracy !== null);
   let best: { round: number; score: number } | undefined;
   for (const { round, loss, accuracy } of scored) {

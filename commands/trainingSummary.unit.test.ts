@@ -1,14 +1,16 @@
 /** What TrainingCompleted says of the rounds before it. */
 import { describe, expect, it } from 'vitest';
-import { given, RUN, sha, training as f } from '../machines/facts.fixture.ts';
+import { aggregated, given, requested, RUN, sha, training as f, trainingSpec } from '../machines/facts.fixture.ts';
 import { trainingMachine } from '../machines/trainingRun.ts';
 import { trainingSummary } from './trainingSummary.ts';
 
 const one = [f.opened(), f.closed(), f.aggregated()];
+const two = [f.opened(2), f.closed(2), f.aggregated(2)];
+const heldOut = { ...f.requested, data: { ...requested, spec: { ...trainingSpec, evaluation: { set: sha('5') } } } };
 
 describe('trainingSummary', () => {
-  it('adds rounds up, and prefers held-out figures to those that devices reported', () => {
-    const facts = [f.requested, ...one, f.evaluated(), f.opened(2), f.closed(2), f.aggregated(2), f.stopped];
+  it('adds rounds up, with the figures that devices reported', () => {
+    const facts = [f.requested, ...one, ...two, f.stopped];
     const { context } = given(trainingMachine, facts);
     expect(trainingSummary(RUN, context, context.stopped, 5)).toMatchObject({
       rounds: 2,
@@ -19,7 +21,7 @@ describe('trainingSummary', () => {
       samples: 60,
       refused: { non_finite: 2 },
       bytes_up: 864,
-      first: { loss: 0.5, accuracy: 0.85 },
+      first: { loss: 0.6, accuracy: 0.8 },
       loss: 0.6,
       accuracy: 0.8,
       best_round: 1,
@@ -32,6 +34,21 @@ describe('trainingSummary', () => {
         { round: 2, accepted_root: sha('3'), model_sha: sha('e') },
       ],
     });
+  });
+
+  it('gives held-out figures alone where the spec asks for them, and none for a round that was not evaluated', () => {
+    const claimed = { type: 'RoundAggregated', data: { ...aggregated(2), metrics: { loss: 0.1, accuracy: 1, n: 30 } } };
+    const halfway = [heldOut, ...one, f.evaluated(), f.opened(2), f.closed(2), claimed];
+    const stopped = given(trainingMachine, [...halfway, f.stopped]).context;
+    expect(trainingSummary(RUN, stopped, stopped.stopped, 5)).toMatchObject({
+      first: { loss: 0.5, accuracy: 0.85 },
+      loss: null,
+      accuracy: null,
+      best_round: 1,
+      selected_round: 2,
+    });
+    const { context } = given(trainingMachine, [...halfway, f.evaluated(2)]);
+    expect(trainingSummary(RUN, context, null, 5)).toMatchObject({ loss: 0.5, accuracy: 0.85, best_round: 1 });
   });
 
   it('past 200 rounds keeps the tree hash of the chain, so that the fact stays small', () => {

@@ -50,7 +50,6 @@ async function trainingOperation(view: View, runId: string, folded: TrainingStat
   };
   if (!ended) return { ...common, state: 'running', result: null, error: null };
   if (ended.kind === 'succeeded') {
-    const { last } = run;
     const { training } = (await view.version(run.model_id, run.version)).state.context;
     const result = {
       run_id: runId,
@@ -58,8 +57,8 @@ async function trainingOperation(view: View, runId: string, folded: TrainingStat
       status: run.status,
       rounds: run.rounds_done,
       participants: training?.participants ?? null,
-      loss: training?.loss ?? last?.loss ?? null,
-      accuracy: training?.accuracy ?? last?.accuracy ?? null,
+      loss: training?.loss ?? null,
+      accuracy: training?.accuracy ?? null,
       stop: folded.context.stopped?.rule ?? null,
     };
     return { ...common, state: 'succeeded', result, error: null };
