@@ -513,6 +513,24 @@ describe('asking for a run', () => {
     expect(await ask({ new_version: '1.0.0-rc.1' })).toMatchObject({ refusal: { code: 'version_not_monotone' } });
   });
 
+  it('trains a hotfix on a version below it, and refuses to be based on one above', async () => {
+    const modelId = await newModel(c.deps);
+    for (const version of ['1.1.0', '1.2.0', '1.2.1']) await publish(c.deps, modelId, version);
+    const ask = (request: object) => requestTraining(c.deps, person(), { modelId, request, source: 'own' });
+    const { runId } = await ask({ new_version: '1.1.1' });
+    expect((await runOf(runId)).context.base.version).toBe('1.1.0');
+    const above = ask({ new_version: '1.1.2', base_version: '1.2.0' });
+    await expect(above).rejects.toMatchObject({
+      code: 'invalid_input',
+      message: expect.stringContaining('1.2.0 is not below 1.1.2') as string,
+    });
+    // An older line: no release is below it.
+    await expect(ask({ new_version: '1.0.0' })).rejects.toMatchObject({
+      code: 'invalid_input',
+      message: expect.stringContaining('/base_version no usable release is below 1.0.0') as string,
+    });
+  });
+
   it('twice at once, by the same request, is one run', async () => {
     const { modelId, base } = await openRun(c.deps);
     const input = { modelId, request: { new_version: '1.5.0', init_artifact: base }, source: 'own' as const };

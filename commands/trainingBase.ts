@@ -4,7 +4,7 @@ import { planMlp } from '../domain/formats/architecture.ts';
 import { evaluationLayout } from '../domain/formats/evaluationSet.ts';
 import { isRefused } from '../domain/formats/refused.ts';
 import { checkTrainableBase, type TrainingRequest } from '../domain/learning/index.ts';
-import { byPrecedenceDesc, isPrerelease } from '../domain/semver.ts';
+import { byPrecedenceDesc, isHigher, isPrerelease } from '../domain/semver.ts';
 import type { ModelState } from '../machines/model.ts';
 import { isUsable } from '../machines/modelVersion.ts';
 import { baseLayout } from './baseTensors.ts';
@@ -19,7 +19,8 @@ export interface TrainingBase {
 }
 
 /**
- * The version named, else the latest usable one, else `init_artifact` (only while the model has no published version).
+ * The version named, else the latest usable one below the new version, else `init_artifact` (only while the model has no published
+ * version). No base is above the version it makes.
  *
  * @throws LifecycleError `version_not_found`; `blob_unknown`; `invalid_input`; `dtype_mismatch`, `malformed_container` for
  *   weights that cannot be trained
@@ -64,10 +65,11 @@ async function chooseBase(
   streams: Streams,
   modelId: string,
   model: ModelState,
-  { base_version: named, init_artifact: init, allow_rolled_back_base: allowed }: TrainingRequest,
+  { new_version: made, base_version: named, init_artifact: init, allow_rolled_back_base: allowed }: TrainingRequest,
 ): Promise<TrainingBase> {
   if (named !== null) {
     const { state, context } = await existingVersion(streams, modelId, named);
+    if (!isHigher(made, named)) throw invalid('/base_version', `${named} is not below ${made}; name a lower version`);
     if (context.tensorsSha === null) throw invalid('/base_version', `${named} is ${state} and has no weights`);
     if (state === 'Rollback' && !allowed) {
       throw invalid(
@@ -83,9 +85,14 @@ async function chooseBase(
     }
     return { version: null, sha: init };
   }
-  for (const version of model.context.listed.filter((v) => !isPrerelease(v)).sort(byPrecedenceDesc)) {
+  const below = model.context.listed.filter((v) => !isPrerelease(v) && isHigher(made, v));
+  for (const version of below.sort(byPrecedenceDesc)) {
     const { state, context } = await streams.version(modelId, version);
     if (isUsable(state) && context.tensorsSha !== null) return { version, sha: context.tensorsSha };
+  }
+  if (model.context.listed.length > 0) {
+    const detail = `no usable release is below ${made}: name a base_version that is, or choose a higher new_version`;
+    throw invalid('/base_version', detail);
   }
   throw invalid('/init_artifact', 'the model has no usable version: upload first weights and name them');
 }

@@ -40,7 +40,7 @@ export function addTrainCommands(program: Command): void {
     .command('start <model>')
     .description('ask for a run; devices do the work')
     .requiredOption('--new-version <version>')
-    .option('--base <version>', 'default: the latest published version')
+    .option('--base <version>', 'default: the latest published version below the new one')
     .option('--init <file>', 'safetensors with the first weights, when the model has no version yet')
     .option('--rounds <n>')
     .option('--min-updates <n>', 'quorum of every round')
