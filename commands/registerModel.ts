@@ -3,7 +3,7 @@ import { LifecycleError } from '../domain/errors.ts';
 import type { Architecture } from '../domain/events/model.ts';
 import { modelStream } from '../domain/events/streams.ts';
 import { parseKind } from '../domain/formats/architecture.ts';
-import { isRefused } from '../domain/formats/refused.ts';
+import { isRefused } from '../domain/refused.ts';
 import { canonicalSha } from '../domain/hash/canonicalJson.ts';
 import { modelIdOf } from '../domain/hash/uuid.ts';
 import { decideModel, modelMachine } from '../machines/model.ts';

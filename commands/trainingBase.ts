@@ -2,7 +2,7 @@
 import { LifecycleError } from '../domain/errors.ts';
 import { planMlp } from '../domain/formats/architecture.ts';
 import { evaluationLayout } from '../domain/formats/evaluationSet.ts';
-import { isRefused } from '../domain/formats/refused.ts';
+import { isRefused } from '../domain/refused.ts';
 import { checkTrainableBase, type TrainingRequest } from '../domain/learning/index.ts';
 import { byPrecedenceDesc, isHigher, isPrerelease } from '../domain/semver.ts';
 import type { ModelState } from '../machines/model.ts';

@@ -1,6 +1,6 @@
 /** Pure. Declared graphs: what `mlp:relu:sigmoid` says (`publishing.md` 1.1), and the layers that named tensors make. */
 import type { Architecture } from '../events/model.ts';
-import { isRefused, refuse, type Refused } from './refused.ts';
+import { isRefused, refuse, type Refused } from '../refused.ts';
 import { compareUtf8 } from './safetensors/order.ts';
 import { isOtherFloat } from './safetensors/dtype.ts';
 import type { TensorShape } from './safetensors/write.ts';

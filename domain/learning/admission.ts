@@ -6,7 +6,7 @@ import type { TrainingSpec } from '../events/training.ts';
 import { limitFor, weightOf } from './grid.ts';
 import { readMetrics, type MetricSums } from './metrics.ts';
 import { isBuffer, squares } from './norm.ts';
-import { isRefused, refuse, type Refused } from './refused.ts';
+import { isRefused, refuse, type Refused } from '../refused.ts';
 
 /** A tensor as a reader gives it: little-endian bytes in canonical order. */
 interface FileTensor {

@@ -6,7 +6,6 @@ export { drawOf, leasesNeeded, planSeed } from './leases.ts';
 export { manifestBytes, type ManifestUpdate } from './manifest.ts';
 export { poolMetrics, readMetrics, type MetricSums, type PooledFigures } from './metrics.ts';
 export { isBuffer, squares } from './norm.ts';
-export { isRefused, refuse, type Refused } from './refused.ts';
 export { checkTrainableBase } from './trainableBase.ts';
 export {
   parseTrainingRequest,

@@ -1,5 +1,5 @@
 /** Pure. Whether a model file can be the base of a training run. */
-import { refuse, type Refused } from './refused.ts';
+import { refuse, type Refused } from '../refused.ts';
 
 /**
  * Undefined if the tensors can be trained: at least one F32 tensor, and no other kind of float.

@@ -18,7 +18,7 @@ import {
 } from 'onnx-buf';
 import type { Architecture } from '../../events/model.ts';
 import { planMlp, type HiddenActivation, type MlpPlan, type OutputActivation } from '../architecture.ts';
-import { isRefused, type Refused } from '../refused.ts';
+import { isRefused, type Refused } from '../../refused.ts';
 import type { Tensor } from '../safetensors/tensor.ts';
 
 export const OPSET = 17;

@@ -1,7 +1,7 @@
 /** Pure. The weights inside an ONNX file, as stored, for comparison bit for bit. */
 import { fromBinary } from '@bufbuild/protobuf';
 import { ModelProtoSchema, TensorProto_DataType } from 'onnx-buf';
-import { refuse, type Refused } from '../refused.ts';
+import { refuse, type Refused } from '../../refused.ts';
 import type { Tensor } from '../safetensors/tensor.ts';
 
 /**

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import type { Architecture } from '../../events/model.ts';
 import { sha256Hex } from '../../hash/sha256.ts';
 import { compareNatural, parseKind, planMlp } from '../architecture.ts';
-import { isRefused } from '../refused.ts';
+import { isRefused } from '../../refused.ts';
 import { f32Tensor, type Tensor } from '../safetensors/tensor.ts';
 import { buildMlp } from './build.ts';
 import { compareOutputs, goldenInputs, isConstant } from './golden.ts';

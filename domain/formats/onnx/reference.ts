@@ -1,7 +1,7 @@
 /** Pure. The declared graph by plain loops: what the runtime's outputs are held against. */
 import type { Architecture } from '../../events/model.ts';
 import { planMlp, type HiddenActivation, type OutputActivation } from '../architecture.ts';
-import { isRefused, type Refused } from '../refused.ts';
+import { isRefused, type Refused } from '../../refused.ts';
 import { f32Values, type Tensor } from '../safetensors/tensor.ts';
 
 type Activation = HiddenActivation | OutputActivation;

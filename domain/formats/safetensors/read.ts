@@ -1,5 +1,5 @@
 /** Pure. The strict safetensors reader: what it accepts is canonical but for the order of header keys. Faults are values. */
-import { isRefused, refuse, type Refused } from '../refused.ts';
+import { isRefused, refuse, type Refused } from '../../refused.ts';
 import { elementsOf, isDtype, sizeOf, type Dtype } from './dtype.ts';
 import { parseHeaderText } from './headerText.ts';
 import { compareTensors } from './order.ts';

@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { sha256Hex, utf8ToBytes } from '../../hash/sha256.ts';
-import { isRefused, refuse } from '../refused.ts';
+import { isRefused, refuse } from '../../refused.ts';
 import { isFiniteTensor } from './finite.ts';
 import { DTYPES, elementsOf, sizeOf } from './dtype.ts';
 import { compareUtf8 } from './order.ts';

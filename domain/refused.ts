@@ -1,5 +1,5 @@
-/** Pure. How a reader says no: expected outcomes are values. */
-import type { ErrorCode } from '../errors.ts';
+/** Pure. How a reader or the arithmetic says no: expected outcomes are values. */
+import type { ErrorCode } from './errors.ts';
 
 export interface Refused {
   readonly refused: ErrorCode;
