@@ -3,6 +3,7 @@ import type { ModelFact } from '../domain/events/model.ts';
 import type { Judgement, RolloutFact, RolloutSpec } from '../domain/events/rollout.ts';
 import type { RoundClosedData, RoundOpenedData, TrainingFact, TrainingSpec } from '../domain/events/training.ts';
 import type { TrainingCompletedData, VersionFact } from '../domain/events/version.ts';
+import { trainingSpec as defaultSpec } from '../domain/learning/trainingSpec.fixture.ts';
 import type { Folded, Machine } from './fold.ts';
 
 export const MODEL = '0a8f7d9e-52b4-5f0c-8f6e-2b1a4b6f7c11';
@@ -145,25 +146,12 @@ export const rollout = {
 } satisfies Record<string, RolloutFact | ((...args: never[]) => RolloutFact)>;
 
 export const trainingSpec: TrainingSpec = {
+  ...defaultSpec,
   model_id: MODEL,
-  base_version: '1.0.0',
-  init_artifact: null,
-  new_version: '1.1.0',
   rounds: 2,
   min_updates: 2,
   goal: 3,
   seed: sha('0'),
-  selection: { strategy: 'open', dropout: 0.1 },
-  windows: { selection: '2m', report: '10m', extend: '10m' },
-  on_quorum_miss: { retry: 3, backoff: ['1m', '30m'] },
-  client: { epochs: 1, batch_size: 10, lr: 0.1, proximal_mu: 0 },
-  aggregation: { rule: 'fedavg', weight: 'samples', weight_cap: 10_000 },
-  server_optimizer: { name: 'sgd', lr: 1 },
-  admission: { max_norm: null, max_samples: 100_000, zero_samples: 'reject', per_device: 1 },
-  metrics: ['loss', 'accuracy'],
-  retention: { updates: '7d' },
-  publish: false,
-  evaluation: null,
 };
 
 export const roundOpened = (round = 1, attempt = 1): RoundOpenedData => ({

@@ -1,30 +1,10 @@
 /** The next step of a training run, from where it stands. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { TrainingSpec } from '../events/training.ts';
 import { backoffMs, planTraining, type TrainingStanding } from './plan.ts';
+import { trainingSpec } from './trainingSpec.fixture.ts';
 
-const spec: TrainingSpec = {
-  model_id: 'm',
-  base_version: null,
-  init_artifact: 'a'.repeat(64),
-  new_version: '1.0.0',
-  rounds: 3,
-  min_updates: 2,
-  goal: 2,
-  seed: '0'.repeat(64),
-  selection: { strategy: 'open', dropout: 0.1 },
-  windows: { selection: '2m', report: '10m', extend: '10m' },
-  on_quorum_miss: { retry: 3, backoff: ['1m', '30m'] },
-  client: { epochs: 1, batch_size: 10, lr: 0.1, proximal_mu: 0 },
-  aggregation: { rule: 'fedavg', weight: 'samples', weight_cap: 10_000 },
-  server_optimizer: { name: 'sgd', lr: 1 },
-  admission: { max_norm: null, max_samples: 100_000, zero_samples: 'reject', per_device: 1 },
-  metrics: ['loss', 'accuracy'],
-  retention: { updates: '7d' },
-  publish: false,
-  evaluation: null,
-};
+const spec = { ...trainingSpec, rounds: 3, min_updates: 2, goal: 2 };
 const MIN = 60_000;
 const NOW = 1_000_000_000;
 const fresh: TrainingStanding = {
