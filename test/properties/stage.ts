@@ -11,7 +11,8 @@ import { startProjections, type RunningProjections } from '../../projections/run
 import { schemaOf, type Projection } from '../../projections/table.ts';
 import { runSequencer } from '../../relay/sequencer.ts';
 import { openLog, until, type LogFixture } from '../support/log.ts';
-import { historyOf, type HistoryAppend } from './history.ts';
+import { historyOf } from './history.ts';
+import type { HistoryAppend } from './world.ts';
 
 export interface Line {
   readonly level: 'info' | 'warn' | 'error';

@@ -1,0 +1,134 @@
+/** The commands of a release, as use cases append them: publish, create, start, complete, roll back, abort. Pure. */
+import type { ArmCounters, Judgement, Verdict } from '../../domain/events/rollout.ts';
+import { isUsable } from '../../machines/modelVersion.ts';
+import { isLive } from '../../machines/rollout.ts';
+import { shaOf, type Part, type World } from './world.ts';
+
+const arm: ArmCounters = {
+  devices: 9,
+  predictions: 90,
+  errors: 3,
+  downloads: 9,
+  download_failures: 0,
+  latency: { '7': 90 },
+};
+
+/** Each but `judgement` answers whether it was legal. */
+export function releasesIn({ rollouts, model, version, rollout, onModel, onVersion, onRollout, append }: World) {
+  /** Facts that put `target` back in the place of `leaving`. */
+  function restore(id: string, target: string, leaving: string, rolloutId: number): Part[] {
+    const parts = [
+      onModel(id, { type: 'restoreStable', version: target, fromVersion: leaving, rolloutId, reason: 'back' }),
+    ];
+    const { state: now_ } = version(id, target);
+    if (now_ !== 'Deployed.live' && now_ !== 'Deployed.rolling')
+      parts.push(onVersion(id, target, { type: 'restore', rolloutId }));
+    const { stable } = model(id).context;
+    if (stable !== null && stable !== target && stable !== leaving && version(id, stable).state === 'Deployed.live') {
+      parts.push(onVersion(id, stable, { type: 'supersede', by: target, rolloutId }));
+    }
+    return parts;
+  }
+  const targetOf = (id: string, leaving: string) =>
+    model(id)
+      .context.stableHistory.filter((v) => v !== leaving)
+      .toReversed()
+      .find((v) => isUsable(version(id, v).state));
+
+  function endRollout(rolloutId: number, how: 'rollback' | 'abort'): boolean {
+    const { state: was, context } = rollout(rolloutId);
+    const { modelId: id, version: v } = context;
+    const isStable = model(id).context.stable === v;
+    const had = model(id).context.stableHistory.some((h) => h !== v);
+    const target = targetOf(id, v);
+    if (how === 'rollback') {
+      const noTarget = had && target === undefined ? { noTarget: 'none is usable' } : {};
+      return append([
+        onRollout(rolloutId, {
+          type: 'rollback',
+          target: target ?? null,
+          ...noTarget,
+          trigger: 'manual',
+          reason: 'bad \0 news \ud800',
+          evidence: null,
+          isStable,
+        }),
+        onVersion(id, v, { type: 'rollBack', rolloutId, reason: 'bad' }),
+        ...(target === undefined ? [] : restore(id, target, v, rolloutId)),
+      ]);
+    }
+    const parts = [onRollout(rolloutId, { type: 'abort', reason: 'not now', isStable })];
+    if (was === 'Pending') return append(parts);
+    const back = was === 'Completed' ? target : undefined;
+    const by = back ?? (was === 'Completed' || isStable ? null : model(id).context.stable);
+    parts.push(onVersion(id, v, { type: 'supersede', by, rolloutId }));
+    if (back !== undefined) parts.push(...restore(id, back, v, rolloutId));
+    return append(parts);
+  }
+
+  function complete(rolloutId: number): boolean {
+    const { context } = rollout(rolloutId);
+    const { modelId: id, version: v } = context;
+    const { stable } = model(id).context;
+    return append([
+      onRollout(rolloutId, { type: 'complete', basis: 'manual', override: true, reason: 'sure' }),
+      onVersion(id, v, { type: 'completeDeployment', rolloutId }),
+      onModel(id, { type: 'changeStable', version: v, rolloutId }),
+      ...(stable !== null && stable !== v && version(id, stable).state === 'Deployed.live'
+        ? [onVersion(id, stable, { type: 'supersede', by: v, rolloutId })]
+        : []),
+    ]);
+  }
+
+  const judgement = (rolloutId: number, verdict: Verdict): Judgement => ({
+    stage: Math.max(0, rollout(rolloutId).context.stage),
+    look: rollout(rolloutId).context.looks + 1,
+    verdict,
+    algorithm: 'thresholds@1',
+    rule: null,
+    missing: [],
+    counters: { canary: arm, control: arm },
+    clock_ms: 1,
+    policy_sha: shaOf('policy'),
+  });
+
+  function start(rolloutId: number): boolean {
+    const { modelId: id, version: v } = rollout(rolloutId).context;
+    const live = rollouts.find((r) => r !== rolloutId && rollout(r).context.modelId === id && isLive(rollout(r).state));
+    return append([
+      onRollout(rolloutId, { type: 'start', rolloutId, versionState: version(id, v).state, otherLive: live ?? null }),
+      onVersion(id, v, { type: 'startDeployment', rolloutId }),
+    ]);
+  }
+
+  function create(id: string, v: string, a: number): boolean {
+    const stage = (percent: number) => ({ percent, ramp: '2s', min_bake: '1s', max_bake: '10m' });
+    const spec = {
+      version: v,
+      stages: a % 2 === 0 ? [stage(10), stage(100)] : [stage(100)],
+      ...(a % 11 === 0 ? { cohort: { platform: ['ios'] } } : {}),
+      look: '1s',
+      policy: { rules: [] },
+      on_regressed: a % 3 === 0 ? ('hold' as const) : ('rollback' as const),
+    };
+    const rolloutId = rollouts.length + 1;
+    const data = { model_id: id, version: v, previous: model(id).context.stable, spec, spec_sha: shaOf('spec') };
+    const isNew = append([onRollout(rolloutId, { type: 'create', data, versionState: version(id, v).state })]);
+    if (isNew) rollouts.push(rolloutId);
+    return isNew;
+  }
+
+  function publish(id: string, v: string, a: number): boolean {
+    const { state: at, context } = version(id, v);
+    if (at !== 'Trained.publishing') return append([onVersion(id, v, { type: 'requestPublish', formats: ['onnx'] })]);
+    const n = context.publications;
+    if (a % 9 === 0) {
+      return append([onVersion(id, v, { type: 'refusePublish', data: { n, code: 'gate_failed', checks: [] } })]);
+    }
+    const files = [{ format: 'onnx', sha256: shaOf(`${id} ${v}`), bytes: 10, media_type: 'application/octet-stream' }];
+    const data = { n, files, tensors_sha: shaOf('tensors'), report_sha: shaOf('report') };
+    return append([onVersion(id, v, { type: 'publish', data }), onModel(id, { type: 'listVersion', version: v })]);
+  }
+
+  return { endRollout, complete, judgement, start, create, publish };
+}
