@@ -1,10 +1,11 @@
 /** Devices go back, without blame: the version stands by and may be rolled out again. */
 import { rolloutStream, versionStream } from '../domain/events/streams.ts';
-import { decideVersion } from '../machines/modelVersion.ts';
+import { decideVersion, versionMachine } from '../machines/modelVersion.ts';
 import { decideRollout } from '../machines/rolloutDecision.ts';
 import type { Caller, CommandDeps, Outcome } from './context.ts';
 import { execute, joinDecisions, type Conclusion, type DecidedPart, type Streams } from './execute.ts';
 import { existingRollout } from './existing.ts';
+import { foresee } from './foresee.ts';
 import { restoreParts, restoreTarget, withdrawParts } from './restore.ts';
 
 /**
@@ -35,6 +36,12 @@ async function concludeAbort(streams: Streams, rolloutId: number, reason: string
   const state = await streams.version(modelId, version);
   const superseded = decideVersion(state, { type: 'supersede', by, rolloutId }, now);
   parts.push({ stream: versionStream(modelId, version), decision: superseded });
+  if (!completed && stable === version) {
+    // It is the stable version meanwhile (another rollout went back to it): everyone keeps it, the rollout is all that ends.
+    const after = foresee(versionMachine, state, superseded, now);
+    const decision = decideVersion(after, { type: 'restore', rolloutId }, now);
+    parts.push({ stream: versionStream(modelId, version), decision });
+  }
   if (target?.kind === 'version') {
     const restored = { target: target.version, leaving: version, rolloutId, reason };
     parts.push(...(await restoreParts(streams, modelId, model, restored)));

@@ -371,6 +371,17 @@ describe('a verdict', () => {
 });
 
 describe('aborting', () => {
+  it('a rollout of the version that is stable meanwhile leaves it stable and live', async () => {
+    const modelId = await released('1.0.0', '1.1.0');
+    const second = (await c.deps.rollouts.ofModel(modelId)).find((r) => r.version === '1.1.0')!;
+    const third = await live(modelId, '1.0.0', [25, 100]);
+    facts(await rollBack(c.deps, stopper(), { rolloutId: second.rolloutId, ...why }));
+    expect(await stateOf(modelId, '1.0.0')).toBe('Deployed.rolling');
+    facts(await abortRollout(c.deps, stopper(), { rolloutId: third, reason: 'no need' }));
+    expect(await modelOf(modelId)).toMatchObject({ stable: '1.0.0' });
+    expect(await stateOf(modelId, '1.0.0')).toBe('Deployed.live');
+  });
+
   it('withdraws a completed version where some other was stable and none may come back', async () => {
     const { modelId, rolloutId } = await lastOne();
     const outcome = await abortRollout(c.deps, stopper(), { rolloutId, reason: 'no' });

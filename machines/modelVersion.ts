@@ -231,9 +231,12 @@ export function decideVersion(state: VersionState, command: VersionCommand, now:
     case 'failTraining':
       return decide([{ type: 'TrainingFailed', data: command.data }], [sameRun(context, command.data.run_id)]);
     case 'uploadArtifact': {
-      const known = (f: ArtifactFile) => context.uploaded.find((u) => u.format === f.format);
-      if (command.data.files.every((f) => known(f)?.sha256 === f.sha256)) return already;
-      const clash = command.data.files.find((f) => known(f) && known(f)?.sha256 !== f.sha256);
+      // A trained version has its tensors from its run: other bytes under its name would make the lineage lie.
+      const known = ({ format }: ArtifactFile) =>
+        (format === 'safetensors' ? context.training?.artifact_sha : undefined) ??
+        context.uploaded.find((u) => u.format === format)?.sha256;
+      if (command.data.files.every((f) => known(f) === f.sha256)) return already;
+      const clash = command.data.files.find((f) => known(f) !== undefined && known(f) !== f.sha256);
       return decide(
         [{ type: 'ArtifactUploaded', data: command.data }],
         [
@@ -249,9 +252,17 @@ export function decideVersion(state: VersionState, command: VersionCommand, now:
     }
     case 'requestPublish':
       if (state.state === 'Trained.publishing' || isUsable(state.state)) return already;
-      return decide([
-        { type: 'PublishRequested', data: { n: context.publications + 1, formats: [...command.formats] } },
-      ]);
+      return decide(
+        [{ type: 'PublishRequested', data: { n: context.publications + 1, formats: [...command.formats] } }],
+        [
+          guard(
+            'tensors',
+            context.tensorsSha !== null || state.state !== 'Trained.ready',
+            context.tensorsSha === null ? 'no safetensors file is attached' : 'its tensors are stored',
+            'attach the weights as safetensors, or train the version: every format is built from them',
+          ),
+        ],
+      );
     case 'refusePublish':
       if (context.lastRefusal?.n === command.data.n) return already;
       return decide([{ type: 'PublishRefused', data: command.data }], [samePublication(context, command.data.n)]);

@@ -93,6 +93,22 @@ describe('guards of modelVersion@1', () => {
     expect(refused).toMatchObject({ refusal: { code: 'conflict' } });
   });
 
+  it('bytes of a run are not replaced by an upload: the lineage would lie', () => {
+    const upload = (sha256: string) =>
+      decide(at(...trained), {
+        type: 'uploadArtifact',
+        data: { files: [{ ...onnxFile, format: 'safetensors', sha256 }] },
+      });
+    expect(cellOf(upload('9'.repeat(64)))).toBe('immutableFile');
+    expect(upload(trainingCompleted.artifact_sha).kind).toBe('already');
+  });
+
+  it('is published from its tensors: other files alone are not enough', () => {
+    const other = { type: 'ArtifactUploaded', data: { files: [onnxFile] } } as const;
+    const refused = decide(at(f.drafted, other), { type: 'requestPublish', formats: ['onnx'] });
+    expect(cellOf(refused)).toBe('tensors');
+  });
+
   it('a publication is numbered; after a refusal the next one is 2, and a late answer to 1 changes nothing', () => {
     const again = at(...trained, f.publishRequested, f.publishRefused);
     expect(decide(again, { type: 'requestPublish', formats: ['onnx'] })).toMatchObject({

@@ -115,6 +115,7 @@ const chart = setup({
       ...(context.paused?.cause === 'inconclusive'
         ? { clockMs: Math.min(context.clockMs, context.entered?.ramp_ms ?? 0), judged: null }
         : {}),
+      ...(context.judged?.verdict === 'INCONCLUSIVE' ? { judged: null } : {}),
       ...(event.type === 'RolloutResumed' && event.data.set_aside ? { setAside: event.data.set_aside } : {}),
       clockSince: event.at,
       epoch: context.epoch + 1,
@@ -229,7 +230,7 @@ export const stageClockMs = (context: RolloutContext, now: number) =>
 
 /** A rule on downloads stopped it: whoever resumes it has seen to them, so they no longer count (`set_aside`). */
 export const pausedByDownloads = ({ paused, judged }: RolloutContext) =>
-  paused?.cause === 'inconclusive' && judged?.rule?.metric === 'download_failure_rate';
+  paused !== null && judged?.rule?.metric === 'download_failure_rate';
 
 /** Where the rollout ends by itself: 100 % of everyone. A smaller target, or a cohort, stays and is judged. */
 export const completesByItself = (spec: RolloutSpec) =>

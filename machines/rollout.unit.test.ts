@@ -164,6 +164,11 @@ describe('the clock of a stage', () => {
     expect(resumed.context).toMatchObject({ clockMs: 0, judged: null, epoch: 2 });
   });
 
+  it('forgets a look at failing downloads, whoever paused it', () => {
+    const manual = { type: 'RolloutPaused', data: { cause: 'manual', reason: 'lunch' } } as const;
+    expect(at(...begun(), manual, f.judged('INCONCLUSIVE'), f.resumed).context).toMatchObject({ judged: null });
+  });
+
   it('keeps what was set aside until the next stage', () => {
     const set_aside = { downloads: 10, download_failures: 9 };
     const resumed = [f.paused, { type: 'RolloutResumed', data: { set_aside } }] as const;

@@ -78,7 +78,8 @@ export function createReadModels({
 
   /** Position of a read model that somebody fills. */
   async function place(name: ReadModelName): Promise<number> {
-    const checkpoint = await checkpointOf(name);
+    // A read that met the old table in the moment of a rebuild's swap sees no row: the second one sees the new table.
+    const checkpoint = (await checkpointOf(name)) ?? (await checkpointOf(name));
     if (checkpoint) return checkpoint.log_index;
     throw new LifecycleError('projection_behind', `The read model ${name} has not been filled yet.`, {
       retry_after_s: 1,

@@ -1,6 +1,4 @@
 /** Something that rings, and a loop that sleeps until it does. */
-import { pause } from './pause.ts';
-
 export interface Bell {
   ring(): void;
   /**
@@ -13,17 +11,28 @@ export interface Bell {
 /** A bell that has not rung; one loop waits on it. */
 export function createBell(): Bell {
   let hasRung = false;
-  let rung: AbortController | undefined;
+  let wake: (() => void) | undefined;
   return {
     ring() {
       hasRung = true;
-      rung?.abort();
+      wake?.();
     },
     async wait(ms, signal) {
-      rung = new AbortController();
-      if (!hasRung) await pause(ms, AbortSignal.any([signal, rung.signal]));
+      // No AbortSignal.any: on Node 20 a long-lived signal keeps an entry for every one made from it, for ever.
+      if (!hasRung && !signal.aborted) {
+        await new Promise<void>((resolve) => {
+          const timer = setTimeout(done, ms);
+          function done() {
+            clearTimeout(timer);
+            signal.removeEventListener('abort', done);
+            wake = undefined;
+            resolve();
+          }
+          signal.addEventListener('abort', done);
+          wake = done;
+        });
+      }
       const rang = hasRung;
-      rung = undefined;
       hasRung = false;
       return rang;
     },

@@ -1,4 +1,5 @@
 /** A loop that looks and then waits misses no ring. */
+import { getEventListeners } from 'node:events';
 import { describe, expect, it } from 'vitest';
 import { createBell } from './bell.ts';
 
@@ -18,6 +19,20 @@ describe('bell', () => {
     const waiting = bell.wait(LONG_MS, open());
     bell.ring();
     expect(await waiting).toBe(true);
+  });
+
+  it('leaves nothing on a signal that outlives it', async () => {
+    const bell = createBell();
+    const { signal } = new AbortController();
+    for (let n = 0; n < 1_000; n += 1) {
+      const waiting = bell.wait(LONG_MS, signal);
+      bell.ring();
+      await waiting;
+    }
+    expect(getEventListeners(signal, 'abort')).toEqual([]);
+    // Composite signals that Node keeps: a set on the source that never shrinks.
+    const kept = Object.getOwnPropertySymbols(signal).find((key) => key.description === 'kDependantSignals');
+    expect(kept && (Reflect.get(signal, kept) as { size: number } | undefined)?.size).toBeUndefined();
   });
 
   it('ends at once where its signal aborts, before or meanwhile', async () => {

@@ -40,8 +40,8 @@ async function turn(
   onLead: () => void,
 ): Promise<void> {
   const session = await openSession(connectionString, name);
-  const until = AbortSignal.any([signal, session.gone]);
   try {
+    const until = AbortSignal.any([signal, session.gone]); // one an election, and elections are seconds apart at least
     while (!until.aborted && !(await tryLock(session, name))) await pause(STANDBY_MS, until);
     if (until.aborted) return;
     onLead();

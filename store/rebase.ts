@@ -7,7 +7,8 @@ import type { EventRow } from './log/rows.ts';
 const UNPLACED = `
   SELECT e.position, e.event_id, e.stream_id, e.stream_version, e.type, e.schema_version, e.machine, e.actor_kind, e.actor_id,
          e.command_id, e.command_seq, e.correlation_id, e.causation_id, e.recorded_at, e.data::text AS data
-    FROM store.events e WHERE NOT EXISTS (SELECT FROM store.log l WHERE l.position = e.position) ORDER BY e.position`;
+    FROM store.events e WHERE NOT EXISTS (SELECT FROM store.log l WHERE l.position = e.position)
+   ORDER BY min(e.position) OVER (PARTITION BY e.command_id), e.position`;
 
 const HEAD = `
   SELECT s.era, s.next_index, clock_timestamp()::timestamptz(3) AS now,
@@ -41,7 +42,7 @@ export type Rebased =
 /**
  * One transaction, as the owner: (1) new appends belong to the next era, which waits for writers under way; (2) facts that have
  * no index yet get one by position (xids of two clusters mix, but positions are drawn under the stream's lock, so streams stay
- * in order); (3) the cursor starts afresh with this cluster's identity. A crash leaves everything as it was. Appends wait
+ * in order), the facts of one append side by side, though appends at a time draw positions in turn; (3) the cursor starts afresh with this cluster's identity. A crash leaves everything as it was. Appends wait
  * meanwhile; the tail must fit into memory.
  *
  * @param migrateUrl as who may act as the owner and read `pg_control_system()`

@@ -222,7 +222,8 @@ describe('the facts of one append, seen one by one', () => {
     const full = [...rolling, ...completedWith(2, '1.1.0', '1.0.0', 115_000), aborted(2)];
     const superseded = (by: string | null) => onVersion('1.1.0', 'VersionSuperseded', { by, rollout_id: 2 }, 120_000);
     expect(pointerOf([...full, superseded('1.0.0')])).toMatchObject({ stable: '1.0.0' });
-    expect(pointerOf([...full, superseded(null)])).toMatchObject({ stable: null });
+    // By nothing: only the model's own fact says that nothing is stable.
+    expect(pointerOf([...full, superseded(null)])).toMatchObject({ stable: '1.1.0' });
   });
 });
 

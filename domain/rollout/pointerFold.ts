@@ -69,9 +69,9 @@ function byVersionFact(pointer: Pointer, version: string, fact: VersionFact): Ch
   switch (fact.type) {
     case 'VersionRolledBack':
       return pointer.rolled_back.includes(version) ? undefined : { rolled_back: [...pointer.rolled_back, version] };
-    // An aborted rollout after its completion: whatever takes its place, or nothing, is in force.
+    // An aborted rollout after its completion: what takes its place is in force. That nothing is, only the model says.
     case 'VersionSuperseded':
-      return pointer.stable === version ? { stable: fact.data.by } : undefined;
+      return pointer.stable === version && fact.data.by !== null ? { stable: fact.data.by } : undefined;
     default:
       return undefined;
   }

@@ -105,8 +105,11 @@ function applyRules(rules: readonly Rule[], canary: ArmCounters, setAside: SetAs
     const lacks = lacking(rule, canary, measure(rule.metric, canary));
     if (lacks !== undefined) missing.push(lacks);
     const measured = measure(rule.metric, since);
-    if (lacking(rule, since, measured) === undefined && exceeds(rule, measured)) {
-      const { numerator, denominator } = measured;
+    const { numerator, denominator } = measured;
+    if (!exceeds(rule, measured)) continue;
+    if (lacking(rule, since, measured) !== undefined) {
+      if (lacks === undefined) missing.push(`${rule.metric}: ${numerator} of ${denominator} since the resume`);
+    } else {
       const { metric, value: limit, op } = rule;
       breaches.push({ rule, conviction: { index, metric, numerator, denominator, limit, op } });
     }

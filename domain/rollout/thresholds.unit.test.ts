@@ -91,7 +91,11 @@ describe('a rule', () => {
     const setAside = { downloads: 10, download_failures: 8 };
     const seen = (of: Partial<ArmCounters>) => look([downloads], { devices: 10, ...of }, BAKED, {}, setAside);
     expect(seen({ downloads: 10, download_failures: 8 })).toMatchObject({ verdict: 'HEALTHY', set_aside: setAside });
-    expect(seen({ downloads: 19, download_failures: 17 }).verdict).toBe('HEALTHY');
+    expect(seen({ downloads: 19, download_failures: 9 }).verdict).toBe('HEALTHY');
+    expect(seen({ downloads: 19, download_failures: 17 })).toMatchObject({
+      verdict: 'PENDING',
+      missing: ['download_failure_rate: 9 of 9 since the resume'],
+    });
     expect(seen({ downloads: 20, download_failures: 10 }).verdict).toBe('HEALTHY');
     expect(seen({ downloads: 20, download_failures: 11 })).toMatchObject({
       verdict: 'INCONCLUSIVE',

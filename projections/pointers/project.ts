@@ -45,7 +45,7 @@ function project(event: SequencedEvent, rows: Rows): Change[] {
 
 export const pointers: Projection = {
   name: 'pointers',
-  version: 1,
+  version: 2,
   tables: [pointerRows, rolloutModels],
   needs,
   project,

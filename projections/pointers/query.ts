@@ -35,7 +35,8 @@ export async function readPointers(db: ReadDb, since: number): Promise<PointerCh
   const { rows } = await sql<Joined>`
     SELECT c.log_index AS position, clock_timestamp() AS now, p.model_id, p.epoch, p.pointer
       FROM ${schema}.checkpoint c
-      LEFT JOIN ${schema}.pointers p ON p.valid_to IS NULL AND p.valid_from > ${since}`.execute(db);
+      LEFT JOIN ${schema}.pointers p ON p.valid_to IS NULL AND p.valid_from > ${since}
+       AND p.valid_from <= c.log_index`.execute(db);
   const [first] = rows;
   if (!first) return undefined;
   const changed = rows.flatMap(({ model_id, epoch, pointer }) =>

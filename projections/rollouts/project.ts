@@ -65,8 +65,9 @@ function members(row: RolloutRow, fact: RolloutFact, at: string): Partial<Rollou
         paused: { cause: fact.data.cause, reason: fact.data.reason, at },
       };
     case 'RolloutResumed': {
-      // An inconclusive stage bakes once more: the ramp is behind it.
-      const again = row.paused?.cause === 'inconclusive' ? { clock_ms: row.entered?.ramp_ms ?? 0 } : {};
+      // An inconclusive stage bakes once more, and of its ramp keeps what it ran.
+      const clock_ms = Math.min(row.clock_ms, row.entered?.ramp_ms ?? 0);
+      const again = row.paused?.cause === 'inconclusive' ? { clock_ms } : {};
       return { state: 'Active', paused: null, clock_since: at, ...again };
     }
     case 'RolloutCompleted':
@@ -116,7 +117,7 @@ function project(event: SequencedEvent, rows: Rows): Change[] {
 
 export const rollouts: Projection = {
   name: 'rollouts',
-  version: 1,
+  version: 2,
   tables: [rolloutRows, judgements],
   needs(event) {
     const stream = parseStream(event.stream);

@@ -153,7 +153,7 @@ describe('the edgeml command', { timeout: 120_000 }, () => {
     expect(unasked.code, unasked.err).toBe(2);
     const behind = await edgeml('-y', 'rollback', 'cli-model', '--reason', 'crashes');
     expect(behind.code).toBe(6);
-    expect(behind.err).toMatch(/no other version ever was/);
+    expect(behind.err).toMatch(/no other version may come back/);
     expect((await edgeml('-y', 'rollout', 'rollback', id, '--reason', 'crashes')).out).toMatch(/rolled_back/);
     expect((await edgeml('rollout', 'status', id)).code).toBe(3);
     expect((await edgeml('postmortem', 'get', id)).out).toMatch(/crashes/);
