@@ -1,7 +1,7 @@
 /** Pure. Declared graphs: what `mlp:relu:sigmoid` says (`publishing.md` 1.1), and the layers that named tensors make. */
 import type { Architecture } from '../events/model.ts';
 import { isRefused, refuse, type Refused } from '../refused.ts';
-import { compareUtf8 } from './safetensors/order.ts';
+import { compareNatural, orderLayers, type MlpLayer } from './layerOrder.ts';
 import { isOtherFloat } from './safetensors/dtype.ts';
 import type { TensorShape } from './safetensors/write.ts';
 
@@ -13,14 +13,6 @@ export interface MlpKind {
   readonly hidden: HiddenActivation;
   /** After the last layer; `linear`: raw output. */
   readonly output: OutputActivation;
-}
-
-export interface MlpLayer {
-  /** Names as in the file. `weight` is [out, in]. */
-  readonly weight: string;
-  readonly bias: string | null;
-  readonly inDim: number;
-  readonly outDim: number;
 }
 
 export interface MlpPlan extends MlpKind {
@@ -49,27 +41,6 @@ export function parseKind(architecture: Architecture): MlpKind | Refused {
   return { hidden: (match[1] ?? 'relu') as HiddenActivation, output: (match[2] ?? 'linear') as OutputActivation };
 }
 
-/** Order of two runs of digits as numbers, of any length. */
-function compareDigits(a: string, b: string): number {
-  const x = a.replace(/^0+/, '');
-  const y = b.replace(/^0+/, '');
-  return x.length - y.length || compareUtf8(x, y);
-}
-
-/** Names as people count: `fc2` before `fc10`. What is equal so far is decided by UTF-8 order. */
-export function compareNatural(a: string, b: string): number {
-  const as = a.match(/\d+|\D+/g) ?? [];
-  const bs = b.match(/\d+|\D+/g) ?? [];
-  for (let i = 0; i < Math.min(as.length, bs.length); i += 1) {
-    const x = as[i]!;
-    const y = bs[i]!;
-    const areNumbers = /^\d/.test(x) && /^\d/.test(y);
-    const order = areNumbers ? compareDigits(x, y) : compareUtf8(x, y);
-    if (order !== 0) return order;
-  }
-  return as.length - bs.length || compareUtf8(a, b);
-}
-
 function layersOf(tensors: readonly TensorShape[]): MlpLayer[] | Refused {
   const floats = [...tensors].filter((t) => t.dtype === 'F32').sort((a, b) => compareNatural(a.name, b.name));
   const byName = new Map(floats.map((t) => [t.name, t]));
@@ -94,9 +65,16 @@ function layersOf(tensors: readonly TensorShape[]): MlpLayer[] | Refused {
   return layers;
 }
 
+/** Names and shapes of a few layers, for a person to find them. */
+function few(layers: readonly MlpLayer[]): string {
+  const named = layers.slice(0, 4).map((l) => `"${l.weight}" [${l.outDim}, ${l.inDim}]`);
+  return `${named.join(', ')}${layers.length > 4 ? `, and ${layers.length - 4} more` : ''}`;
+}
+
 /**
- * The layers that the tensors make. Each 2-D `<p>weight` [out, in] with its optional `<p>bias` is one; a file has no order of
- * its own, so layers follow the natural order of their names (`fc1`, `fc2`, …, `fc10`).
+ * The layers that the tensors make. Each 2-D `<p>weight` [out, in] with its optional `<p>bias` is one; {@link orderLayers} says
+ * which follows which (`fc1`, `fc2`, …, `fc10`). Where names and widths leave it open it is refused: the reference of the gate
+ * runs on this very plan, so a guess would pass every check and be wrong.
  *
  * @param tensors names, dtypes, shapes of the model file; integers and booleans take no part
  * @returns       the plan, or `architecture_mismatch` that names the tensor
@@ -106,14 +84,22 @@ export function planMlp(architecture: Architecture, tensors: readonly TensorShap
   if (isRefused(kind)) return kind;
   const other = tensors.find((t) => isOtherFloat(t.dtype));
   if (other) return mismatch(`tensor "${other.name}" is ${other.dtype}, graphs take F32`, other.name);
-  const layers = layersOf(tensors);
-  if (isRefused(layers)) return layers;
+  const found = layersOf(tensors);
+  if (isRefused(found)) return found;
   const { input_dim: inputDim, hidden_dim: hiddenDim, output_dim: outputDim } = architecture;
-  if (layers.length === 0) return mismatch('the file has no layer: expected <p>weight [out, in] tensors of F32');
-  if (hiddenDim !== undefined && layers.length < 2)
+  if (found.length === 0) return mismatch('the file has no layer: expected <p>weight [out, in] tensors of F32');
+  if (hiddenDim !== undefined && found.length < 2)
     return mismatch(
-      `hidden_dim ${hiddenDim} needs two layers or more, the file has only "${layers[0]!.weight}"`,
-      layers[0]!.weight,
+      `hidden_dim ${hiddenDim} needs two layers or more, the file has only "${found[0]!.weight}"`,
+      found[0]!.weight,
+    );
+  const layers = orderLayers(found, inputDim);
+  if (!layers)
+    return mismatch(
+      `the order of the layers ${few(found)} is not certain: their names differ in more than digits, and from input_dim ` +
+        `${inputDim} their shapes fit one after the other in several ways or in none. Rename them to count in the order in ` +
+        `which they run, such as "layer1.weight", "layer2.weight"`,
+      found[0]!.weight,
     );
   let width = inputDim;
   for (const [i, { weight, inDim, outDim }] of layers.entries()) {

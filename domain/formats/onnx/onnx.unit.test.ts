@@ -3,7 +3,8 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Architecture } from '../../events/model.ts';
 import { sha256Hex } from '../../hash/sha256.ts';
-import { compareNatural, parseKind, planMlp } from '../architecture.ts';
+import { parseKind, planMlp } from '../architecture.ts';
+import { compareNatural } from '../layerOrder.ts';
 import { isRefused } from '../../refused.ts';
 import { f32Tensor, type Tensor } from '../safetensors/tensor.ts';
 import { buildMlp } from './build.ts';
@@ -60,6 +61,88 @@ describe('architecture', () => {
     expect(planMlp(logistic, [tensor('weight', [1, 3]), tensor('bias', [1])])).toMatchObject({
       layers: [{ bias: 'bias' }],
     });
+  });
+
+  const square: Architecture = { kind: 'mlp', input_dim: 8, output_dim: 8 };
+  const weights = (...shapes: [string, number, number][]) => shapes.map(([n, o, i]) => tensor(`${n}weight`, [o, i]));
+  const orders: [string, Tensor[], Architecture, string[]][] = [
+    ['digits', weights(['2.', 8, 8], ['10.', 8, 8], ['0.', 8, 8]), square, ['0.', '2.', '10.']],
+    ['digits in the midst', weights(['m.h2.', 8, 8], ['m.h1.', 8, 8]), square, ['m.h1.', 'm.h2.']],
+    [
+      'widths, against the alphabet',
+      weights(['decoder.', 8, 2], ['encoder.', 2, 8]),
+      { ...square, hidden_dim: 2 },
+      ['encoder.', 'decoder.'],
+    ],
+    [
+      'a width that only the last can leave',
+      weights(['classifier.', 3, 8], ['encoder.', 8, 8]),
+      { ...square, output_dim: 3 },
+      ['encoder.', 'classifier.'],
+    ],
+    [
+      'both',
+      weights(['dec1.', 4, 2], ['dec2.', 8, 4], ['enc1.', 4, 8], ['enc2.', 2, 4]),
+      square,
+      ['enc1.', 'enc2.', 'dec1.', 'dec2.'],
+    ],
+    [
+      'both, with a head',
+      weights(['fc1.', 8, 4], ['fc2.', 8, 8], ['fc3.', 8, 8], ['a_head.', 3, 8]),
+      { ...square, input_dim: 4, hidden_dim: 8, output_dim: 3 },
+      ['fc1.', 'fc2.', 'fc3.', 'a_head.'],
+    ],
+  ];
+  it.each(orders)('orders layers by %s', (_, given, architecture, order) => {
+    const plan = planMlp(architecture, [...given].reverse());
+    if (isRefused(plan)) throw new Error(plan.detail);
+    expect(plan.layers.map((l) => l.weight)).toEqual(order.map((p) => `${p}weight`));
+  });
+
+  it('refuses an order that neither names nor widths say, and says what to rename', () => {
+    const uncertain = [
+      weights(['decoder.', 8, 8], ['encoder.', 8, 8]),
+      weights(['encoder1.', 8, 8], ['decoder1.', 8, 8]),
+      weights(['fc01.', 8, 8], ['fc1.', 8, 8]),
+      weights(['fc1.', 8, 8], ['fc2.', 8, 8], ['head.', 8, 8]),
+      weights(['a.', 4, 8], ['b.', 8, 4], ['c.', 4, 8], ['d.', 8, 4]),
+      weights(...Array.from({ length: 101 }, (_, i): [string, number, number] => [`fc${i < 100 ? i : 'x'}.`, 8, 8])),
+    ];
+    for (const given of uncertain) {
+      const refusal = {
+        refused: 'architecture_mismatch',
+        detail: expect.stringMatching(/order of the layers .* not certain.*"layer1\.weight"/) as string,
+      };
+      expect(planMlp(square, given)).toMatchObject(refusal);
+      expect(buildMlp(square, given)).toMatchObject(refusal);
+      expect(referenceForward(square, given, new Float32Array(8), 1)).toMatchObject(refusal);
+    }
+    expect(planMlp(square, uncertain[0]!)).toMatchObject({
+      detail: expect.stringContaining('"decoder.weight" [8, 8], "encoder.weight" [8, 8]') as string,
+    });
+  });
+
+  it('says yes exactly where one order of all fits', () => {
+    const dims = fc.integer({ min: 1, max: 3 });
+    const property = fc.property(
+      fc.array(fc.tuple(dims, dims), { minLength: 2, maxLength: 5 }),
+      dims,
+      (edges, from) => {
+        const layers = weights(...edges.map(([o, i], at): [string, number, number] => [`${'abcde'[at]}.`, o, i]));
+        const fitting = (left: typeof edges, width: number): [number, number][][] =>
+          left.length === 0
+            ? [[]]
+            : left.flatMap((edge, at) =>
+                edge[1] === width ? fitting(left.toSpliced(at, 1), edge[0]).map((rest) => [edge, ...rest]) : [],
+              );
+        const all = fitting(edges, from);
+        const output = all[0]?.at(-1)?.[0] ?? edges[0]![0];
+        const plan = planMlp({ kind: 'mlp:linear', input_dim: from, output_dim: output }, layers);
+        if (all.length !== 1) expect(plan).toMatchObject({ refused: 'architecture_mismatch' });
+        else expect(plan).toMatchObject({ layers: all[0]!.map(([outDim, inDim]) => ({ outDim, inDim })) });
+      },
+    );
+    fc.assert(property, { numRuns: 2000 });
   });
 
   const first = tensors[0]!;
@@ -148,7 +231,10 @@ describe('reference and golden inputs', () => {
     expect([...(found as Float64Array)]).toEqual([1 / (1 + Math.exp(-7)), 0.5]);
     const softmax = referenceForward(
       { ...architecture, kind: 'mlp:softmax', output_dim: 2 },
-      [...net.slice(0, 2), tensor('b.weight', [2, 2], (i) => (i < 2 ? 1000 : 0))],
+      [
+        f32Tensor('fc1.weight', [2, 2], Float32Array.of(1, 2, -3, 1)),
+        tensor('fc2.weight', [2, 2], (i) => (i < 2 ? 1e3 : 0)),
+      ],
       Float32Array.of(1, 1),
       1,
     );
