@@ -3,7 +3,6 @@ import { Context } from '@temporalio/activity';
 import { pauseRunId, roundStepId } from '../domain/events/commandIds.ts';
 import { modelStream, trainingStream } from '../domain/events/streams.ts';
 import { LifecycleError } from '../domain/errors.ts';
-import { EVALUATION_FAILED } from '../domain/learning/plan.ts';
 import { modelMachine } from '../machines/model.ts';
 import { trainingMachine } from '../machines/trainingRun.ts';
 import type { Computed } from './contract.ts';
@@ -18,9 +17,12 @@ interface Round {
   readonly attempt: number;
 }
 
+/** How the reason of a pause begins that says why a round has no figures. */
+const EVALUATION_FAILED = 'evaluation_failed';
+
 /**
- * A fault that no retry mends (the set does not fit, the model has no graph) becomes the command that pauses the run; a runtime
- * that does not work is tried again.
+ * A fault that no retry mends (the set does not fit, the model has no graph, its process dies twice) becomes the command that pauses
+ * the run; a runtime that does not load is tried again. Planned for an active run only: a paused one could not say why it failed.
  *
  * @throws LifecycleError `training_not_found`, `stream_diverged`, `conversion_unavailable` (retry); CancelledFailure
  */

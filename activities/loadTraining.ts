@@ -26,7 +26,7 @@ export function standingOf(state: TrainingState, counted: number, now: number): 
   return {
     spec: context.spec!, // set by TrainingRequested, the first fact
     now,
-    pausedBecause: isPaused(state) ? (context.paused?.reason ?? '') : null,
+    isPaused: isPaused(state),
     phase: phaseOf(state),
     current: current && {
       round: current.round,

@@ -91,6 +91,11 @@ export const ERRORS = {
   grid_range: row(422, 'Weight times the largest change exceeds the limit', 'Send fewer samples or smaller changes.'),
   architecture_mismatch: row(422, 'Tensors and architecture do not fit', 'The tensor is named in the detail.'),
   graph_required: row(422, 'There is no graph to run', 'Declare `architecture` when the model is created.'),
+  model_not_runnable: row(
+    422,
+    'The runtime cannot run the model',
+    'The detail says how it ended; mend that, then resume.',
+  ),
   gate_failed: row(422, 'A publishing check failed', 'The report names the check.'),
   not_implemented: row(501, 'Not offered by this release', 'The detail says what is.'),
   server_error: row(500, 'Our fault', 'Report the request id.', true),

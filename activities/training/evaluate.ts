@@ -35,13 +35,6 @@ function expectFit<T extends object>(what: string, value: T | Refused): T {
   return value;
 }
 
-/** @throws LifecycleError `conversion_unavailable` (retryable): the runtime, not the model, is to blame until proven otherwise */
-function expectAnswer<T extends object>(value: T | OnnxFailure): T {
-  if (isFailure(value))
-    throw new LifecycleError('conversion_unavailable', `ONNX Runtime (${value.failure}): ${value.detail}`);
-  return value;
-}
-
 function labelsOf(file: SafetensorsFile, { loss }: EvaluationLayout, columns: number): Float64Array {
   const labels = findTensor(file, 'labels')!;
   const values = loss === 'binary' ? Float64Array.from(f32Values(labels)) : Float64Array.from(int64s(labels.data));
@@ -72,7 +65,7 @@ async function scoreBatches(
   { input_dim: inDim, output_dim: outDim }: Architecture,
   loss: EvaluationLayout['loss'],
   { beat, signal }: Progress,
-): Promise<Evaluation> {
+): Promise<Evaluation | OnnxFailure> {
   const n = labels.length;
   const rows = Math.max(1, Math.floor(BATCH_NUMBERS / inDim));
   let lossSum = 0;
@@ -82,7 +75,8 @@ async function scoreBatches(
     const end = Math.min(n, at + rows);
     beat?.(at);
     const data = input.slice(at * inDim, end * inDim);
-    const answer = expectAnswer(await session.run([{ name: 'input', dims: [end - at, inDim], data }], signal));
+    const answer = await session.run([{ name: 'input', dims: [end - at, inDim], data }], signal);
+    if (isFailure(answer)) return answer;
     const outputs = answer.outputs.find((t) => t.name === 'output')?.data ?? new Float32Array(0);
     if (outputs.length !== (end - at) * outDim || !outputs.every(Number.isFinite)) finite = false;
     const scores = scoreOf(outputs, labels.subarray(at, end), outDim, loss);
@@ -95,10 +89,29 @@ async function scoreBatches(
 }
 
 /**
+ * A runtime that died, hung, ate memory or said no is tried once more, in a fresh process; one that does not load at all is not.
+ *
+ * @throws LifecycleError `conversion_unavailable` (retry later): the runtime does not load here, whatever the model;
+ *   `model_not_runnable` (no retry): twice the same model, twice no answer
+ */
+async function twice(run: () => Promise<Evaluation | OnnxFailure>): Promise<Evaluation> {
+  const first = await run();
+  const result = isFailure(first) && first.failure !== 'unavailable' ? await run() : first;
+  if (!isFailure(result)) return result;
+  if (result.failure === 'unavailable')
+    throw new LifecycleError('conversion_unavailable', `ONNX Runtime does not load on this worker: ${result.detail}`);
+  throw new LifecycleError(
+    'model_not_runnable',
+    `ONNX Runtime failed twice on the model, at last by ${result.failure}: ${result.detail}`,
+  );
+}
+
+/**
  * Runs the declared graph with the model's tensors over the set, in batches, in one child process.
  *
  * @returns the data of RoundEvaluated; a loss that is not finite is absent, and `finite` is false
- * @throws  LifecycleError `conversion_unavailable` (retry), `blob_unknown`, or the code of a set or model that does not fit
+ * @throws  LifecycleError `conversion_unavailable` (retry), `model_not_runnable`, `blob_unknown`, or the code of a set or model
+ *          that does not fit
  */
 export async function evaluate(
   work: Progress & {
@@ -116,11 +129,14 @@ export async function evaluate(
   const layout = expectFit(`evaluation set ${work.setSha}`, checkEvaluationSet(bytes, architecture));
   const set = expectFit(`evaluation set ${work.setSha}`, readSafetensors(bytes));
   const labels = labelsOf(set, layout, architecture.output_dim);
-  const session = expectAnswer(await runtime.openOnnxSession({ model: graph, signal }));
-  try {
-    const input = f32Values(findTensor(set, 'input')!);
-    return await scoreBatches(session, input, labels, architecture, layout.loss, work);
-  } finally {
-    session.close();
-  }
+  const input = f32Values(findTensor(set, 'input')!);
+  return twice(async () => {
+    const session = await runtime.openOnnxSession({ model: graph, signal });
+    if (isFailure(session)) return session;
+    try {
+      return await scoreBatches(session, input, labels, architecture, layout.loss, work);
+    } finally {
+      session.close();
+    }
+  });
 }

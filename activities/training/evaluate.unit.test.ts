@@ -7,7 +7,7 @@ import type { Architecture } from '../../domain/events/model.ts';
 import { f32Tensor, writeSafetensors, type Tensor } from '../../domain/formats/safetensors/index.ts';
 import type { ArtifactStore } from '../../store/artifacts/artifactStore.ts';
 import { createFileStore } from '../../store/artifacts/fileStore.ts';
-import { createOnnxRuntime } from '../runtimes/onnxRuntime.ts';
+import { createOnnxRuntime, type OnnxFailure, type OnnxRuntime } from '../runtimes/onnxRuntime.ts';
 import { evaluate } from './evaluate.ts';
 import { scoreOf } from './loss.ts';
 
@@ -36,6 +36,16 @@ const input = (rows: number, columns: number, ...values: number[]) =>
   f32Tensor('input', [rows, columns], Float32Array.from(values));
 const logistic: Architecture = { kind: 'mlp:relu:sigmoid', input_dim: 2, output_dim: 1 };
 const softmax: Architecture = { kind: 'mlp:relu:softmax', input_dim: 2, output_dim: 3 };
+
+/** The runtime, but its first sessions fail. */
+function failing(failure: OnnxFailure['failure'], times: number) {
+  let calls = 0;
+  const openOnnxSession: OnnxRuntime['openOnnxSession'] = async (model) => {
+    calls += 1;
+    return calls <= times ? { failure, detail: 'made up' } : runtime.openOnnxSession(model);
+  };
+  return { runtime: { ...runtime, openOnnxSession }, calls: () => calls };
+}
 
 describe('evaluate', () => {
   it('is binary cross-entropy after a sigmoid', async () => {
@@ -114,5 +124,36 @@ describe('evaluate', () => {
     const work = { blobs, runtime, modelSha, architecture: softmax, setSha };
     await expect(evaluate(work)).rejects.toMatchObject({ code: 'invalid_input' });
     await expect(evaluate({ ...work, setSha: '0'.repeat(64) })).rejects.toMatchObject({ code: 'blob_unknown' });
+  });
+
+  it('tries a runtime that fails once more, and says for good that the model cannot run', async () => {
+    const modelSha = await keep([f32Tensor('weight', [1, 2], new Float32Array(2))]);
+    const setSha = await keep([input(1, 2, 1, 0), f32Tensor('labels', [1], Float32Array.of(1))]);
+    const work = { blobs, modelSha, architecture: logistic, setSha };
+    for (const failure of ['refused', 'memory', 'timeout', 'crash'] as const) {
+      const opening = failing(failure, 2);
+      const ended = {
+        code: 'model_not_runnable',
+        row: { retryable: false },
+        message: expect.stringContaining(failure) as string,
+      };
+      await expect(evaluate({ ...work, runtime: opening.runtime })).rejects.toMatchObject(ended);
+      expect(opening.calls()).toBe(2);
+      expect(await evaluate({ ...work, runtime: failing(failure, 1).runtime })).toMatchObject({ n: 1 });
+    }
+    // A real one, over its memory.
+    const small = createOnnxRuntime({ rssBytes: 1 });
+    await expect(evaluate({ ...work, runtime: small })).rejects.toMatchObject({ code: 'model_not_runnable' });
+  });
+
+  it('waits for a runtime that does not load, whatever the model', async () => {
+    const modelSha = await keep([f32Tensor('weight', [1, 2], new Float32Array(2))]);
+    const setSha = await keep([input(1, 2, 1, 0), f32Tensor('labels', [1], Float32Array.of(1))]);
+    const { runtime: absent, calls } = failing('unavailable', 2);
+    await expect(evaluate({ blobs, modelSha, architecture: logistic, setSha, runtime: absent })).rejects.toMatchObject({
+      code: 'conversion_unavailable',
+      row: { retryable: true },
+    });
+    expect(calls()).toBe(1);
   });
 });

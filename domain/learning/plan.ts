@@ -6,8 +6,7 @@ import type { TrainingSpec } from '../events/training.ts';
 export interface TrainingStanding {
   readonly spec: TrainingSpec;
   readonly now: number;
-  /** Reason of the pause; null while the run is active. */
-  readonly pausedBecause: string | null;
+  readonly isPaused: boolean;
   /** `ending`: a person stopped it and the last facts are to come. `over`: succeeded or aborted. */
   readonly phase: 'between' | 'collecting' | 'closed' | 'ending' | 'over';
   /** The open or closed round. */
@@ -47,9 +46,6 @@ export type TrainingStep =
   | { readonly kind: 'wait'; readonly leftMs: number | null }
   | { readonly kind: 'done' };
 
-/** A run that was paused with a reason that begins so is not evaluated before a person resumes it. */
-export const EVALUATION_FAILED = 'evaluation_failed';
-
 /** Milliseconds before the next attempt: the first pause, doubled with each further miss, at most the last. */
 export function backoffMs(spec: TrainingSpec, missedInRow: number): number {
   // The fact's schema has exactly two.
@@ -58,8 +54,9 @@ export function backoffMs(spec: TrainingSpec, missedInRow: number): number {
 }
 
 /**
- * The next step. Never throws. A pause opens no further round; an open one is still closed, aggregated and evaluated, so no
- * work is lost. `retry` abandoned attempts in a row pause the run; resuming counts anew.
+ * The next step. Never throws. A pause opens no further round; an open one is still closed and aggregated, so no work is lost.
+ * Its evaluation waits for the resume: one that fails pauses the run with its reason, which a paused run cannot record, and would
+ * be tried for ever. `retry` abandoned attempts in a row pause the run; resuming counts anew.
  */
 export function planTraining(run: TrainingStanding): TrainingStep {
   switch (run.phase) {
@@ -87,9 +84,8 @@ function planCollecting({ current, now }: TrainingStanding): TrainingStep {
 
 function planBetween(run: TrainingStanding): TrainingStep {
   const { spec, missedInRow, lastAbandoned } = run;
-  const isHeld = run.pausedBecause?.startsWith(EVALUATION_FAILED) ?? false;
-  if (run.isUnevaluated && spec.evaluation && !isHeld) return { kind: 'evaluate' };
-  if (run.pausedBecause !== null) return { kind: 'wait', leftMs: null };
+  if (run.isPaused) return { kind: 'wait', leftMs: null };
+  if (run.isUnevaluated && spec.evaluation) return { kind: 'evaluate' };
   if (run.rounds >= spec.rounds) return { kind: 'finish' };
   if (missedInRow > 0 && lastAbandoned) {
     if (missedInRow >= spec.on_quorum_miss.retry) return { kind: 'pause', reason: lastAbandoned.reason };

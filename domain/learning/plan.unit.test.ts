@@ -10,7 +10,7 @@ const NOW = 1_000_000_000;
 const fresh: TrainingStanding = {
   spec,
   now: NOW,
-  pausedBecause: null,
+  isPaused: false,
   phase: 'between',
   current: null,
   rounds: 0,
@@ -61,17 +61,18 @@ describe('the plan of a training run', () => {
   });
 
   it('opens no round while paused, but ends the one that is open', () => {
-    expect(planTraining({ ...fresh, pausedBecause: 'lunch' })).toEqual({ kind: 'wait', leftMs: null });
-    expect(planTraining({ ...collecting(2, 10 * MIN), pausedBecause: 'lunch' })).toEqual({ kind: 'close' });
-    expect(planTraining({ ...fresh, pausedBecause: 'lunch', phase: 'closed' })).toEqual({ kind: 'aggregate' });
+    expect(planTraining({ ...fresh, isPaused: true })).toEqual({ kind: 'wait', leftMs: null });
+    expect(planTraining({ ...collecting(2, 10 * MIN), isPaused: true })).toEqual({ kind: 'close' });
+    expect(planTraining({ ...fresh, isPaused: true, phase: 'closed' })).toEqual({ kind: 'aggregate' });
   });
 
   it('evaluates a round before the next one, if the spec has an evaluation set', () => {
     const evaluated = { ...spec, evaluation: { set: 'b'.repeat(64) } };
     expect(planTraining({ ...fresh, spec: evaluated, rounds: 1, isUnevaluated: true })).toEqual({ kind: 'evaluate' });
     expect(planTraining({ ...fresh, rounds: 1, isUnevaluated: true }).kind).toBe('open');
-    const failed = { ...fresh, spec: evaluated, rounds: 1, isUnevaluated: true, pausedBecause: 'evaluation_failed: x' };
-    expect(planTraining(failed)).toEqual({ kind: 'wait', leftMs: null });
+    // Whoever paused it: a failing evaluation could not say so.
+    const paused = { ...fresh, spec: evaluated, rounds: 1, isUnevaluated: true, isPaused: true };
+    expect(planTraining(paused)).toEqual({ kind: 'wait', leftMs: null });
   });
 
   it('never waits for a time that has passed', () => {
