@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import type { SequencedEvent } from '../domain/events/envelope.ts';
 import type { AnyFact } from '../domain/events/streams.ts';
+import { rolloutMachine } from '../machines/rollout.ts';
 import { sequence } from '../test/properties/history.ts';
 import { activity } from './activity/project.ts';
 import { catalog } from './catalog/project.ts';
@@ -156,6 +157,17 @@ describe('rollouts', () => {
       state: 'RolledBack',
       rolled_back: { target: '1.0.0', trigger: 'manual' },
     });
+  });
+  it('keep the clock of their machine where downloads stop a stage in the middle of its ramp', () => {
+    const [created, begun, entered] = started(3, '1.1.0') as [Told, Told, Told];
+    const fact = (type: string, data: object): Told => ['rollout-3', { type, data } as AnyFact];
+    const ramping = fact('StageEntered', { ...entered[1].data, ramp_ms: 3_600_000 });
+    const paused = fact('RolloutPaused', { cause: 'inconclusive', reason: 'downloads fail' });
+    const told = [created, begun, ramping, paused, fact('RolloutResumed', {})];
+    const clock = rolloutMachine.fold(log(told)).context.clockMs;
+    expect(clock).toBeGreaterThan(0);
+    expect(clock).toBeLessThan(3_600_000);
+    expect(given(rollouts, told).rows.get(rolloutRows, 3)).toMatchObject({ state: 'Active', clock_ms: clock });
   });
   it('keep judgements apart from the row, which only a conviction moves', () => {
     const arm = { devices: 1, predictions: 1, errors: 0, downloads: 0, download_failures: 0, latency: {} };

@@ -33,6 +33,7 @@ export interface Fit {
 }
 
 interface Cumulative {
+  /** Of the last report. */
   seq: number;
   predictions: { ok: number; failed: number };
   downloads: { ok: number; failed: number };
@@ -171,21 +172,28 @@ export class Device {
     counters.changed = true;
   }
 
-  /** Sends what changed. A lost answer is repeated with the same sequence number and counts once. */
+  /**
+   * Sends what changed. Each report has a sequence number of its own, also one that repeats another whose answer was lost: its
+   * numbers are cumulative, so they count once, and what was counted meanwhile is not dropped as a repeat. What could not be sent,
+   * and what is counted while a report is under way, goes with the next call.
+   */
   async flush(): Promise<ReportAnswer[]> {
     const id = await this.id();
     const answers: ReportAnswer[] = [];
     for (const [key, counters] of this.#counters) {
       if (!counters.changed) continue;
       const [model, version] = JSON.parse(key) as [string, string]; // written by #of
-      const { seq, predictions, downloads, latency } = counters;
-      answers.push(
-        await this.http.json('POST', `/lifecycle/v1/devices/${id}/reports`, {
-          body: { model, version, seq, predictions, downloads, latency },
-        }),
-      );
       counters.seq += 1;
       counters.changed = false;
+      const { seq, predictions, downloads, latency } = counters;
+      // A copy: the transport may send it more than once, and the same number must mean the same report.
+      const body = structuredClone({ model, version, seq, predictions, downloads, latency });
+      try {
+        answers.push(await this.http.json('POST', `/lifecycle/v1/devices/${id}/reports`, { body }));
+      } catch (error) {
+        counters.changed = true;
+        throw error;
+      }
     }
     return answers;
   }

@@ -40,9 +40,9 @@ function offsetOf(error: unknown, text: string): number | undefined {
   return found ? Number(found[1]) : undefined;
 }
 
-/** The first NaN or Infinity outside a string. */
+/** The first NaN or Infinity outside a string. One pass: a string that never closes reaches to the end. */
 function findBareNumber(text: string): { word: string; at: number } | undefined {
-  const tokens = /"(?:[^"\\]|\\.)*"|-?\b(?:NaN|Infinity)\b/g;
+  const tokens = /"(?:[^"\\]|\\[\s\S])*(?:"|\\?$)|-?\b(?:NaN|Infinity)\b/g;
   for (const match of text.matchAll(tokens)) {
     if (!match[0].startsWith('"')) return { word: match[0], at: match.index };
   }

@@ -153,11 +153,12 @@ export function addModelCommands(program: Command): void {
     .action(async (name: string, v: string, o: { formats?: string }, command: Command) => {
       const { out, registry } = session(command);
       const bar = out.progress(`publish ${v}`);
-      const published = await registry.publishVersion(
-        { model: name, version: v, ...(o.formats === undefined ? {} : { formats: o.formats.split(',') }) },
-        { onProgress: (p) => bar.update(p) },
-      );
-      bar.done();
+      const published = await registry
+        .publishVersion(
+          { model: name, version: v, ...(o.formats === undefined ? {} : { formats: o.formats.split(',') }) },
+          { onProgress: (p) => bar.update(p) },
+        )
+        .finally(() => bar.done()); // its timer would keep the process alive
       out.show(
         published,
         () => [

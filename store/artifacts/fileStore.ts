@@ -1,7 +1,7 @@
 /** Blobs as files under one root: `sha256/<first two digits>/<digest>`, spooled in `spool/` of the same file system. */
 import { createHash, randomUUID } from 'node:crypto';
 import { mkdir, open, readdir, readFile, rename, rm, stat, type FileHandle } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { LifecycleError } from '../../domain/errors.ts';
 import type { ArtifactStore, BlobStat } from './artifactStore.ts';
@@ -44,6 +44,16 @@ async function syncFolder(path: string): Promise<void> {
   await folder.sync().finally(() => folder.close());
 }
 
+/** Makes a folder and its parents, each with its name on disk. @returns whether anything was made */
+async function makeFolder(path: string): Promise<boolean> {
+  const first = await mkdir(path, { recursive: true });
+  if (first === undefined) return false;
+  for (let made = path; ; made = dirname(made)) {
+    await syncFolder(dirname(made));
+    if (made === first) return true;
+  }
+}
+
 /**
  * Several processes may share `root`. A crash before the rename leaves a file in `spool/`, swept after a day; after it, the
  * blob. Putting bytes again replaces the file with equal ones, which mends a damaged copy. `put` neither holds the bytes in
@@ -54,7 +64,25 @@ export function createFileStore(root: string): ArtifactStore {
   const folderOf = (sha256: string) => join(root, 'sha256', sha256.slice(0, 2));
   const pathOf = (sha256: string) => join(folderOf(sha256), sha256);
   let ready: Promise<void> | undefined;
-  const prepare = () => (ready ??= mkdir(spool, { recursive: true }).then(() => sweep(spool)));
+  // A fault is told to those who wait and not kept: the next put tries again.
+  const prepare = () =>
+    (ready ??= (async () => {
+      await makeFolder(spool);
+      await sweep(spool);
+    })().catch((error: unknown) => {
+      ready = undefined;
+      throw error;
+    }));
+
+  const settled = new Set<string>();
+  /** A blob's folder, made to last by this process once: another may have made it and not have synced it yet. */
+  async function settle(folder: string): Promise<void> {
+    const isNew = await makeFolder(folder);
+    if (!isNew && settled.has(folder)) return;
+    await syncFolder(dirname(folder));
+    await syncFolder(root);
+    settled.add(folder);
+  }
 
   const store: ArtifactStore = {
     async put(source, { max, sha256 }) {
@@ -70,7 +98,7 @@ export function createFileStore(root: string): ArtifactStore {
           );
         }
         await file.sync();
-        await mkdir(folderOf(blob.sha256), { recursive: true });
+        await settle(folderOf(blob.sha256));
         await rename(temp, pathOf(blob.sha256));
         await syncFolder(folderOf(blob.sha256));
         return blob;

@@ -60,7 +60,7 @@ export async function recordReport(
   return rows[0]!.recorded;
 }
 
-/** Far above any device, and low enough that sums over a fleet stay below 2^53. */
+/** Far above any device. `ops.record_report` keeps the sums below 2^53, whatever is reported how often. */
 const MOST = 2 ** 40;
 
 function checkReport({ seq, predictions, downloads, latency }: Report): void {

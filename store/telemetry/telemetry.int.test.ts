@@ -2,10 +2,12 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openLog, type LogFixture } from '../../test/support/log.ts';
+import { createDatabase } from '../../test/support/services.ts';
 import type { Attribution } from '../../domain/rollout/arms.ts';
 import { createPool, type Pool } from '../connect.ts';
 import { createDeviceStore, type DeviceStore } from '../devices/deviceStore.ts';
 import type { Queryable } from '../log/eventStore.ts';
+import { migrate, shippedMigrations } from '../migrate.ts';
 import { queryableOf } from '../queryable.ts';
 import { recordReport, type Report, type ReportingDevice } from './recordReport.ts';
 import { createTelemetryReader, type TelemetryReader } from './telemetryReader.ts';
@@ -151,6 +153,19 @@ describe('a report', () => {
     });
   });
 
+  it('fills a sum to its bound and no further, however often a device begins again', async () => {
+    const id = freshRollout();
+    const device = phone();
+    const all = { latency: { '541': 2 ** 40 }, downloads: { ok: 2 ** 40, failed: 2 ** 40 } };
+    const none = { latency: { '541': 0 }, downloads: { ok: 0, failed: 0 } };
+    for (let turn = 0; turn < 3; turn += 1) {
+      await recordReport(on, device, report(2 * turn + 1, 2 ** 40, 2 ** 40, all), canary(id));
+      expect(await recordReport(on, device, report(2 * turn + 2, 0, 0, none), canary(id))).toBe('restarted');
+    }
+    const full = { predictions: 2 ** 40, errors: 2 ** 40, downloads: 2 ** 40, download_failures: 2 ** 40 };
+    expect((await reader.readCounters(id, 0)).canary).toEqual({ devices: 1, ...full, latency: { '541': 2 ** 40 } });
+  });
+
   it('is refused where its numbers are no counts, naming each', async () => {
     const id = freshRollout();
     for (const [bad, pointer] of [
@@ -281,6 +296,35 @@ describe('counting once', () => {
       errors: 12 * 15,
       latency: { '541': 12 * 15 * 5 },
     });
+  });
+});
+
+describe('sums that had passed 2^53', () => {
+  it('can be read again after the migration that bounds them', async () => {
+    const old = await createDatabase({ migrated: false });
+    const pools = [old.adminUrl, old.appUrl].map((connectionString) => createPool({ connectionString, max: 1 }));
+    try {
+      await migrate(
+        old,
+        shippedMigrations().filter((m) => m.name < '0031'),
+      );
+      const [admin, app] = pools.map(queryableOf);
+      await admin!.query(
+        `INSERT INTO ops.telemetry_counter (rollout_id, stage, arm, platform, os_major, shard, devices, predictions, errors)
+         VALUES (7, 0, 'canary', 'ios', '17', 1, 3, 9007199254740993, 5), (7, 0, 'canary', 'ios', '17', 2, 1, 10, 1);
+         INSERT INTO ops.telemetry_latency VALUES (7, 0, 'canary', 'ios', '17', 1, 541, 9007199254740993)`,
+      );
+      const readings = createTelemetryReader(app!);
+      await expect(readings.readCounters(7, 0)).rejects.toThrow('not a safe integer');
+      await migrate(old);
+      expect((await readings.readCounters(7, 0)).canary).toMatchObject({
+        ...{ devices: 4, predictions: 2 ** 40 + 10, errors: 6 },
+        latency: { '541': 2 ** 40 },
+      });
+    } finally {
+      await Promise.all(pools.map((p) => p.end()));
+      await old.drop();
+    }
   });
 });
 

@@ -80,6 +80,13 @@ describe('every route of the own door that takes a body', () => {
     }
   });
 
+  it('is not kept busy by a mebibyte of quotes that never close, with or without a key', async () => {
+    const raw = `{${'\\"'.repeat(300_000)}`;
+    await refused('POST', `${OWN}/models`, { raw, headers: JSON_TYPE }, 'invalid_json');
+    const keyless = await fetch(`${t.url}${OWN}/nothing`, { method: 'POST', headers: JSON_TYPE, body: raw });
+    expect(keyless.status).toBe(400);
+  });
+
   it('refuses a bare NaN and names its place, but takes the word in a text', async () => {
     for (const [path] of writes()) {
       const answer = await refused(
@@ -291,6 +298,16 @@ describe('blobs', () => {
     await refused('GET', old, { as: null }, 'link_expired');
     await refused('GET', `/blobs/${digest}`, { as: null }, 'invalid_api_key');
     await refused('GET', `/blobs/${digest}`, { as: 'device' }, 'insufficient_scope');
+  });
+});
+
+describe('files', () => {
+  it.each(['viewer', 'monitor'] as const)('are not for a %s, who may read of them', async (as) => {
+    const version = `${SDK}/models/refusals/versions/1.0.0`;
+    expect((await t.call('GET', version, { as })).status).toBe(200);
+    for (const path of ['download', 'download-url']) {
+      await refused('GET', `${version}/${path}`, { as }, 'insufficient_scope');
+    }
   });
 });
 

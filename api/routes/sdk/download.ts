@@ -28,7 +28,7 @@ export function wantsJson(request: FastifyRequest, format: string | undefined): 
  */
 export function fileOf(version: VersionState, asked: string, request: FastifyRequest): ArtifactFile {
   const { context, state } = version;
-  const isOnlyDevice = !whoAsks(request).scopes.has('models:read');
+  const isOnlyDevice = !whoAsks(request).scopes.has('artifacts:read');
   if (isOnlyDevice && !isUsable(state)) {
     throw new LifecycleError(
       'guard_refused',

@@ -23,6 +23,8 @@ const tags = ['sdk: models'];
 const reads = { scope: 'models:read' } as const;
 /** Devices download what they are told, and look up what they are told of. */
 const readsByDevices = { scope: ['models:read', 'devices:heartbeat'] } as const;
+/** The files themselves: also of unpublished versions, except for devices. */
+const downloads = { scope: ['artifacts:read', 'devices:heartbeat'] } as const;
 const ModelPath = Type.Object({ model: Type.String({ maxLength: 300 }) });
 const VersionPath = Type.Object({ model: Type.String({ maxLength: 300 }), version: Type.String({ maxLength: 100 }) });
 const Paging = {
@@ -161,7 +163,7 @@ export function sdkModelRoutes(app: App, deps: ApiDeps): void {
   });
 
   app.get('/models/:model/versions/:version/download', {
-    config: readsByDevices,
+    config: downloads,
     schema: {
       tags,
       description: 'The bytes, or JSON with a link, by caller.',
@@ -186,7 +188,7 @@ export function sdkModelRoutes(app: App, deps: ApiDeps): void {
   });
 
   app.get('/models/:model/versions/:version/download-url', {
-    config: readsByDevices,
+    config: downloads,
     schema: {
       tags,
       params: VersionPath,
