@@ -16,7 +16,7 @@ function deviceWith(fate: (attempt: number) => Fate, during: (device: Device) =>
   let counted: Sent | undefined;
   const fetched: typeof fetch = async (url, init) => {
     if (String(url instanceof Request ? url.url : url).endsWith('/register')) return Response.json({ id: 'device-1' });
-    const report = JSON.parse(String(init?.body)) as Sent; // flush sent it
+    const report = JSON.parse(init?.body as string) as Sent; // flush sent it, as JSON text
     sent.push(report);
     during(device);
     const what = fate(sent.length);
