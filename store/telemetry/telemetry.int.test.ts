@@ -311,8 +311,10 @@ describe('sums that had passed 2^53', () => {
       const [admin, app] = pools.map(queryableOf);
       await admin!.query(
         `INSERT INTO ops.telemetry_counter (rollout_id, stage, arm, platform, os_major, shard, devices, predictions, errors)
-         VALUES (7, 0, 'canary', 'ios', '17', 1, 3, 9007199254740993, 5), (7, 0, 'canary', 'ios', '17', 2, 1, 10, 1);
-         INSERT INTO ops.telemetry_latency VALUES (7, 0, 'canary', 'ios', '17', 1, 541, 9007199254740993)`,
+         VALUES (7, 0, 'canary', 'ios', '17', 1, 3, 9007199254740993, 5), (7, 0, 'canary', 'ios', '17', 2, 1, 10, 1)`,
+      );
+      await admin!.query(
+        `INSERT INTO ops.telemetry_latency VALUES (7, 0, 'canary', 'ios', '17', 1, 541, 9007199254740993)`,
       );
       const readings = createTelemetryReader(app!);
       await expect(readings.readCounters(7, 0)).rejects.toThrow('not a safe integer');
