@@ -112,9 +112,7 @@ export const FIELDS: Readonly<Record<string, Field | Group>> = {
   ),
   retention: {
     members: {
-      updates: field('7d', (v) =>
-        v === 'keep' || duration(v) === undefined ? undefined : 'must be a duration or "keep"',
-      ),
+      updates: field('keep', oneOf(['keep'], later('deletion of updates, all are kept'))),
     },
   },
   publish: field(false, oneOf([true, false])),

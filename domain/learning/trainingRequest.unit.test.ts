@@ -25,7 +25,7 @@ const refused = (body: unknown): RequestErrors => {
 const resolved = { modelId: 'm', baseVersion: '1.0.0', seed: 'f'.repeat(64) };
 
 describe('parseTrainingRequest', () => {
-  it('fills in the defaults of learning.md 1', () => {
+  it('fills in the defaults of learning.md 1, but keeps every update', () => {
     expect(specOf(accepted({ new_version: '1.1.0' }), resolved)).toEqual(trainingSpec);
   });
 
@@ -69,6 +69,7 @@ describe('parseTrainingRequest', () => {
     ],
     ['FedProx', { client: { proximal_mu: 0.1 } }, 'invalid_input', '/client/proximal_mu', /FedProx/],
     ['a robust rule', { aggregation: { rule: 'median' } }, 'invalid_input', '/aggregation/rule', /robust/],
+    ['updates that go', { retention: { updates: '7d' } }, 'invalid_input', '/retention/updates', /"keep".*no deletion/],
     ['adam', { server_optimizer: { name: 'adam' } }, 'invalid_input', '/server_optimizer/name', /adaptive/],
     ['adaptive norm', { admission: { max_norm: 'adaptive' } }, 'invalid_input', '/admission/max_norm', /adaptive/],
     ['privacy', { privacy: { clip: 1 } }, 'invalid_input', '/privacy', /not in this release/],

@@ -18,7 +18,7 @@ export const trainingSpec: TrainingSpec = {
   server_optimizer: { name: 'sgd', lr: 1 },
   admission: { max_norm: null, max_samples: 100_000, zero_samples: 'reject', per_device: 1 },
   metrics: ['loss', 'accuracy'],
-  retention: { updates: '7d' },
+  retention: { updates: 'keep' },
   publish: false,
   evaluation: null,
 };
