@@ -3,30 +3,22 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { RoundClosedData, RoundOpenedData, TrainingFact, TrainingSpec } from '../domain/events/training.ts';
 import { planTraining } from '../domain/learning/plan.ts';
+import { trainingSpec } from '../domain/learning/trainingSpec.fixture.ts';
 import { currentBase, trainingMachine, type TrainingState } from '../machines/trainingRun.ts';
 import { decideTraining, type TrainingCommand } from '../machines/trainingDecision.ts';
 import { standingOf } from './loadTraining.ts';
 
 const SHA = 'a'.repeat(64);
 const spec: TrainingSpec = {
-  model_id: 'm',
+  ...trainingSpec,
   base_version: null,
   init_artifact: SHA,
   new_version: '1.0.0',
   rounds: 3,
   min_updates: 2,
   goal: 4,
-  seed: SHA,
-  selection: { strategy: 'open', dropout: 0.1 },
   windows: { selection: '1s', report: '10s', extend: '10s' },
   on_quorum_miss: { retry: 2, backoff: ['5s', '30s'] },
-  client: { epochs: 1, batch_size: 10, lr: 0.1, proximal_mu: 0 },
-  aggregation: { rule: 'fedavg', weight: 'samples', weight_cap: 10_000 },
-  server_optimizer: { name: 'sgd', lr: 1 },
-  admission: { max_norm: null, max_samples: 100_000, zero_samples: 'reject', per_device: 1 },
-  metrics: ['loss', 'accuracy'],
-  retention: { updates: '7d' },
-  publish: false,
   evaluation: { set: SHA },
 };
 

@@ -16,7 +16,8 @@ export interface JudgeRollout {
 
 /**
  * HealthJudged. REGRESSED under `on_regressed: rollback` adds the rollback's facts, or RolloutPaused `no_restore_target` where
- * some version was stable and none may be used.
+ * some version was stable and none may be used. It convicts also where a person has advanced or completed since the look, as long
+ * as the version is the stable one then.
  */
 export async function judgeRollout(
   deps: CommandDeps,

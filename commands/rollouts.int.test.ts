@@ -11,6 +11,7 @@ import { abortRollout } from './abortRollout.ts';
 import { advanceRollout } from './advanceRollout.ts';
 import {
   facts,
+  interrupted,
   newModel,
   openCommands,
   person,
@@ -338,6 +339,30 @@ describe('a verdict', () => {
       judged: null,
       regressed: { stage: 0 },
     });
+  });
+
+  it('convicts where a person completed between the look and its fact, and never without the rollback', async () => {
+    const modelId = await released('1.0.0');
+    await publish(c.deps, modelId, '1.1.0');
+    const rolloutId = await live(modelId, '1.1.0', [100]);
+    const late = interrupted(c.deps, () =>
+      advanceRollout(c.deps, person(), { rolloutId, override: true, reason: 'urgent' }),
+    );
+    const outcome = await judgeRollout(late, stopper(), { rolloutId, ...regressed });
+    expect(facts(outcome)).toEqual(expect.arrayContaining(['HealthJudged', 'RolloutRolledBack', 'VersionRolledBack']));
+    expect(await modelOf(modelId)).toMatchObject({ stable: '1.0.0' });
+    expect(await stateOf(modelId, '1.1.0')).toBe('Rollback');
+
+    await publish(c.deps, modelId, '1.2.0');
+    const completed = await live(modelId, '1.2.0', [100]);
+    facts(await advanceRollout(c.deps, person(), { rolloutId: completed, override: true, reason: 'urgent' }));
+    const look = { rolloutId: completed, judgement: judgement('HEALTHY') };
+    expect(unmet(await judgeRollout(c.deps, workflow(), look))).toEqual(['state']);
+    await publish(c.deps, modelId, '1.3.0');
+    facts(await createAndStart(c.deps, person(), { modelId, spec: spec('1.3.0', [100]), ...atOnce }));
+    const old = await judgeRollout(c.deps, stopper(), { rolloutId: completed, ...regressed });
+    expect(unmet(old)).toEqual(['stillStable']);
+    expect((await fold(completed)).context.regressed).toBeNull();
   });
 
   it('holds where the spec says hold', async () => {

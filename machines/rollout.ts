@@ -139,6 +139,8 @@ const chart = setup({
       event.data.verdict === 'REGRESSED' &&
       context.spec !== null &&
       context.spec.on_regressed === 'hold',
+    convicts: ({ context, event }) =>
+      event.type === 'HealthJudged' && event.data.verdict === 'REGRESSED' && context.spec?.on_regressed === 'rollback',
     nextStage: ({ context, event }) => event.type === 'StageEntered' && event.data.stage === context.stage + 1,
   },
 }).createMachine({
@@ -208,6 +210,8 @@ const chart = setup({
     },
     Completed: {
       on: {
+        // Of a look that was under way when a person completed: the rollback follows in the same append.
+        HealthJudged: { guard: 'convicts', actions: 'judged' },
         RolloutAborted: { target: 'Aborted', actions: ['aborted', 'clockStopped'] },
         RolloutRolledBack: { target: 'RolledBack', actions: ['rolledBack', 'clockStopped'] },
       },
