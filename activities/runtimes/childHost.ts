@@ -95,7 +95,11 @@ export function hostChild(name: string, limits: ChildLimits): ChildHost {
       const stopWatching = watchMemory();
       if (abort) signal?.addEventListener('abort', abort);
       try {
-        child.send(message, (error) => error && end({ failure: 'crash', detail: error.message }));
+        child.send(message, (error) => {
+          if (!error) return;
+          stderr += ` ${error.message}`; // the child is ending, or is ended: its exit says how
+          child.kill('SIGKILL');
+        });
         return await answer;
       } finally {
         settle = undefined;
