@@ -163,11 +163,14 @@ export async function tellStory(o: StoryOptions): Promise<StoryResult> {
   const [roundsOne, roundsTwo] = o.rounds ?? [6, 2];
   const one = await train('1.0.0', roundsOne, old.train, null);
 
-  // iOS phones fail once they run 1.1.0 and the stage is 25 %.
+  // iOS phones fail once they run 1.1.0 and the stage is 25 %. One prediction in 199 fails anyway, whosever it is: a phone that
+  // always failed would be a twentieth of a canary of twenty, and convict a good version now and then.
   let stage = 0;
+  let predictions = 0;
   const behave: Behaviour = (device, version) => {
     const broken = version === '1.1.0' && device.platform === 'ios' && stage >= 25;
-    return { ok: !(broken || device.index % 97 === 0), latencyMs: 8 + (device.index % 7) };
+    predictions += 1;
+    return { ok: !broken && predictions % 199 !== 0, latencyMs: 8 + (device.index % 7) };
   };
   const phones = reportingFleet(connection, MODEL, o.phones ?? 200, behave);
   const phonesRun = phones.run();
