@@ -12,6 +12,8 @@ const OPERATES = [
 ] as const;
 const DEVICE = ['devices:register', 'devices:heartbeat', 'training:participate', 'telemetry:write'] as const;
 const ADMIN = ['keys:manage', 'webhooks:manage', 'sources:manage'] as const;
+/** What concerns every organisation at once: the organisations themselves, the whole log, the read models. */
+const INSTANCE = ['instance:manage'] as const;
 
 const SCOPES = {
   admin: [...READS, 'audit:export', ...OPERATES, 'signals:write', ...DEVICE, ...ADMIN],
@@ -20,6 +22,7 @@ const SCOPES = {
   auditor: [...READS, 'audit:export'],
   viewer: ['models:read', 'rollouts:read'],
   device: [...DEVICE],
+  instance: [...INSTANCE],
 } as const;
 
 export type Scope = (typeof SCOPES)[keyof typeof SCOPES][number];

@@ -9,6 +9,7 @@ export const Role = Type.Union([
   Type.Literal('auditor'),
   Type.Literal('viewer'),
   Type.Literal('device'),
+  Type.Literal('instance'),
 ]);
 export type Role = Static<typeof Role>;
 

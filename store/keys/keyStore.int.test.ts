@@ -74,7 +74,7 @@ describe('API keys', () => {
     const secret = 'an imported key of at least thirty-two characters'.replaceAll(' ', '-');
     const all = await Promise.all(Array.from({ length: 5 }, () => keys.ensureBootstrap(secret, 'org_local')));
     expect(new Set(all.map((k) => k.id)).size).toBe(1);
-    expect(all[0]).toMatchObject({ roles: ['admin'], orgId: 'org_local' });
+    expect(all[0]).toMatchObject({ roles: ['admin', 'instance'], orgId: 'org_local' });
     await keys.revoke('org_local', all[0]!.id);
     await keys.ensureBootstrap(secret, 'org_local');
     expect(await keys.findBySecret(secret)).toBeUndefined();

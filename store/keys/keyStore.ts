@@ -34,7 +34,11 @@ export interface KeyStore {
   list(orgId: string): Promise<ApiKey[]>;
   /** Revokes for good; the first time counts. @throws LifecycleError `key_not_found` */
   revoke(orgId: string, id: string): Promise<ApiKey>;
-  /** Makes an admin of `secret` unless it is known, even as revoked. @throws LifecycleError `invalid_input` below 32 characters */
+  /**
+   * Makes `secret` the admin of an organisation and the operator of the instance, unless it is known, even as revoked.
+   *
+   * @throws LifecycleError `invalid_input` below 32 characters
+   */
   ensureBootstrap(secret: string, orgId: string): Promise<ApiKey>;
 }
 
@@ -140,7 +144,7 @@ export function createKeyStore(pool: Pool): KeyStore {
         const detail = `the bootstrap key must have at least ${LEAST_LENGTH} characters and no white space`;
         return Promise.reject(new LifecycleError('invalid_input', detail));
       }
-      return keep(secret, { name: 'bootstrap', orgId, roles: ['admin'], createdBy: 'system' });
+      return keep(secret, { name: 'bootstrap', orgId, roles: ['admin', 'instance'], createdBy: 'system' });
     },
   };
 }

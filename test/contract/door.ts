@@ -54,7 +54,7 @@ export interface TestDoor {
   close(): Promise<void>;
 }
 
-const ROLES: readonly Role[] = ['admin', 'operator', 'monitor', 'auditor', 'viewer', 'device'];
+const ROLES: readonly Role[] = ['admin', 'operator', 'monitor', 'auditor', 'viewer', 'device', 'instance'];
 export const MAX_UPLOAD = 64 * 1024;
 export const OWN = '/lifecycle/v1';
 export const SDK = '/api/v1';

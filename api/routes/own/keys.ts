@@ -3,7 +3,7 @@ import Type from 'typebox';
 import { LifecycleError } from '../../../domain/errors.ts';
 import { isTestKey } from '../../../store/keys/keyFormat.ts';
 import type { ApiKey } from '../../../store/keys/keyStore.ts';
-import { bearerOf, whoAsks } from '../../access/principal.ts';
+import { authorize, bearerOf, whoAsks } from '../../access/principal.ts';
 import type { App } from '../../app.ts';
 import type { ApiDeps } from '../../context.ts';
 import { closed } from '../../schemas/common.ts';
@@ -18,8 +18,11 @@ export function keyRoutes(app: App, deps: ApiDeps): void {
     config: manages,
     schema: { tags, description: 'The secret is shown this once.', body: NewKey, response: { 201: KeyCreated } },
     handler: async (request, reply) => {
-      const { orgId, keyId } = whoAsks(request);
+      const principal = whoAsks(request);
+      const { orgId, keyId } = principal;
       const { name, roles } = request.body;
+      // An organisation's admin is not the operator of the instance, and does not become it.
+      if (roles.includes('instance')) authorize(principal, 'instance:manage');
       // Test keys beget test keys: the embedded stack hands out none that work elsewhere.
       const kind = isTestKey(bearerOf(request) ?? '') ? 'test' : 'live';
       const { key, secret } = await deps.keys.createKey({ name, orgId, roles, createdBy: keyId, kind });
