@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { MAIN_QUEUE } from './domain/events/processes.ts';
+import { asOrgId, ORG_ID_RULE, parseOrgId, type OrgId } from './domain/org.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -21,7 +22,7 @@ export interface Config {
   readonly blobDir: string;
   readonly bootstrapKeyFile?: string;
   readonly secretFile?: string;
-  readonly org: string;
+  readonly org: OrgId;
   readonly logLevel: LogLevel;
   readonly maxUploadBytes: number;
   readonly workerMetricsPort?: number;
@@ -149,6 +150,13 @@ function checkBootstrapKey(faults: Faults, file: string, http: Config['http']): 
   }
 }
 
+function readOrg(faults: Faults, env: Environment): OrgId {
+  const wanted = parseOrgId(text(env, 'EDGEML_ORG') ?? 'org_local');
+  if (wanted !== undefined) return wanted;
+  faults.add('EDGEML_ORG', `must be ${ORG_ID_RULE}`);
+  return asOrgId('org_local'); // never used: the fault ends the process
+}
+
 function checkSecret(faults: Faults, file: string): void {
   try {
     if (readFileSync(file).length >= 32) return;
@@ -179,6 +187,7 @@ export function readConfig(env: Environment = process.env): Config {
   url(faults, env, 'NATS_URL', ['nats:', 'tls:']);
   const temporal = readTemporal(faults, env);
   const workerMetricsPort = integer(faults, env, 'WORKER_METRICS_PORT', [1, 65_535]);
+  const org = readOrg(faults, env);
   const maxUploadBytes = integer(faults, env, 'MAX_UPLOAD_BYTES', [1024, 2 ** 40]) ?? 256 * 1024 * 1024;
   faults.refuse();
   return {
@@ -190,7 +199,7 @@ export function readConfig(env: Environment = process.env): Config {
     blobDir: resolve(text(env, 'EDGEML_BLOB_DIR') ?? join(home, 'blobs')),
     ...(bootstrapKeyFile === undefined ? {} : { bootstrapKeyFile }),
     ...(secretFile === undefined ? {} : { secretFile }),
-    org: text(env, 'EDGEML_ORG') ?? 'org_local',
+    org,
     logLevel,
     maxUploadBytes,
     ...(workerMetricsPort === undefined ? {} : { workerMetricsPort }),

@@ -18,6 +18,8 @@ import { createFileStore } from './store/artifacts/fileStore.ts';
 import { createPool } from './store/connect.ts';
 import { createKeyStore } from './store/keys/keyStore.ts';
 import { createEventStore } from './store/log/postgresEventStore.ts';
+import { createOrgStore } from './store/orgs/orgStore.ts';
+import { queryableOf } from './store/queryable.ts';
 import { migrate, shippedMigrations } from './store/migrate.ts';
 import { pause } from './store/pause.ts';
 import { rebase } from './store/rebase.ts';
@@ -96,6 +98,7 @@ async function ensureBootstrapKey({ database, bootstrapKeyFile, org }: Config): 
   if (bootstrapKeyFile === undefined) return;
   const pool = createPool({ connectionString: database.url, max: 1, name: 'bootstrap' });
   try {
+    await createOrgStore(queryableOf(pool)).ensure(org);
     await createKeyStore(pool).ensureBootstrap(readFileSync(bootstrapKeyFile, 'utf8').trim(), org);
   } finally {
     await pool.end();

@@ -19,7 +19,7 @@ export async function draftPostMortem(
   deps: ActivityDeps,
   { rolloutId }: { readonly rolloutId: number },
 ): Promise<{ readonly sha256: string; readonly bytes: number }> {
-  const { log, blobs } = deps.commands;
+  const { log, blobs, grants, owners } = deps.commands;
   const { folded, events } = await foldStream(log, rolloutMachine, rolloutStream(rolloutId), 'rollout_not_found');
   const { modelId, version } = folded.context;
   const draft = postMortem({
@@ -31,6 +31,8 @@ export async function draftPostMortem(
     devices: await deps.telemetry.devicesStillOn(rolloutId),
   });
   const blob = await blobs.put(new TextEncoder().encode(renderMarkdown(draft)), { max: MOST_BYTES });
+  const owner = await owners.ownerOf(modelId);
+  if (owner !== undefined) await grants.grant(owner, [blob.sha256]);
   const fact = events.find((e) => e.fact.type === 'RolloutRolledBack');
   if (fact) {
     const text = `Rollout ${rolloutId}: a draft of the post-mortem of ${version} is stored as ${blob.sha256}. Record the root cause.`;

@@ -19,6 +19,7 @@ export async function submitAs(deps: ActivityDeps, process: string, submission: 
   const stop = isStop(command);
   const caller = {
     actor: { kind: 'workflow' as const, id: process },
+    orgId: null,
     commandId,
     commandHash: null,
     correlationId: process,

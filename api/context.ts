@@ -2,6 +2,7 @@
 import type { CommandDeps } from '../commands/context.ts';
 import type { ArtifactStore } from '../store/artifacts/artifactStore.ts';
 import type { KeyStore } from '../store/keys/keyStore.ts';
+import type { OrgStore } from '../store/orgs/orgStore.ts';
 import type { DeviceStore } from '../store/devices/deviceStore.ts';
 import type { Recorded, Report, ReportingDevice } from '../store/telemetry/recordReport.ts';
 import type { TelemetryReader } from '../store/telemetry/telemetryReader.ts';
@@ -19,6 +20,7 @@ export interface ApiDeps {
   readonly commands: CommandDeps;
   readonly blobs: ArtifactStore;
   readonly keys: KeyStore;
+  readonly orgs: OrgStore;
   readonly links: Links;
   readonly reads: ReadModels;
   readonly pointers: PointerTable;

@@ -3,8 +3,10 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { LifecycleError } from '../domain/errors.ts';
 import type { Page, PageRequest } from '../projections/page.ts';
 import type { ReadModelName, ReadModels } from '../projections/readModels.ts';
-import type { EventStore } from '../store/log/eventStore.ts';
+import type { OrgId } from '../domain/org.ts';
+import { whoAsks } from './access/principal.ts';
 import { preferredWaitMs } from './http/prefer.ts';
+import { asOfIndex, eventIn, ownEvent, type Reading } from './reading.ts';
 
 interface ListQuery {
   readonly limit?: number;
@@ -21,13 +23,14 @@ const WAIT_MS = 2_000;
  * @throws LifecycleError `projection_behind` after 2 s (`Prefer: wait=N`, at most 15); as `resolveAsOf` says
  */
 export async function pageRequestOf(
-  deps: { readonly log: EventStore; readonly reads: ReadModels },
+  deps: Reading & { readonly reads: ReadModels },
   request: FastifyRequest,
   query: ListQuery,
   ...of: readonly ReadModelName[]
 ): Promise<PageRequest> {
-  const asOf = query.as_of === undefined ? undefined : await deps.log.resolveAsOf(query.as_of);
-  const wanted = query.min_position === undefined ? -1 : await placeOf(deps.log, query.min_position);
+  const { orgId } = whoAsks(request);
+  const asOf = query.as_of === undefined ? undefined : await asOfIndex(deps, orgId, query.as_of);
+  const wanted = query.min_position === undefined ? -1 : await placeOf(deps, orgId, query.min_position);
   const least = Math.max(asOf ?? -1, wanted);
   const waitMs = preferredWaitMs(request, WAIT_MS);
   const reached = await Promise.all(of.map((name) => deps.reads.waitFor(name, least, waitMs)));
@@ -42,19 +45,20 @@ export async function pageRequestOf(
   };
 }
 
-async function placeOf(log: EventStore, text: string): Promise<number> {
+async function placeOf(deps: Reading, orgId: OrgId, text: string): Promise<number> {
   if (/^\d{1,15}$/.test(text)) return Number(text);
-  if (!text.startsWith('event:')) {
+  const id = eventIn(text);
+  if (id === undefined) {
     const detail = `min_position "${text}" is neither a position nor event:<id>.`;
     throw new LifecycleError('invalid_input', detail, { errors: [{ pointer: '/querystring/min_position', detail }] });
   }
-  const id = text.slice('event:'.length);
-  const index = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(id) ? await log.logIndexOf(id) : undefined;
+  const index = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(id) ? await deps.log.logIndexOf(id) : undefined;
   if (index === undefined) {
     throw new LifecycleError('event_not_found', `min_position names event ${id}, which is not stored.`);
   }
-  const placed = index ?? (await log.awaitLogIndex(id, WAIT_MS));
+  const placed = index ?? (await deps.log.awaitLogIndex(id, WAIT_MS));
   if (placed === null) throw new LifecycleError('projection_behind', `Event ${id} has no place in the log yet.`);
+  await ownEvent(deps, orgId, id);
   return placed;
 }
 

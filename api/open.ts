@@ -10,6 +10,7 @@ import { createKeyStore, type KeyStore } from '../store/keys/keyStore.ts';
 import type { Queryable } from '../store/log/eventStore.ts';
 import { createEventStore } from '../store/log/postgresEventStore.ts';
 import { queryableOf } from '../store/queryable.ts';
+import { createOrgStore } from '../store/orgs/orgStore.ts';
 import { createDeviceStore } from '../store/devices/deviceStore.ts';
 import { recordReport } from '../store/telemetry/recordReport.ts';
 import { createTelemetryReader } from '../store/telemetry/telemetryReader.ts';
@@ -82,6 +83,7 @@ export async function openDoor(options: OpenOptions): Promise<OpenDoor> {
     commands: createCommandDeps({ log, blobs, pool }),
     blobs,
     keys,
+    orgs: createOrgStore(on),
     links: createLinks(options.secret, options.publicUrl),
     reads,
     pointers,

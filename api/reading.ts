@@ -1,9 +1,11 @@
-/** Reads of single things: a fold of their stream, as it is now or as it was. */
+/** Reads of single things: a fold of their stream, as it is now or as it was, for one organisation. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { ownerOf } from '../commands/ownership.ts';
 import { LifecycleError } from '../domain/errors.ts';
-import type { StoredEvent } from '../domain/events/envelope.ts';
+import type { SequencedEvent, StoredEvent } from '../domain/events/envelope.ts';
 import { modelStream, rolloutStream, trainingStream, versionStream } from '../domain/events/streams.ts';
 import { modelIdOf } from '../domain/hash/uuid.ts';
+import type { OrgId } from '../domain/org.ts';
 import type { Folded } from '../machines/fold.ts';
 import type { ModelContext, ModelState } from '../machines/model.ts';
 import type { VersionContext, VersionState } from '../machines/modelVersion.ts';
@@ -11,17 +13,22 @@ import { machineFor } from '../machines/registry.ts';
 import type { RolloutContext, RolloutState } from '../machines/rollout.ts';
 import type { TrainingContext, TrainingState } from '../machines/trainingRun.ts';
 import type { EventStore } from '../store/log/eventStore.ts';
+import type { ModelOwners } from '../store/orgs/modelOwners.ts';
 import { whoAsks } from './access/principal.ts';
 
-type Log = Pick<EventStore, 'readStream' | 'readLog' | 'resolveAsOf' | 'head'>;
+export interface Reading {
+  readonly log: Pick<EventStore, 'readStream' | 'readLog' | 'resolveAsOf' | 'head' | 'logIndexOf' | 'awaitLogIndex'>;
+  readonly commands: { readonly owners: ModelOwners };
+}
 
 export interface Read<C> {
   readonly state: Folded<C>;
   readonly events: readonly StoredEvent[];
 }
 
-/** One point of the log, from which a request reads everything it reads. */
+/** One point of the log, from which a request reads everything it reads. A stream of another organisation is empty in it. */
 export interface View {
+  readonly orgId: OrgId;
   /** Log index up to which facts are surely in; every read is at it, or newer where it is not fixed. */
   readonly position: number;
   /** Time by which clocks of charts are read: now, or when the position was given out. */
@@ -34,18 +41,30 @@ export interface View {
   stream(stream: string): Promise<Read<unknown>>;
 }
 
-/** The view of a request: as of `as_of`, else now. Sets `EdgeML-Position`. @throws LifecycleError as `resolveAsOf` says */
-export async function viewOf(log: Log, reply: FastifyReply, asOf?: string): Promise<View> {
-  const upTo = asOf === undefined ? undefined : await log.resolveAsOf(asOf);
+/**
+ * The view of a request's organisation: as of `as_of`, else now. Sets `EdgeML-Position`.
+ *
+ * @throws LifecycleError as {@link asOfIndex} says
+ */
+export async function viewOf(
+  deps: Reading,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  asOf?: string,
+): Promise<View> {
+  const { log } = deps;
+  const { orgId } = whoAsks(request);
+  const upTo = asOf === undefined ? undefined : await asOfIndex(deps, orgId, asOf);
   // Before the streams are read, so that all facts up to it are in them.
   const position = upTo ?? (await log.head());
   reply.header('edgeml-position', String(position));
   const stream = async <C>(name: string): Promise<Read<C>> => {
-    const events = await log.readStream(name, upTo);
+    const events = await ownStream(deps, orgId, name, upTo);
     // The kind in the stream's name chose the machine, and the machine fixes the context type.
     return { state: machineFor(name).fold(events) as Folded<C>, events };
   };
   return {
+    orgId,
     position,
     at: upTo === undefined ? Date.now() : await givenOutAt(log, upTo),
     isPast: upTo !== undefined,
@@ -57,30 +76,62 @@ export async function viewOf(log: Log, reply: FastifyReply, asOf?: string): Prom
   };
 }
 
+/** Events of a stream up to a log index; none where it is not the organisation's. */
+export async function ownStream(
+  { log, commands }: Reading,
+  orgId: OrgId,
+  stream: string,
+  upTo?: number,
+): Promise<readonly StoredEvent[]> {
+  const events = await log.readStream(stream, upTo);
+  const [first] = events;
+  return first && (await ownerOf(commands.owners, first)) === orgId ? events : [];
+}
+
+/** An event that has its place in the log. @throws LifecycleError `event_not_found`, also for another organisation's */
+export async function ownEvent(deps: Reading, orgId: OrgId, id: string): Promise<SequencedEvent> {
+  const index = await deps.log.logIndexOf(id);
+  const [event] = typeof index === 'number' ? await deps.log.readLog(index - 1, 1) : [];
+  if (event && (await ownStream(deps, orgId, event.stream, event.logIndex)).length > 0) return event;
+  const detail = index === null ? `Event ${id} has no place in the log yet.` : `There is no event ${id}.`;
+  throw new LifecycleError('event_not_found', detail);
+}
+
+/**
+ * `as_of` → log index, for one organisation.
+ *
+ * @throws LifecycleError as `resolveAsOf` says; `event_not_found` also for another organisation's event
+ */
+export async function asOfIndex(deps: Reading, orgId: OrgId, asOf: string): Promise<number> {
+  const index = await deps.log.resolveAsOf(asOf);
+  const id = eventIn(asOf);
+  if (id !== undefined) await ownEvent(deps, orgId, id);
+  return index;
+}
+
+/** The id in `event:<id>`; undefined for a position or a time. */
+export const eventIn = (place: string): string | undefined =>
+  place.startsWith('event:') ? place.slice('event:'.length) : undefined;
+
 /** Unix ms at which the log index was given out; 0 before the first. */
-async function givenOutAt(log: Log, logIndex: number): Promise<number> {
+async function givenOutAt(log: Reading['log'], logIndex: number): Promise<number> {
   const [event] = logIndex < 0 ? [] : await log.readLog(logIndex - 1, 1);
   return event ? Date.parse(event.sequencedAt) : 0;
 }
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
-/** `{m}` of a path or body: an id, or a name in any case; a `:suffix` is cut off. It need not exist. */
-export function modelIdFrom(orgId: string, text: string): string {
+/** `{m}` of a path or body: an id, or a name in any case; a `:suffix` is cut off. It need not exist, nor be the organisation's. */
+export function modelIdFrom(orgId: OrgId, text: string): string {
   const bare = text.split(':')[0]!;
   return UUID.test(bare) ? bare.toLowerCase() : modelIdOf(orgId, bare);
 }
 
 /** @throws LifecycleError `model_not_found`, also for another organisation's */
-export async function existingModel(
-  view: View,
-  request: FastifyRequest,
-  text: string,
-): Promise<ModelState & { id: string }> {
-  const { orgId } = whoAsks(request);
-  const id = modelIdFrom(orgId, text);
+export async function existingModel(view: View, text: string): Promise<ModelState & { id: string }> {
+  const id = modelIdFrom(view.orgId, text);
   const { state } = await view.model(id);
-  if (state.version > 0 && state.context.orgId === orgId) return { ...state, id };
+  if (state.version > 0) return { ...state, id };
   throw new LifecycleError('model_not_found', `There is no model ${text}${when(view)}.`);
 }
 
@@ -96,24 +147,17 @@ export async function existingVersion(
 }
 
 /** @throws LifecycleError `rollout_not_found`, also for another organisation's */
-export async function existingRollout(view: View, request: FastifyRequest, rolloutId: number): Promise<RolloutState> {
+export async function existingRollout(view: View, rolloutId: number): Promise<RolloutState> {
   const { state } = await view.rollout(rolloutId);
-  if (state.version > 0 && (await isOfOrg(view, request, state.context.modelId))) return state;
+  if (state.version > 0) return state;
   throw new LifecycleError('rollout_not_found', `There is no rollout ${rolloutId}${when(view)}.`);
 }
 
 /** @throws LifecycleError `training_not_found`, also for another organisation's */
-export async function existingRun(view: View, request: FastifyRequest, runId: string): Promise<TrainingState> {
+export async function existingRun(view: View, runId: string): Promise<TrainingState> {
   const { state } = await view.training(runId);
-  const modelId = state.context.spec?.model_id;
-  if (state.version > 0 && modelId !== undefined && (await isOfOrg(view, request, modelId))) return state;
+  if (state.version > 0) return state;
   throw new LifecycleError('training_not_found', `There is no training run ${runId}${when(view)}.`);
-}
-
-/** False for a model that does not exist, and for no id at all. */
-export async function isOfOrg(view: View, request: FastifyRequest, modelId: string): Promise<boolean> {
-  if (modelId === '') return false;
-  return (await view.model(modelId)).state.context.orgId === whoAsks(request).orgId;
 }
 
 const when = (view: View) => (view.isPast ? ` at position ${view.position}` : '');

@@ -75,6 +75,8 @@ function addHooks(app: App, deps: ApiDeps): void {
     const { scope } = request.routeOptions.config;
     if (scope === 'none' || request.is404) return;
     if (scope === undefined) throw new Error(`${request.url} declares no scope`);
+    // What a key is answered is for its holder; a shared cache between must not keep it. A route may say more.
+    reply.header('cache-control', 'private, no-cache');
     request.principal = await authenticate(request, deps.keys);
     authorize(request.principal, scope);
     requireIdempotencyKey(request);

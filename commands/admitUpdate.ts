@@ -131,7 +131,9 @@ async function accept(
       const closing = cause && (await appendClose(deps, tx, task, row, cause));
       if (closing === 'moved') return 'moved';
       const counts = { counted: samples > 0 ? 1 : 0, closes: closing ? cause : null } as const;
-      return { outcome: 'accepted', receipt: await deps.rounds.accept(tx, task, row, counts) };
+      const receipt = await deps.rounds.accept(tx, task, row, counts);
+      await deps.grants.grant(task.round.orgId, [sha], tx);
+      return { outcome: 'accepted', receipt };
     });
     if (outcome !== 'moved') return outcome;
   }

@@ -1,7 +1,10 @@
 /** What a use case is given: its stores by closure, and who asks. */
 import type { Actor } from '../domain/events/envelope.ts';
+import type { OrgId } from '../domain/org.ts';
 import type { Appended, EventStore, Lane } from '../store/log/eventStore.ts';
 import type { ArtifactStore } from '../store/artifacts/artifactStore.ts';
+import type { BlobGrants } from '../store/artifacts/blobGrants.ts';
+import type { ModelOwners } from '../store/orgs/modelOwners.ts';
 import type { RolloutFinder } from '../store/rollouts/rolloutFinder.ts';
 import type { RoundStore } from '../store/rounds/roundStore.ts';
 import type { TelemetryReader } from '../store/telemetry/telemetryReader.ts';
@@ -10,6 +13,8 @@ import type { Refusal } from '../machines/decision.ts';
 export interface CommandDeps {
   readonly log: EventStore;
   readonly blobs: ArtifactStore;
+  readonly grants: BlobGrants;
+  readonly owners: ModelOwners;
   readonly rounds: RoundStore;
   readonly rollouts: RolloutFinder;
   readonly telemetry: Pick<TelemetryReader, 'readCounters'>;
@@ -22,6 +27,8 @@ export interface CommandDeps {
 /** Who asks, under which id the log remembers it, and what a version conflict means to them. */
 export interface Caller {
   readonly actor: Actor;
+  /** Whose streams it may read and change: another's do not exist for it. Null: the instance's own processes, which serve all. */
+  readonly orgId: OrgId | null;
   /** Unique per command for ever: `http:<key id>:<key>`, `rollout-<id>/<epoch>/<step>`, … */
   readonly commandId: string;
   /** SHA-256 of the request; null where the command id already says everything. */

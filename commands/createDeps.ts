@@ -4,6 +4,8 @@ import { uuidV7 } from '../domain/hash/uuid.ts';
 import type { ArtifactStore } from '../store/artifacts/artifactStore.ts';
 import type { Pool } from '../store/connect.ts';
 import type { EventStore } from '../store/log/eventStore.ts';
+import { createBlobGrants } from '../store/artifacts/blobGrants.ts';
+import { createModelOwners } from '../store/orgs/modelOwners.ts';
 import { queryableOf } from '../store/queryable.ts';
 import { createRolloutFinder } from '../store/rollouts/rolloutFinder.ts';
 import { createRoundStore } from '../store/rounds/postgresRoundStore.ts';
@@ -20,6 +22,8 @@ export function createCommandDeps(parts: {
   return {
     log: parts.log,
     blobs: parts.blobs,
+    grants: createBlobGrants(on),
+    owners: createModelOwners(on),
     rounds: createRoundStore(on),
     rollouts: createRolloutFinder(on),
     telemetry: createTelemetryReader(on),

@@ -8,6 +8,7 @@ import { modelStream, parseStream, rolloutStream, trainingStream, versionStream 
 import type { AnyFact } from '../domain/events/streams.ts';
 import type { StoredEvent } from '../domain/events/envelope.ts';
 import { Fatal, LifecycleError } from '../domain/errors.ts';
+import { noSuchStream, ownerOf, toGrant } from './ownership.ts';
 import type { Decision, Refusal } from '../machines/decision.ts';
 import type { Folded } from '../machines/fold.ts';
 import type { ModelContext, ModelState } from '../machines/model.ts';
@@ -15,7 +16,7 @@ import type { VersionContext, VersionState } from '../machines/modelVersion.ts';
 import { machineFor } from '../machines/registry.ts';
 import type { RolloutContext, RolloutState } from '../machines/rollout.ts';
 import type { TrainingContext, TrainingState } from '../machines/trainingRun.ts';
-import type { AppendRequest, AppendResult, EventStore, Known, Queryable } from '../store/log/eventStore.ts';
+import type { AppendRequest, AppendResult, Known, Queryable } from '../store/log/eventStore.ts';
 import { laneOf, type Caller, type CommandDeps, type Outcome } from './context.ts';
 
 /** The streams a use case reads. Whatever is read is also expected at that version when it appends. */
@@ -53,7 +54,10 @@ class KnownCommand extends Error {
   }
 }
 
-function createStreams(log: EventStore, caller: Caller): Streams & { versions: Map<string, number> } {
+function createStreams(
+  { log, owners }: Pick<CommandDeps, 'log' | 'owners'>,
+  caller: Caller,
+): Streams & { versions: Map<string, number> } {
   const folded = new Map<string, Folded<unknown>>();
   const versions = new Map<string, number>();
   let now: Date | undefined;
@@ -66,10 +70,12 @@ function createStreams(log: EventStore, caller: Caller): Streams & { versions: M
     const loaded = await log.load(wanted, command);
     if (loaded.known) throw new KnownCommand(loaded.known);
     now ??= loaded.now;
-    for (const stream of wanted) remember(stream, loaded.streams.get(stream) ?? []);
+    for (const stream of wanted) await remember(stream, loaded.streams.get(stream) ?? []);
   }
 
-  function remember(stream: string, events: readonly StoredEvent[]): void {
+  async function remember(stream: string, events: readonly StoredEvent[]): Promise<void> {
+    const [first] = events;
+    if (caller.orgId !== null && first && (await ownerOf(owners, first)) !== caller.orgId) throw noSuchStream(stream);
     const state = machineFor(stream).fold(events);
     if (state.divergence && caller.onConflict !== 'stop') {
       const { type, version, eventId } = state.divergence;
@@ -110,9 +116,9 @@ async function attempt(
   deps: CommandDeps,
   caller: Caller,
   decide: (streams: Streams) => Promise<Conclusion>,
-  append: (request: AppendRequest, also: Conclusion & { kind: 'append' }) => Promise<AppendResult>,
+  append: (request: AppendRequest, also: ((tx: Queryable) => Promise<void>) | undefined) => Promise<AppendResult>,
 ): Promise<Attempt> {
-  const streams = createStreams(deps.log, caller);
+  const streams = createStreams(deps, caller);
   const conclusion = await decide(streams);
   const { expect } = caller;
   if (expect) await streams.preload([expect.stream]);
@@ -122,6 +128,11 @@ async function attempt(
   }
   if (conclusion.kind === 'already') return { outcome: 'already', events: [] };
   if (conclusion.kind === 'refused') return { outcome: 'refused', refusal: conclusion.refusal };
+  const grants = await toGrant(deps, streams, conclusion.facts);
+  const also = async (tx: Queryable) => {
+    await conclusion.also?.(tx);
+    for (const { orgId, blobs } of grants) await deps.grants.grant(orgId, blobs, tx);
+  };
   return append(
     {
       commandId: caller.commandId,
@@ -132,7 +143,7 @@ async function attempt(
       expected: streams.versions,
       events: toEvents(conclusion.facts, deps.newId),
     },
-    conclusion,
+    conclusion.also !== undefined || grants.length > 0 ? also : undefined,
   );
 }
 
@@ -169,7 +180,7 @@ export function execute(
 ): Promise<Outcome> {
   const lane = laneOf(caller);
   return untilDecided(caller, () =>
-    attempt(deps, caller, decide, (request, { also }) => deps.log.append(request, { lane, ...(also ? { also } : {}) })),
+    attempt(deps, caller, decide, (request, also) => deps.log.append(request, { lane, ...(also ? { also } : {}) })),
   );
 }
 
@@ -190,7 +201,7 @@ export function executeUnder(
     deps.log.transaction(laneOf(caller), async (tx) => {
       await lock(tx);
       const reads = (streams: Streams) => decide(streams, tx);
-      return attempt(deps, caller, reads, async (request, { also }) => {
+      return attempt(deps, caller, reads, async (request, also) => {
         const result = await tx.append(request);
         if (result.outcome === 'appended') await also?.(tx);
         return result;

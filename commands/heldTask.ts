@@ -1,11 +1,14 @@
 /** The task that a device holds by its lease, and whether it still wants an update. */
 import { timingSafeEqual } from 'node:crypto';
 import { LifecycleError } from '../domain/errors.ts';
+import type { OrgId } from '../domain/org.ts';
 import type { Task } from '../store/rounds/roundStore.ts';
 import type { CommandDeps } from './context.ts';
 
 export interface HeldTask {
   readonly taskId: string;
+  /** Whose devices the caller speaks for: a task of another organisation does not exist for it. */
+  readonly orgId: OrgId;
   /** Header `EdgeML-Lease`. */
   readonly lease: string;
   /** Where the caller knows which device asks. */
@@ -15,9 +18,9 @@ export interface HeldTask {
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
 /** @throws LifecycleError `task_unknown`, `lease_invalid`, `not_your_task` */
-export async function heldTask(deps: CommandDeps, { taskId, lease, deviceId }: HeldTask): Promise<Task> {
+export async function heldTask(deps: CommandDeps, { taskId, orgId, lease, deviceId }: HeldTask): Promise<Task> {
   const task = UUID.test(taskId) ? await deps.rounds.task(taskId) : undefined;
-  if (!task) throw new LifecycleError('task_unknown', `There is no task ${taskId}.`);
+  if (!task || task.round.orgId !== orgId) throw new LifecycleError('task_unknown', `There is no task ${taskId}.`);
   if (!isSame(lease, task.lease)) throw new LifecycleError('lease_invalid', `The lease is not of task ${taskId}.`);
   if (deviceId !== undefined && deviceId !== task.deviceId) {
     throw new LifecycleError('not_your_task', `Task ${taskId} belongs to another device.`);

@@ -1,16 +1,18 @@
 /** A device asks for work: a task of an open round, or why there is none. Rows only; the log is not touched. */
 import { LifecycleError } from '../domain/errors.ts';
 import { trainingStream } from '../domain/events/streams.ts';
+import type { OrgId } from '../domain/org.ts';
 import { planSeed } from '../domain/learning/leases.ts';
 import { isPaused, trainingMachine } from '../machines/trainingRun.ts';
 import type { RoundRow } from '../store/rounds/roundRow.ts';
 import type { LeasedTask } from '../store/rounds/roundStore.ts';
 import { baseLayout, maxUpdateBytes, trainedTensors } from './baseTensors.ts';
 import type { CommandDeps } from './context.ts';
+import { ownerOf } from './ownership.ts';
 
 export interface LeaseTask {
   readonly deviceId: string;
-  readonly orgId?: string;
+  readonly orgId: OrgId;
   /** Only this run; without it, the oldest open round the device has not answered. */
   readonly runId?: string;
   readonly modelId?: string;
@@ -42,7 +44,8 @@ export async function leaseTask(deps: CommandDeps, { deviceId, ...of }: LeaseTas
     if (leased) return { task: await taskOf(deps, deviceId, round, leased), reason: null };
     reason = (await deps.rounds.hasContributed(round.roundId, deviceId)) ? 'already_contributed' : 'round_full';
   }
-  if (open.length === 0 && of.runId !== undefined && (await isRunPaused(deps, of.runId))) reason = 'run_paused';
+  if (open.length === 0 && of.runId !== undefined && (await isRunPaused(deps, of.orgId, of.runId)))
+    reason = 'run_paused';
   return { task: null, reason };
 }
 
@@ -60,8 +63,10 @@ async function taskOf(deps: CommandDeps, deviceId: string, round: RoundRow, leas
   };
 }
 
-async function isRunPaused(deps: CommandDeps, runId: string): Promise<boolean> {
-  const events = await deps.log.readStream(trainingStream(runId));
-  if (events.length === 0) throw new LifecycleError('training_not_found', `There is no training run ${runId}.`);
+async function isRunPaused({ log, owners }: CommandDeps, orgId: OrgId, runId: string): Promise<boolean> {
+  const events = await log.readStream(trainingStream(runId));
+  const [first] = events;
+  if (!first || (await ownerOf(owners, first)) !== orgId)
+    throw new LifecycleError('training_not_found', `There is no training run ${runId}.`);
   return isPaused(trainingMachine.fold(events));
 }

@@ -2,9 +2,10 @@
 import { durationMs } from '../domain/duration.ts';
 import { LifecycleError } from '../domain/errors.ts';
 import type { RoundOpenedData, TrainingSpec } from '../domain/events/training.ts';
-import { modelStream, trainingStream } from '../domain/events/streams.ts';
+import { trainingStream } from '../domain/events/streams.ts';
 import { openingTerms } from '../domain/learning/admission.ts';
 import { leasesNeeded } from '../domain/learning/leases.ts';
+import type { OrgId } from '../domain/org.ts';
 import { isPrerelease } from '../domain/semver.ts';
 import { currentBase, type TrainingContext } from '../machines/trainingRun.ts';
 import { decideTraining } from '../machines/trainingDecision.ts';
@@ -29,7 +30,9 @@ export async function openRound(
     const now = streams.now();
     const data = openingData(run.context, spec, now);
     const decision = decideTraining(run, { type: 'openRound', data }, now.getTime());
-    const row = rowOf(runId, await orgOf(deps, spec.model_id), spec, data);
+    const orgId = await deps.owners.ownerOf(spec.model_id);
+    if (orgId === undefined) throw new LifecycleError('model_not_found', `There is no model ${spec.model_id}.`);
+    const row = rowOf(runId, orgId, spec, data);
     return joinDecisions([{ stream: trainingStream(runId), decision }], (tx) => deps.rounds.open(tx, row));
   });
 }
@@ -62,7 +65,7 @@ function baseLabel(spec: TrainingSpec, aggregated: number): string {
   return `${spec.new_version}${isPrerelease(spec.new_version) ? '.' : '-'}round.${aggregated}`;
 }
 
-const rowOf = (runId: string, orgId: string, spec: TrainingSpec, data: RoundOpenedData): NewRound => ({
+const rowOf = (runId: string, orgId: OrgId, spec: TrainingSpec, data: RoundOpenedData): NewRound => ({
   roundId: roundIdOf(runId, data.round, data.attempt),
   runId,
   orgId,
@@ -87,10 +90,3 @@ const rowOf = (runId: string, orgId: string, spec: TrainingSpec, data: RoundOpen
   deadline: data.deadline,
   hardDeadline: data.hard_deadline,
 });
-
-/** The first fact of a model never changes, so it is read without being expected. */
-async function orgOf(deps: CommandDeps, modelId: string): Promise<string> {
-  const first = (await deps.log.readStream(modelStream(modelId)))[0]?.fact;
-  if (first?.type !== 'ModelRegistered') throw new LifecycleError('model_not_found', `There is no model ${modelId}.`);
-  return first.data.org_id;
-}

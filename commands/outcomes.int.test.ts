@@ -13,6 +13,7 @@ import {
   losingFirstAnswer,
   newModel,
   openCommands,
+  ORG,
   openRun,
   person,
   publish,
@@ -59,9 +60,9 @@ async function repeatedAfterLoss<T extends Outcome>(command: (deps: Commands['de
 
 describe('an answer lost after the append', () => {
   it('registerModel: the repeat gets the first outcome', async () => {
-    const input = { orgId: 'org_local', name: 'lost', framework: 'pytorch', useCase: 'nlp', description: '' };
+    const input = { orgId: ORG, name: 'lost', framework: 'pytorch', useCase: 'nlp', description: '' };
     const again = await repeatedAfterLoss((deps) => registerModel(deps, person('http:key:lost'), input));
-    expect(again.modelId).toBe(modelIdOf('org_local', 'lost'));
+    expect(again.modelId).toBe(modelIdOf(ORG, 'lost'));
     expect(again).toMatchObject({ events: [{ type: 'ModelRegistered', version: 1 }], sameRequest: true });
   });
 
@@ -135,7 +136,7 @@ describe('an answer lost after the append', () => {
 
 describe('a key used for another request', () => {
   it('is told, and appends nothing', async () => {
-    const input = { orgId: 'org_local', name: 'keyed', framework: 'pytorch', useCase: 'nlp', description: '' };
+    const input = { orgId: ORG, name: 'keyed', framework: 'pytorch', useCase: 'nlp', description: '' };
     const id = { ...person(), commandHash: Uint8Array.of(1) };
     expect((await registerModel(c.deps, id, input)).outcome).toBe('appended');
     const other = { ...id, commandHash: Uint8Array.of(2) };

@@ -6,6 +6,7 @@ import {
   facts,
   newModel,
   openCommands,
+  ORG,
   person,
   publish,
   publishing,
@@ -26,7 +27,7 @@ beforeAll(async () => {
 afterAll(() => c.close());
 
 describe('models', () => {
-  const input = { orgId: 'org_local', name: 'Fraud-Detector', framework: 'pytorch', useCase: 'fraud', description: '' };
+  const input = { orgId: ORG, name: 'Fraud-Detector', framework: 'pytorch', useCase: 'fraud', description: '' };
   const contract = { inputs: [{ name: 'x' }] };
 
   it('are found by name, whatever its case, and declare a contract once', async () => {

@@ -5,6 +5,7 @@ import { modelStream } from '../domain/events/streams.ts';
 import { parseKind } from '../domain/formats/architecture.ts';
 import { isRefused } from '../domain/refused.ts';
 import { canonicalSha } from '../domain/hash/canonicalJson.ts';
+import type { OrgId } from '../domain/org.ts';
 import { modelIdOf } from '../domain/hash/uuid.ts';
 import { decideModel, modelMachine } from '../machines/model.ts';
 import type { Caller, CommandDeps, Outcome } from './context.ts';
@@ -12,7 +13,7 @@ import { execute, joinDecisions } from './execute.ts';
 import { foresee } from './foresee.ts';
 
 export interface RegisterModel {
-  readonly orgId: string;
+  readonly orgId: OrgId;
   readonly name: string;
   readonly framework: string;
   readonly useCase: string;

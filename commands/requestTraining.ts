@@ -61,7 +61,7 @@ async function conclude(
 ): Promise<Conclusion> {
   const model = await existingModel(streams, modelId);
   const base = await trainingBase(deps, streams, modelId, model, request);
-  await checkEvaluation(deps, model, request);
+  await checkEvaluation(deps, modelId, model, request);
   const now = streams.now().getTime();
   const spec = specOf(request, { modelId, baseVersion: base.version, seed });
   const requested = { source, spec, spec_sha: canonicalSha(spec), request_sha: sha, base };

@@ -21,6 +21,7 @@ import {
   newModel,
   openCommands,
   openRun,
+  ORG,
   person,
   publish,
   spec,
@@ -97,7 +98,7 @@ describe('a task', () => {
       },
       round: { roundId: `${runId}.1.1`, baseLabel: '1.0.0-round.0', goal: 3 },
     });
-    const held = { taskId: first.taskId, lease: first.lease };
+    const held = { taskId: first.taskId, orgId: ORG, lease: first.lease };
     await abortTask(c.deps, { ...held, phase: 'fit', reason: 'battery' });
     await abortTask(c.deps, { ...held, reason: 'battery' });
     await expect(checkTask(c.deps, held)).rejects.toMatchObject({ code: 'task_ended' });
@@ -115,12 +116,15 @@ describe('a task', () => {
   it('is not given without a round, nor twice in one', async () => {
     const { runId } = await openRun(c.deps);
     await answer(runId, 'device-1');
-    expect(await leaseTask(c.deps, { runId, deviceId: 'device-1' })).toEqual({
+    expect(await leaseTask(c.deps, { orgId: ORG, runId, deviceId: 'device-1' })).toEqual({
       task: null,
       reason: 'already_contributed',
     });
     facts(await abortTraining(c.deps, stopper(), { runId, reason: 'wrong data' }));
-    expect(await leaseTask(c.deps, { runId, deviceId: 'device-2' })).toEqual({ task: null, reason: 'no_round' });
+    expect(await leaseTask(c.deps, { orgId: ORG, runId, deviceId: 'device-2' })).toEqual({
+      task: null,
+      reason: 'no_round',
+    });
   });
 
   it('is held by its lease and its device alone', async () => {
@@ -144,7 +148,9 @@ describe('an update', () => {
     expect(first).toMatchObject({ outcome: 'accepted', receipt: { weight: 10, samples: 10 } });
     expect(await admitUpdate(c.deps, updateFor(task))).toEqual({ ...first, outcome: 'repeated' });
     expect(await admitUpdate(c.deps, updateFor(task, 0.2))).toMatchObject({ outcome: 'refused', code: 'conflict' });
-    await expect(abortTask(c.deps, { taskId: task.taskId, lease: task.lease, reason: 'late' })).rejects.toMatchObject({
+    await expect(
+      abortTask(c.deps, { taskId: task.taskId, orgId: ORG, lease: task.lease, reason: 'late' }),
+    ).rejects.toMatchObject({
       code: 'already_accepted',
     });
   });
@@ -177,7 +183,7 @@ describe('an update', () => {
       const { base = task.round.baseSha, round = task.round.roundId, samples = 5, name = 'bias' } = change;
       const deltas = [f32Tensor(name, [2], new Float32Array(2)), f32Tensor('weight', [2, 2], new Float32Array(4))];
       const bytes = encodeUpdate({ base, round, task: task.taskId, samples, metrics: {}, deltas });
-      const outcome = await admitUpdate(c.deps, { ...task, bytes, digest: null });
+      const outcome = await admitUpdate(c.deps, { ...task, orgId: ORG, bytes, digest: null });
       return outcome.outcome === 'refused' ? outcome.code : outcome.outcome;
     };
     expect(await refusalOf({ base: 'f'.repeat(64) })).toBe('wrong_base');
@@ -185,10 +191,14 @@ describe('an update', () => {
     expect(await refusalOf({ samples: 0 })).toBe('samples_out_of_range');
     expect(await refusalOf({ name: 'c' })).toBe('unknown_tensor');
     const task = await lease(c.deps, runId, 'device-1');
-    expect(await admitUpdate(c.deps, { ...task, bytes: Buffer.alloc(200_000), digest: null })).toMatchObject({
+    expect(
+      await admitUpdate(c.deps, { ...task, orgId: ORG, bytes: Buffer.alloc(200_000), digest: null }),
+    ).toMatchObject({
       code: 'payload_too_large',
     });
-    expect(await admitUpdate(c.deps, { ...task, bytes: Buffer.from('pickle'), digest: null })).toMatchObject({
+    expect(
+      await admitUpdate(c.deps, { ...task, orgId: ORG, bytes: Buffer.from('pickle'), digest: null }),
+    ).toMatchObject({
       code: 'malformed_container',
     });
   });
@@ -340,7 +350,9 @@ describe('the deadline', () => {
       .poll(async () => (await admitUpdate(c.deps, updateFor(task))).outcome, { timeout: 10_000, interval: 50 })
       .toBe('repeated');
     await expect
-      .poll(async () => (await leaseTask(c.deps, { runId, deviceId: 'device-1' })).reason, { timeout: 10_000 })
+      .poll(async () => (await leaseTask(c.deps, { orgId: ORG, runId, deviceId: 'device-1' })).reason, {
+        timeout: 10_000,
+      })
       .toBe('no_round');
   });
 

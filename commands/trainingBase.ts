@@ -11,6 +11,7 @@ import { baseLayout } from './baseTensors.ts';
 import { blobHeader } from './blobHeader.ts';
 import type { CommandDeps } from './context.ts';
 import type { Streams } from './execute.ts';
+import { requireGranted } from './ownership.ts';
 import { existingVersion } from './existing.ts';
 
 export interface TrainingBase {
@@ -33,6 +34,7 @@ export async function trainingBase(
   request: TrainingRequest,
 ): Promise<TrainingBase> {
   const base = await chooseBase(streams, modelId, model, request);
+  await requireGranted(deps, modelId, base.sha, `Base ${base.sha}`);
   const { tensors } = await baseLayout(deps.blobs, base.sha);
   const untrainable = checkTrainableBase(tensors);
   if (untrainable) throw new LifecycleError(untrainable.refused, `Base ${base.sha}: ${untrainable.detail}`);
@@ -49,11 +51,13 @@ export async function trainingBase(
  */
 export async function checkEvaluation(
   deps: CommandDeps,
+  modelId: string,
   model: ModelState,
   { evaluation }: TrainingRequest,
 ): Promise<void> {
   if (!evaluation) return;
   const what = `Evaluation set ${evaluation.set}`;
+  await requireGranted(deps, modelId, evaluation.set, what);
   const { header } = await blobHeader(deps.blobs, evaluation.set, what);
   const layout = evaluationLayout(header, model.context.architecture);
   if (!isRefused(layout)) return;

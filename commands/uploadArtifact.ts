@@ -1,5 +1,4 @@
 /** Bytes made elsewhere become a version, without training here. The blobs are stored before. */
-import { LifecycleError } from '../domain/errors.ts';
 import { versionStream } from '../domain/events/streams.ts';
 import type { ArtifactFile } from '../domain/events/version.ts';
 import { decideVersion, versionMachine } from '../machines/modelVersion.ts';
@@ -8,6 +7,7 @@ import { checkVersion } from './draftVersion.ts';
 import { execute, joinDecisions } from './execute.ts';
 import { existingModel } from './existing.ts';
 import { foresee } from './foresee.ts';
+import { requireGranted } from './ownership.ts';
 
 export interface UploadArtifact {
   readonly modelId: string;
@@ -19,9 +19,7 @@ export interface UploadArtifact {
 export async function uploadArtifact(deps: CommandDeps, caller: Caller, input: UploadArtifact): Promise<Outcome> {
   const { modelId, version, files } = input;
   checkVersion(version);
-  for (const { sha256 } of files) {
-    if (!(await deps.blobs.stat(sha256))) throw new LifecycleError('blob_unknown', `No blob ${sha256} is stored.`);
-  }
+  for (const { sha256 } of files) await requireGranted(deps, modelId, sha256, `Blob ${sha256}`);
   const stream = versionStream(modelId, version);
   return execute(deps, caller, async (streams) => {
     const model = await existingModel(streams, modelId);

@@ -2,6 +2,7 @@
  * The pointer of every model in memory: what each device's question is answered from. The read model gives most of it at once;
  * the rest comes from the log itself, so a stop reaches devices whether or not anybody fills the read model.
  */
+import type { OrgId } from '../domain/org.ts';
 import { Kysely, PostgresDialect, sql } from 'kysely';
 import type { Pointer } from '../domain/rollout/pointer.ts';
 import { createBell } from '../store/bell.ts';
@@ -23,8 +24,8 @@ export interface PointerTableOptions {
 }
 
 export interface PointerTable {
-  /** The pointer as of `position`; undefined for a model that is not registered. */
-  get(modelId: string): Pointer | undefined;
+  /** The pointer as of `position`; undefined for a model that the organisation has not registered. */
+  get(orgId: OrgId, modelId: string): Pointer | undefined;
   all(): IterableIterator<Pointer>;
   /** Log index up to which the table holds every fact; -1 before the first look. */
   readonly position: number;
@@ -138,7 +139,10 @@ export async function createPointerTable(options: PointerTableOptions): Promise<
   });
 
   return {
-    get: (modelId) => table.get(modelId),
+    get(orgId, modelId) {
+      const pointer = table.get(modelId);
+      return pointer?.org_id === orgId ? pointer : undefined;
+    },
     all: () => table.all(),
     get position() {
       return position;

@@ -1,4 +1,5 @@
 /** Lists by page and as of a place; the pointer table against the log. */
+import { asOrgId } from '../domain/org.ts';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { SequencedEvent } from '../domain/events/envelope.ts';
 import { historyFrom, openStage, type Stage } from '../test/properties/stage.ts';
@@ -9,6 +10,7 @@ import { pointerRows } from './pointers/schema.ts';
 import { projections } from './registry.ts';
 import { createRows, projectInMemory } from './rows.ts';
 
+const orgId = asOrgId('org_local');
 let stage: Stage;
 let head: number;
 let events: SequencedEvent[];
@@ -35,23 +37,23 @@ async function allPages<T>(read: (page: PageRequest) => Promise<Page<T>>, limit:
 describe('lists', () => {
   it('page through everything once, in order', async () => {
     const ids = (list: readonly { rollout_id: number }[]) => list.map((r) => r.rollout_id);
-    const rollouts = await allPages((page) => stage.models.rollouts({}, page), 3);
+    const rollouts = await allPages((page) => stage.models.rollouts({ orgId }, page), 3);
     const created = events.flatMap((e) => (e.fact.type === 'RolloutCreated' ? [Number(e.stream.slice(8))] : []));
     expect(ids(rollouts)).toEqual(created.toSorted((a, b) => b - a));
-    const runs = await allPages((page) => stage.models.runs({}, page), 2);
+    const runs = await allPages((page) => stage.models.runs({ orgId }, page), 2);
     expect(new Set(runs.map((r) => r.run_id)).size).toBe(
       events.filter((e) => e.fact.type === 'TrainingRequested').length,
     );
-    const models = await allPages((page) => stage.models.models({ orgId: 'org_local' }, page), 1);
+    const models = await allPages((page) => stage.models.models({ orgId }, page), 1);
     expect(models.map((m) => m.name)).toEqual(['m-0', 'm-1']);
-    expect((await stage.models.models({ orgId: 'another' })).items).toEqual([]);
-    expect((await stage.models.models({ orgId: 'org_local', nameContains: 'M-1' })).items).toHaveLength(1);
-    expect((await stage.models.models({ orgId: 'org_local', nameContains: '%' })).items).toEqual([]);
+    expect((await stage.models.models({ orgId: asOrgId('another') })).items).toEqual([]);
+    expect((await stage.models.models({ orgId, nameContains: 'M-1' })).items).toHaveLength(1);
+    expect((await stage.models.models({ orgId, nameContains: '%' })).items).toEqual([]);
   });
 
   it('count the rounds of a run as of the page', async () => {
-    for (const run of (await stage.models.runs({ modelId: 'm-0' })).items) {
-      const facts = await stage.models.roundFacts(run.run_id);
+    for (const run of (await stage.models.runs({ orgId, modelId: 'm-0' })).items) {
+      const facts = await stage.models.roundFacts(orgId, run.run_id);
       expect(run.rounds_done).toBe(facts.items.filter((f) => f.type === 'RoundAggregated').length);
       const own = events.filter(
         (e) => e.stream === `training-${run.run_id}` && 'round' in e.fact.data && 'attempt' in e.fact.data,
@@ -61,32 +63,32 @@ describe('lists', () => {
   });
 
   it('find facts by kind, type, model and actor, in both directions', async () => {
-    const paged = await allPages((page) => stage.models.events({}, page), 100);
+    const paged = await allPages((page) => stage.models.events({ orgId }, page), 100);
     expect(paged).toEqual(events);
-    const ofModel = await allPages((page) => stage.models.events({ modelId: 'm-1', kind: 'rollout' }, page), 7);
+    const ofModel = await allPages((page) => stage.models.events({ orgId, modelId: 'm-1', kind: 'rollout' }, page), 7);
     const owner = new Map(
       events.flatMap((e) => (e.fact.type === 'RolloutCreated' ? [[e.stream, e.fact.data.model_id]] : [])),
     );
     expect(ofModel).toEqual(events.filter((e) => owner.get(e.stream) === 'm-1'));
-    const newest = await stage.models.events({ type: 'VersionPublished', isNewestFirst: true, actorId: 'test' });
+    const newest = await stage.models.events({ orgId, type: 'VersionPublished', isNewestFirst: true, actorId: 'test' });
     expect(newest.items).toEqual(
       events
         .filter((e) => e.fact.type === 'VersionPublished')
         .toReversed()
         .slice(0, 50),
     );
-    expect((await stage.models.events({ actorId: 'nobody' })).items).toEqual([]);
-    expect((await stage.models.events({ from: head })).items).toEqual([events.at(-1)]);
+    expect((await stage.models.events({ orgId, actorId: 'nobody' })).items).toEqual([]);
+    expect((await stage.models.events({ orgId, from: head })).items).toEqual([events.at(-1)]);
   });
 
   it('tell live rollouts, what was judged, and lineage', async () => {
-    const live = await stage.models.rollouts({ isLive: true });
-    const all = await allPages((page) => stage.models.rollouts({}, page), 50);
+    const live = await stage.models.rollouts({ orgId, isLive: true });
+    const all = await allPages((page) => stage.models.rollouts({ orgId }, page), 50);
     expect(live.items).toEqual(all.filter((r) => ['Active', 'Held', 'Paused'].includes(r.state)));
     const judged = events.find((e) => e.fact.type === 'HealthJudged')!;
-    const judgements = await stage.models.judgements(Number(judged.stream.slice(8)));
+    const judgements = await stage.models.judgements(orgId, Number(judged.stream.slice(8)));
     expect(judgements.items[0]).toMatchObject({ log_index: judged.logIndex, judgement: judged.fact.data });
-    const { items } = await stage.models.lineage('m-0');
+    const { items } = await stage.models.lineage(orgId, 'm-0');
     const drafted = events.filter((e) => e.fact.type === 'VersionDrafted' && e.stream.startsWith('version-m-0@'));
     expect(items).toHaveLength(drafted.length);
     expect(items.flatMap((n) => n.rollouts.map((r) => r.id)).toSorted((a, b) => a - b)).toEqual(
@@ -98,13 +100,17 @@ describe('lists', () => {
   });
 
   it('refuse a foreign cursor, and a place that the read model has not reached', async () => {
-    const page = await stage.models.rollouts({}, { limit: 1 });
+    const page = await stage.models.rollouts({ orgId }, { limit: 1 });
     const cursor = page.nextCursor!;
-    await expect(stage.models.rollouts({ modelId: 'm-0' }, { cursor })).rejects.toMatchObject({ code: 'bad_cursor' });
-    await expect(stage.models.events({}, { cursor })).rejects.toMatchObject({ code: 'bad_cursor' });
-    await expect(stage.models.rollouts({}, { cursor: 'x' })).rejects.toMatchObject({ code: 'bad_cursor' });
-    await expect(stage.models.rollouts({}, { asOf: head + 1 })).rejects.toMatchObject({ code: 'projection_behind' });
-    await expect(stage.models.versions({ modelId: 'm-0' }, head + 1)).rejects.toMatchObject({
+    await expect(stage.models.rollouts({ orgId, modelId: 'm-0' }, { cursor })).rejects.toMatchObject({
+      code: 'bad_cursor',
+    });
+    await expect(stage.models.events({ orgId }, { cursor })).rejects.toMatchObject({ code: 'bad_cursor' });
+    await expect(stage.models.rollouts({ orgId }, { cursor: 'x' })).rejects.toMatchObject({ code: 'bad_cursor' });
+    await expect(stage.models.rollouts({ orgId }, { asOf: head + 1 })).rejects.toMatchObject({
+      code: 'projection_behind',
+    });
+    await expect(stage.models.versions({ orgId, modelId: 'm-0' }, head + 1)).rejects.toMatchObject({
       code: 'projection_behind',
     });
   });
@@ -144,8 +150,8 @@ describe('the pointer table', () => {
       };
       const at = expected();
       expect(table.position).toBe(head);
-      for (const id of ['m-0', 'm-1']) expect(table.get(id)).toEqual(at(id));
-      expect(table.get('nobody')).toBeUndefined();
+      for (const id of ['m-0', 'm-1']) expect(table.get(orgId, id)).toEqual(at(id));
+      expect(table.get(orgId, 'nobody')).toBeUndefined();
 
       const told: (string | null)[] = [];
       table.onChange((changed) => void told.push(...changed.map((p) => p.model_id)));
@@ -156,9 +162,9 @@ describe('the pointer table', () => {
       } as const;
       const last = await stage.tell([registered]);
       ring?.();
-      await until('the table has it', () => table.get('m-9') !== undefined);
+      await until('the table has it', () => table.get(orgId, 'm-9') !== undefined);
       expect(table.position).toBeGreaterThanOrEqual(last);
-      expect(table.get('m-9')).toMatchObject({ model_id: 'm-9', epoch: last, stable: null });
+      expect(table.get(orgId, 'm-9')).toMatchObject({ model_id: 'm-9', epoch: last, stable: null });
       expect(told).toEqual(['m-9']);
       expect(await table.waitFor(last, 1_000)).toBe(true);
       expect(await table.waitFor(last + 1, 30)).toBe(false);
@@ -182,7 +188,7 @@ describe('the pointer table', () => {
       empty.follow();
       const last = await empty.tell(historyFrom(62, 80));
       await until('it polls', () => table.position >= last);
-      expect(table.get('m-0')?.model_id).toBe('m-0');
+      expect(table.get(orgId, 'm-0')?.model_id).toBe('m-0');
     } finally {
       stop.abort();
       await table.done;
@@ -202,7 +208,7 @@ describe('the pointer table', () => {
       for (const event of await bare.log.store.readLog(-1, 100_000)) projectInMemory(pointers, event, rows);
       return ['m-0', 'm-1'].map((id) => rows.get(pointerRows, id)?.pointer);
     };
-    const held = () => ['m-0', 'm-1'].map((id) => table.get(id));
+    const held = () => ['m-0', 'm-1'].map((id) => table.get(orgId, id));
     try {
       expect(table.position).toBe(at);
       expect(held()).toEqual(await expected());

@@ -2,6 +2,7 @@
 import { Kysely, PostgresDialect } from 'kysely';
 import { LifecycleError } from '../domain/errors.ts';
 import type { SequencedEvent } from '../domain/events/envelope.ts';
+import type { OrgId } from '../domain/org.ts';
 import { createPool } from '../store/connect.ts';
 import type { LogDatabase } from '../store/log/tables.ts';
 import { listEvents, type EventFilter } from './activity/query.ts';
@@ -17,7 +18,7 @@ import { schemaOf } from './table.ts';
 import { listRoundFacts, listRuns, type ListedRun, type RunFilter } from './training/query.ts';
 import type { RoundRow } from './training/schema.ts';
 import { readLineage, type LineageNode } from './versions/lineage.ts';
-import { listVersions } from './versions/query.ts';
+import { listVersions, type VersionFilter } from './versions/query.ts';
 import type { VersionRow } from './versions/schema.ts';
 
 export type ReadModelName = 'catalog' | 'versions' | 'rollouts' | 'training' | 'pointers' | 'activity';
@@ -43,13 +44,17 @@ export interface ReadModels {
   waitFor(name: ReadModelName, logIndex: number, timeoutMs: number): Promise<boolean>;
 
   models(filter: ModelFilter, page?: PageRequest): Promise<Page<ModelRow>>;
-  model(modelId: string, asOf?: number): Promise<ModelRow | undefined>;
-  versions(filter: { modelId: string; lifecycleState?: string }, asOf?: number): Promise<Listed<VersionRow>>;
-  lineage(modelId: string, asOf?: number): Promise<Listed<LineageNode>>;
+  model(orgId: OrgId, modelId: string, asOf?: number): Promise<ModelRow | undefined>;
+  versions(filter: VersionFilter, asOf?: number): Promise<Listed<VersionRow>>;
+  lineage(orgId: OrgId, modelId: string, asOf?: number): Promise<Listed<LineageNode>>;
   rollouts(filter: RolloutFilter, page?: PageRequest): Promise<Page<RolloutRow>>;
-  judgements(rolloutId: number, asOf?: number): Promise<Listed<JudgementRow & { readonly log_index: number }>>;
+  judgements(
+    orgId: OrgId,
+    rolloutId: number,
+    asOf?: number,
+  ): Promise<Listed<JudgementRow & { readonly log_index: number }>>;
   runs(filter: RunFilter, page?: PageRequest): Promise<Page<ListedRun>>;
-  roundFacts(runId: string, asOf?: number): Promise<Listed<RoundRow & { readonly log_index: number }>>;
+  roundFacts(orgId: OrgId, runId: string, asOf?: number): Promise<Listed<RoundRow & { readonly log_index: number }>>;
   events(filter: EventFilter, page?: PageRequest): Promise<Page<SequencedEvent>>;
 
   close(): Promise<void>;
@@ -126,24 +131,24 @@ export function createReadModels({
     },
 
     models: async (filter, page = {}) => listModels(db, filter, page, await place('catalog')),
-    model: async (modelId, asOf) => findModel(db, modelId, await at(['catalog'], asOf)),
+    model: async (orgId, modelId, asOf) => findModel(db, orgId, modelId, await at(['catalog'], asOf)),
     async versions(filter, asOf) {
       const position = await at(['versions'], asOf);
       return { items: await listVersions(db, filter, position), position };
     },
-    async lineage(modelId, asOf) {
+    async lineage(orgId, modelId, asOf) {
       const position = await at(['versions', 'rollouts'], asOf);
-      return { items: await readLineage(db, modelId, position), position };
+      return { items: await readLineage(db, orgId, modelId, position), position };
     },
     rollouts: async (filter, page = {}) => listRollouts(db, filter, page, await place('rollouts')),
-    async judgements(rolloutId, asOf) {
+    async judgements(orgId, rolloutId, asOf) {
       const position = await at(['rollouts'], asOf);
-      return { items: await listJudgements(db, rolloutId, position), position };
+      return { items: await listJudgements(db, orgId, rolloutId, position), position };
     },
     runs: async (filter, page = {}) => listRuns(db, filter, page, await place('training')),
-    async roundFacts(runId, asOf) {
+    async roundFacts(orgId, runId, asOf) {
       const position = await at(['training'], asOf);
-      return { items: await listRoundFacts(db, runId, position), position };
+      return { items: await listRoundFacts(db, orgId, runId, position), position };
     },
     events: async (filter, page = {}) => listEvents(db, log, filter, page, await place('activity')),
 

@@ -1,4 +1,5 @@
 /** A rebuild equals live, goes on where it was cut short, and puts right what was altered. */
+import { asOrgId } from '../domain/org.ts';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { historyFrom, openStage, type Stage } from '../test/properties/stage.ts';
 import { readCheckpoint } from './checkpoint.ts';
@@ -7,6 +8,7 @@ import { rebuild, rebuildAll, RebuildStopped } from './rebuild.ts';
 import { projections } from './registry.ts';
 import { add, factsTable, schemaOf, type Projection } from './table.ts';
 
+const orgId = asOrgId('org_local');
 let stage: Stage;
 beforeEach(async () => {
   stage = await openStage();
@@ -117,7 +119,7 @@ describe('a rebuild', () => {
     let isDone = false;
     const watch = (async () => {
       while (!isDone) {
-        const page = await stage.models.events({}, { limit: 1 });
+        const page = await stage.models.events({ orgId }, { limit: 1 });
         positions.push(page.position);
       }
     })();

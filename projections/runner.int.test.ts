@@ -1,4 +1,5 @@
 /** Read models follow the log, through kills, two leaders and facts they cannot apply. */
+import { asOrgId } from '../domain/org.ts';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { SequencedEvent } from '../domain/events/envelope.ts';
@@ -12,6 +13,7 @@ import { versionRows } from './versions/schema.ts';
 import { rolloutRows } from './rollouts/schema.ts';
 import { models } from './catalog/schema.ts';
 
+const orgId = asOrgId('org_local');
 let stage: Stage;
 beforeEach(async () => {
   stage = await openStage();
@@ -67,7 +69,7 @@ describe('the runner', () => {
       fc.asyncProperty(fc.integer({ min: 0, max: head }), async (at) => {
         const folded = foldedTo(named('versions'), events, at);
         for (const modelId of ['m-0', 'm-1']) {
-          const listed = await stage.models.versions({ modelId }, at);
+          const listed = await stage.models.versions({ orgId, modelId }, at);
           expect(listed.position).toBe(at);
           for (const row of listed.items) {
             expect(bare(row)).toEqual(wellFormed(folded.get(versionRows, modelId, row.version)));
@@ -77,13 +79,13 @@ describe('the runner', () => {
           );
           expect(listed.items).toHaveLength(drafted.length);
         }
-        const rollouts = await stage.models.rollouts({}, { asOf: at, limit: 500 });
+        const rollouts = await stage.models.rollouts({ orgId }, { asOf: at, limit: 500 });
         const foldedRollouts = foldedTo(named('rollouts'), events, at);
         for (const row of rollouts.items) {
           expect(bare(row)).toEqual(wellFormed(foldedRollouts.get(rolloutRows, row.rollout_id)));
         }
         const catalog = foldedTo(named('catalog'), events, at);
-        for (const row of (await stage.models.models({ orgId: 'org_local' }, { asOf: at })).items) {
+        for (const row of (await stage.models.models({ orgId }, { asOf: at })).items) {
           expect(bare(row)).toEqual(wellFormed(catalog.get(models, row.model_id)));
         }
       }),

@@ -17,7 +17,7 @@ import { uploadArtifact } from '../commands/uploadArtifact.ts';
 import { publishProcess, rollbackProcess, rolloutProcess, trainingProcess } from '../domain/events/processes.ts';
 import { trainingStream } from '../domain/events/streams.ts';
 import { f32Tensor, writeSafetensors } from '../domain/formats/safetensors/index.ts';
-import { heldOut, person, stopper, store } from '../test/support/commands.ts';
+import { heldOut, ORG, person, stopper, store } from '../test/support/commands.ts';
 import { historyOf, keep, type History } from '../test/support/histories.ts';
 import { until } from '../test/support/log.ts';
 import { answerAll, requestRun } from '../test/support/training.ts';
@@ -187,7 +187,7 @@ describe('publishVersion', () => {
   /** The workflow of a publication of a logistic model; `weight` NaN makes it unfit. */
   async function asked(weight: number): Promise<string> {
     const { modelId } = await registerModel(t.commands, person(), {
-      orgId: 'org_test',
+      orgId: ORG,
       name: `ending-${randomUUID()}`,
       framework: 'onnx',
       useCase: 'test',

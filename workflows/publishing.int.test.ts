@@ -1,7 +1,7 @@
 /** Publications on a real Temporal, a real Postgres and a real ONNX Runtime. */
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { person, store } from '../test/support/commands.ts';
+import { ORG, person, store } from '../test/support/commands.ts';
 import { registerModel } from '../commands/registerModel.ts';
 import { requestPublish } from '../commands/requestPublish.ts';
 import { uploadArtifact } from '../commands/uploadArtifact.ts';
@@ -22,7 +22,7 @@ afterAll(() => t.close());
 /** A version with weights of a logistic model; `weight` NaN makes it unfit. */
 async function uploaded(weight: number): Promise<string> {
   const { modelId } = await registerModel(t.commands, person(), {
-    orgId: 'org_test',
+    orgId: ORG,
     name: `published-${randomUUID()}`,
     framework: 'onnx',
     useCase: 'test',

@@ -1,7 +1,7 @@
 /** Federated runs on a real Temporal and a real Postgres; devices upload through the use cases. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { admitUpdate } from '../commands/admitUpdate.ts';
-import { person, stopper, store } from '../test/support/commands.ts';
+import { ORG, person, stopper, store } from '../test/support/commands.ts';
 import { leaseTask } from '../commands/leaseTask.ts';
 import { pauseTraining } from '../commands/pauseTraining.ts';
 import { registerModel } from '../commands/registerModel.ts';
@@ -82,7 +82,7 @@ describe('trainModel', () => {
 
   it('evaluates each round on held-out data', async () => {
     const { modelId } = await registerModel(t.commands, person(), {
-      orgId: 'org_test',
+      orgId: ORG,
       name: `evaluated-${t.taskQueue}`,
       framework: 'onnx',
       useCase: 'test',
@@ -102,7 +102,7 @@ describe('trainModel', () => {
     const request = { new_version: '1.0.0', init_artifact: base, rounds: 1, min_updates: 1, evaluation: { set } };
     const { runId } = await requestTraining(t.commands, person(), { modelId, request, source: 'own' });
     await until('an update is taken', async () => {
-      const { task } = await leaseTask(t.commands, { runId, deviceId: 'device-1' });
+      const { task } = await leaseTask(t.commands, { orgId: ORG, runId, deviceId: 'device-1' });
       if (!task) return false;
       const { taskId, lease, round } = task;
       const deltas = tensors([0.5, -0.5], 0.1);
@@ -114,7 +114,7 @@ describe('trainModel', () => {
         metrics: {},
         deltas,
       });
-      return (await admitUpdate(t.commands, { taskId, lease, bytes, digest: null })).outcome === 'accepted';
+      return (await admitUpdate(t.commands, { taskId, orgId: ORG, lease, bytes, digest: null })).outcome === 'accepted';
     });
     await untilFact(runId, 'TrainingSucceeded');
     const facts = await t.log.store.readStream(trainingStream(runId));

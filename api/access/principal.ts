@@ -1,6 +1,7 @@
 /** Who asks: the key behind `Authorization: Bearer`, and whether it may. */
 import type { FastifyRequest } from 'fastify';
 import { LifecycleError } from '../../domain/errors.ts';
+import type { OrgId } from '../../domain/org.ts';
 import { isTestKey } from '../../store/keys/keyFormat.ts';
 import type { ApiKey, KeyStore } from '../../store/keys/keyStore.ts';
 import { rolesWith, scopesOf, type Scope } from './roles.ts';
@@ -8,7 +9,7 @@ import { rolesWith, scopesOf, type Scope } from './roles.ts';
 export interface Principal {
   readonly keyId: string;
   readonly name: string;
-  readonly orgId: string;
+  readonly orgId: OrgId;
   readonly roles: readonly string[];
   readonly scopes: ReadonlySet<Scope>;
 }
@@ -89,7 +90,7 @@ export function whoAsks(request: FastifyRequest): Principal {
  *
  * @throws LifecycleError `forbidden` for another organisation's
  */
-export function orgOf(principal: Principal, wanted: string | undefined): string {
+export function orgOf(principal: Principal, wanted: string | undefined): OrgId {
   if (wanted === undefined || wanted === '' || wanted === 'default' || wanted === principal.orgId)
     return principal.orgId;
   throw new LifecycleError('forbidden', `The key belongs to ${principal.orgId} and may not act for ${wanted}.`);

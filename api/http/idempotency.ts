@@ -60,6 +60,7 @@ export function callerOf(
   const seen = stop || about.stream === undefined ? undefined : ifMatchOf(request);
   return {
     actor: { kind: 'key', id: principal.keyId },
+    orgId: principal.orgId,
     commandId: `http:${principal.keyId}:${key ?? about.businessKey ?? freshId()}`,
     commandHash: commandHashOf(request),
     correlationId: request.id,

@@ -3,8 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Readable } from 'node:stream';
 import Type from 'typebox';
 import { LifecycleError } from '../../domain/errors.ts';
-import { authenticate, authorize } from '../access/principal.ts';
-import type { SignedQuery } from '../access/links.ts';
+import { authenticate, authorize, whoAsks } from '../access/principal.ts';
 import type { App } from '../app.ts';
 import type { ApiDeps } from '../context.ts';
 import { isNotModified } from '../http/conditional.ts';
@@ -22,7 +21,7 @@ const Signed = Type.Object(
   },
   closed,
 );
-const FOR_EVER = 'public, max-age=31536000, immutable';
+const FOR_EVER = 'max-age=31536000, immutable';
 
 /** GET and HEAD; mounted at the root, where signed links point, and on the own door. */
 export function blobReads(app: App, deps: ApiDeps): void {
@@ -32,7 +31,8 @@ export function blobReads(app: App, deps: ApiDeps): void {
     config: { scope: 'none' },
     schema: {
       tags: ['blobs'],
-      description: 'With a signed link, or with a key of scope artifacts:read. One range; ETag is the SHA-256.',
+      description:
+        'With a signed link, or with a key of scope artifacts:read whose organisation uploaded or made the bytes. One range; ETag is the SHA-256.',
       params: BlobParams,
       querystring: Signed,
       response: {
@@ -41,16 +41,26 @@ export function blobReads(app: App, deps: ApiDeps): void {
       },
     },
     handler: async (request, reply) => {
-      await admit(request, deps, request.params.sha256, request.query);
-      return sendBlob(request, reply, deps, request.params.sha256, { cache: FOR_EVER, name: request.query.name });
+      const { sha256 } = request.params;
+      const isSigned = request.query.sig !== undefined;
+      if (isSigned) deps.links.verify(sha256, request.query, Date.now());
+      else await admitByKey(request, deps, sha256);
+      // Who has the link may open it, and so may a cache between; what a key opens is for that key's holder alone.
+      const cache = `${isSigned ? 'public' : 'private'}, ${FOR_EVER}`;
+      return sendBlob(request, reply, deps, sha256, { cache, name: request.query.name });
     },
   });
 }
 
-async function admit(request: FastifyRequest, deps: ApiDeps, sha256: string, query: SignedQuery): Promise<void> {
-  if (query.sig !== undefined) return deps.links.verify(sha256, query, Date.now());
-  authorize(await authenticate(request, deps.keys), 'artifacts:read');
+/** A hash alone opens nothing. @throws LifecycleError `blob_unknown`, also for bytes that only another organisation has */
+async function admitByKey(request: FastifyRequest, deps: ApiDeps, sha256: string): Promise<void> {
+  const principal = await authenticate(request, deps.keys);
+  authorize(principal, 'artifacts:read');
+  if (!(await deps.commands.grants.has(principal.orgId, sha256))) throw unknownBlob(sha256);
 }
+
+const unknownBlob = (sha256: string) =>
+  new LifecycleError('blob_unknown', `No bytes with SHA-256 ${sha256} are stored.`);
 
 /** @throws LifecycleError `blob_unknown`, `bad_range` */
 export async function sendBlob(
@@ -61,7 +71,7 @@ export async function sendBlob(
   { cache, name }: { readonly cache: string; readonly name?: string | undefined },
 ): Promise<FastifyReply> {
   const blob = await deps.blobs.stat(sha256);
-  if (!blob) throw new LifecycleError('blob_unknown', `No bytes with SHA-256 ${sha256} are stored.`);
+  if (!blob) throw unknownBlob(sha256);
   reply
     .header('accept-ranges', 'bytes')
     .header('cache-control', cache)
@@ -96,10 +106,12 @@ export async function blobWrites(app: App, deps: ApiDeps): Promise<void> {
       },
       handler: async (request, reply) => {
         const { sha256 } = request.params;
-        const known = await deps.blobs.stat(sha256);
+        const { orgId } = whoAsks(request);
+        const isKnown = await deps.commands.grants.has(orgId, sha256);
         const source = (request.body ?? Buffer.alloc(0)) as Readable | Buffer; // the parser above passes the raw stream on
         const blob = await deps.blobs.put(source, { max: deps.maxUploadBytes, sha256 });
-        reply.code(known ? 200 : 201).header('etag', `"${sha256}"`);
+        await deps.commands.grants.grant(orgId, [sha256]);
+        reply.code(isKnown ? 200 : 201).header('etag', `"${sha256}"`);
         return { ...blob };
       },
     });

@@ -1,4 +1,5 @@
 /** Pure. Name-based UUIDs (RFC 9562, version 5), and version 7 from given time and random bytes. */
+import type { OrgId } from '../org.ts';
 import { sha1 } from '@noble/hashes/legacy.js';
 import { bytesToHex, hexToBytes, utf8ToBytes } from './sha256.ts';
 
@@ -41,14 +42,14 @@ export function uuidV7(unixMs: number, random: Uint8Array): string {
 const EDGEML = 'b2a4b3a0-5e0a-5f3c-9d43-6f0b8f1c7e21';
 
 /** Namespace of one organisation. */
-const orgNamespace = (orgId: string) => uuidV5(EDGEML, `org:${orgId}`);
+const orgNamespace = (orgId: OrgId) => uuidV5(EDGEML, `org:${orgId}`);
 
 /** Model id: the same name, case ignored, is the same model, so `ensure_model` needs no table. */
-export function modelIdOf(orgId: string, name: string): string {
+export function modelIdOf(orgId: OrgId, name: string): string {
   return uuidV5(orgNamespace(orgId), `model:${name.toLowerCase()}`);
 }
 
 /** Device id: a device that registers at every start keeps its id. */
-export function deviceIdOf(orgId: string, deviceIdentifier: string): string {
+export function deviceIdOf(orgId: OrgId, deviceIdentifier: string): string {
   return uuidV5(orgNamespace(orgId), `device:${deviceIdentifier}`);
 }

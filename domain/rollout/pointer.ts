@@ -35,6 +35,7 @@ export interface PointerRollout {
 }
 
 export interface Pointer {
+  readonly org_id: string;
   readonly model_id: string;
   /** Log index of the newest fact that changed this document. */
   readonly epoch: number;

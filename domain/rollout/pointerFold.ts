@@ -11,7 +11,7 @@ import { latestOf } from '../semver.ts';
 import type { Pointer, PointerRollout, Threshold } from './pointer.ts';
 
 /** The members a fact changes; undefined where it is none of the pointer's business. */
-type Changed = Partial<Omit<Pointer, 'model_id' | 'epoch' | 'latest'>> | undefined;
+type Changed = Partial<Omit<Pointer, 'org_id' | 'model_id' | 'epoch' | 'latest'>> | undefined;
 
 /**
  * The document after one more fact. Facts about other models must be kept away by the caller (a rollout's facts name no model
@@ -25,7 +25,7 @@ export function applyFact(pointer: Pointer | undefined, event: SequencedEvent): 
   if (!stream || stream.kind === 'training') return pointer;
   if (!pointer) {
     if (stream.kind !== 'model' || event.fact.type !== 'ModelRegistered') return undefined;
-    return emptyPointer(stream.modelId, event.logIndex);
+    return emptyPointer(event.fact.data.org_id, stream.modelId, event.logIndex);
   }
   if (event.logIndex <= pointer.epoch) return pointer;
   let changed: Changed;
@@ -38,7 +38,8 @@ export function applyFact(pointer: Pointer | undefined, event: SequencedEvent): 
   return { ...next, latest: latestOf(next.listed.filter((v) => !next.rolled_back.includes(v))) ?? null };
 }
 
-const emptyPointer = (modelId: string, epoch: number): Pointer => ({
+const emptyPointer = (orgId: string, modelId: string, epoch: number): Pointer => ({
+  org_id: orgId,
   model_id: modelId,
   epoch,
   stable: null,

@@ -1,4 +1,5 @@
 /** Pages of the log's facts, filtered: who did what when. */
+import type { OrgId } from '../../domain/org.ts';
 import type { Kysely } from 'kysely';
 import type { SequencedEvent } from '../../domain/events/envelope.ts';
 import type { StreamKind } from '../../domain/events/streams.ts';
@@ -10,6 +11,7 @@ import { schemaOf } from '../table.ts';
 import { activity } from './project.ts';
 
 export interface EventFilter {
+  readonly orgId: OrgId;
   readonly kind?: StreamKind;
   readonly type?: string;
   readonly modelId?: string;
@@ -55,7 +57,8 @@ export async function listEvents(
     .withSchema(schemaOf(activity))
     .selectFrom('activity')
     .select('log_index')
-    .where('log_index', '<=', page.at);
+    .where('log_index', '<=', page.at)
+    .where('org_id', '=', filter.orgId);
   if (kind !== undefined) query = query.where('kind', '=', kind);
   if (type !== undefined) query = query.where('type', '=', type);
   if (modelId !== undefined) query = query.where('model_id', '=', modelId);

@@ -1,4 +1,4 @@
-/** Tables of `activity`: one row per fact, and which model a run or rollout belongs to. */
+/** Tables of `activity`: one row per fact, and which model and organisation a run or rollout belongs to. */
 import { factsTable, historyTable } from '../table.ts';
 
 export interface ActivityRow {
@@ -7,6 +7,7 @@ export interface ActivityRow {
   type: string;
   stream: string;
   stream_version: number;
+  org_id: string;
   model_id: string;
   actor_kind: string;
   actor_id: string;
@@ -17,6 +18,7 @@ export interface ActivityRow {
 /** Runs and rollouts name their model in their first fact only. */
 export interface OwnerRow {
   stream: string;
+  org_id: string;
   model_id: string;
 }
 
@@ -27,16 +29,17 @@ export const activityRows = factsTable<ActivityRow>('activity', {
     type: 'text',
     stream: 'text',
     stream_version: 'bigint',
+    org_id: 'text',
     model_id: 'text',
     actor_kind: 'text',
     actor_id: 'text',
     command_id: 'text',
     recorded_at: 'text',
   },
-  indexes: [['kind'], ['type'], ['model_id'], ['actor_id'], ['stream']],
+  indexes: [['org_id'], ['org_id', 'type'], ['model_id'], ['actor_id'], ['stream']],
 });
 
 export const owners = historyTable<OwnerRow>('owners', {
   key: ['stream'],
-  columns: { stream: 'text', model_id: 'text' },
+  columns: { stream: 'text', org_id: 'text', model_id: 'text' },
 });

@@ -1,4 +1,5 @@
 /** Lists of models. */
+import type { OrgId } from '../../domain/org.ts';
 import { validAt, type ReadDb } from '../database.ts';
 import { closePage, openPage, type Page, type PageRequest } from '../page.ts';
 import { schemaOf } from '../table.ts';
@@ -6,7 +7,7 @@ import { catalog } from './project.ts';
 import type { ModelRow } from './schema.ts';
 
 export interface ModelFilter {
-  readonly orgId: string;
+  readonly orgId: OrgId;
   readonly framework?: string;
   readonly useCase?: string;
   /** Part of the name, case ignored. */
@@ -45,12 +46,13 @@ export async function listModels(
 }
 
 /** One model as of a log index, or undefined. */
-export function findModel(db: ReadDb, modelId: string, at: number): Promise<ModelRow | undefined> {
+export function findModel(db: ReadDb, orgId: OrgId, modelId: string, at: number): Promise<ModelRow | undefined> {
   return db
     .withSchema(schemaOf(catalog))
     .selectFrom('models')
     .selectAll()
     .where(validAt(at))
     .where('model_id', '=', modelId)
+    .where('org_id', '=', orgId)
     .executeTakeFirst();
 }

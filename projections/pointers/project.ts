@@ -45,7 +45,7 @@ function project(event: SequencedEvent, rows: Rows): Change[] {
 
 export const pointers: Projection = {
   name: 'pointers',
-  version: 2,
+  version: 3,
   tables: [pointerRows, rolloutModels],
   needs,
   project,

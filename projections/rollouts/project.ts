@@ -2,6 +2,7 @@
 import type { SequencedEvent } from '../../domain/events/envelope.ts';
 import type { RolloutFact } from '../../domain/events/rollout.ts';
 import { parseStream } from '../../domain/events/streams.ts';
+import { learnOrg, modelOrgs, needOrg, orgOfModel } from '../modelOrgs.ts';
 import { add, need, put, type Change, type Projection, type Rows } from '../table.ts';
 import { judgements, rolloutRows, type RolloutRow } from './schema.ts';
 
@@ -13,8 +14,9 @@ const clockStopped = (row: RolloutRow, at: string) => ({
   clock_since: null,
 });
 
-const created = (rolloutId: number, data: Created, at: string): RolloutRow => ({
+const created = (rolloutId: number, orgId: string, data: Created, at: string): RolloutRow => ({
   rollout_id: rolloutId,
+  org_id: orgId,
   model_id: data.model_id,
   version: data.version,
   previous_version: data.previous,
@@ -85,15 +87,18 @@ function members(row: RolloutRow, fact: RolloutFact, at: string): Partial<Rollou
   }
 }
 
+const begun = (rows: Rows, rolloutId: number, data: Created, at: string) =>
+  created(rolloutId, orgOfModel(rows, data.model_id), data, at);
+
 function project(event: SequencedEvent, rows: Rows): Change[] {
   const stream = parseStream(event.stream);
-  if (stream?.kind !== 'rollout') return [];
+  if (stream?.kind !== 'rollout') return learnOrg(event);
   const { rolloutId } = stream;
   // Safe: the codec admits facts of the rollout stream only to that stream.
   const fact = event.fact as RolloutFact;
   const at = event.recordedAt;
   const before = rows.get(rolloutRows, rolloutId);
-  const row = before ?? (fact.type === 'RolloutCreated' ? created(rolloutId, fact.data, at) : undefined);
+  const row = before ?? (fact.type === 'RolloutCreated' ? begun(rows, rolloutId, fact.data, at) : undefined);
   if (!row) throw new Error(`rollout ${rolloutId} was never created`);
   const changes: Change[] = [];
   const changed = members(row, fact, at);
@@ -117,11 +122,13 @@ function project(event: SequencedEvent, rows: Rows): Change[] {
 
 export const rollouts: Projection = {
   name: 'rollouts',
-  version: 2,
-  tables: [rolloutRows, judgements],
+  version: 3,
+  tables: [rolloutRows, judgements, modelOrgs],
   needs(event) {
     const stream = parseStream(event.stream);
-    return stream?.kind === 'rollout' ? [need(rolloutRows, stream.rolloutId)] : [];
+    if (stream?.kind !== 'rollout') return [];
+    const row = need(rolloutRows, stream.rolloutId);
+    return event.fact.type === 'RolloutCreated' ? [row, needOrg(event.fact.data.model_id)] : [row];
   },
   project,
 };

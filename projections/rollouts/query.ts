@@ -1,4 +1,5 @@
 /** Lists of rollouts and of what was judged. */
+import type { OrgId } from '../../domain/org.ts';
 import { LIVE_STATES } from '../../machines/rollout.ts';
 import { validAt, type ReadDb } from '../database.ts';
 import { closePage, openPage, type Page, type PageRequest } from '../page.ts';
@@ -7,6 +8,7 @@ import { rollouts } from './project.ts';
 import type { JudgementRow, RolloutRow } from './schema.ts';
 
 export interface RolloutFilter {
+  readonly orgId: OrgId;
   readonly modelId?: string;
   readonly version?: string;
   /** A state of the machine: `Active`. */
@@ -23,7 +25,12 @@ export async function listRollouts(
   position: number,
 ): Promise<Page<RolloutRow>> {
   const page = openPage<[number]>('rollouts', filter, request, position);
-  let query = db.withSchema(schemaOf(rollouts)).selectFrom('rollouts').selectAll().where(validAt(page.at));
+  let query = db
+    .withSchema(schemaOf(rollouts))
+    .selectFrom('rollouts')
+    .selectAll()
+    .where(validAt(page.at))
+    .where('org_id', '=', filter.orgId);
   if (filter.modelId !== undefined) query = query.where('model_id', '=', filter.modelId);
   if (filter.version !== undefined) query = query.where('version', '=', filter.version);
   if (filter.state !== undefined) query = query.where('state', '=', filter.state);
@@ -36,9 +43,10 @@ export async function listRollouts(
   return closePage('rollouts', filter, page, rows, (row) => [row.rollout_id]);
 }
 
-/** What was judged of one rollout up to a log index, oldest first. */
+/** What was judged of one rollout up to a log index, oldest first; nothing for another organisation's rollout. */
 export function listJudgements(
   db: ReadDb,
+  orgId: OrgId,
   rolloutId: number,
   at: number,
 ): Promise<(JudgementRow & { log_index: number })[]> {
@@ -47,6 +55,15 @@ export function listJudgements(
     .selectFrom('judgements')
     .selectAll()
     .where('rollout_id', '=', rolloutId)
+    .where((eb) =>
+      eb.exists(
+        eb
+          .selectFrom('rollouts')
+          .select('rollouts.rollout_id')
+          .where('rollouts.rollout_id', '=', rolloutId)
+          .where('org_id', '=', orgId),
+      ),
+    )
     .where('log_index', '<=', at)
     .orderBy('log_index')
     .execute();

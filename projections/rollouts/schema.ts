@@ -6,6 +6,7 @@ type DataOf<T extends RolloutFact['type']> = Extract<RolloutFact, { type: T }>['
 
 export interface RolloutRow {
   rollout_id: number;
+  org_id: string;
   model_id: string;
   version: string;
   previous_version: string | null;
@@ -48,6 +49,7 @@ export const rolloutRows = historyTable<RolloutRow>('rollouts', {
   key: ['rollout_id'],
   columns: {
     rollout_id: 'bigint',
+    org_id: 'text',
     model_id: 'text',
     version: 'text',
     previous_version: 'text',
@@ -72,7 +74,7 @@ export const rolloutRows = historyTable<RolloutRow>('rollouts', {
     updated_at: 'text',
     stream_version: 'bigint',
   },
-  indexes: [['model_id'], ['state']],
+  indexes: [['org_id'], ['model_id'], ['state']],
 });
 
 export const judgements = factsTable<JudgementRow>('judgements', {

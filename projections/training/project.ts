@@ -2,13 +2,15 @@
 import type { SequencedEvent } from '../../domain/events/envelope.ts';
 import { parseStream } from '../../domain/events/streams.ts';
 import type { TrainingFact } from '../../domain/events/training.ts';
+import { learnOrg, modelOrgs, needOrg, orgOfModel } from '../modelOrgs.ts';
 import { add, need, put, type Change, type Projection, type Rows } from '../table.ts';
 import { rounds, runs, type RunRow } from './schema.ts';
 
 type Requested = Extract<TrainingFact, { type: 'TrainingRequested' }>['data'];
 
-const requested = (runId: string, data: Requested, at: string): RunRow => ({
+const requested = (runId: string, orgId: string, data: Requested, at: string): RunRow => ({
   run_id: runId,
+  org_id: orgId,
   model_id: data.spec.model_id,
   version: data.spec.new_version,
   status: 'active',
@@ -51,9 +53,12 @@ function members(fact: TrainingFact, at: string): Partial<RunRow> | undefined {
   }
 }
 
+const begun = (rows: Rows, runId: string, data: Requested, at: string) =>
+  requested(runId, orgOfModel(rows, data.spec.model_id), data, at);
+
 function project(event: SequencedEvent, rows: Rows): Change[] {
   const stream = parseStream(event.stream);
-  if (stream?.kind !== 'training') return [];
+  if (stream?.kind !== 'training') return learnOrg(event);
   const { runId } = stream;
   // Safe: the codec admits facts of the training stream only to that stream.
   const fact = event.fact as TrainingFact;
@@ -67,18 +72,20 @@ function project(event: SequencedEvent, rows: Rows): Change[] {
   const changed = members(fact, at);
   if (!changed) return [];
   const before = rows.get(runs, runId);
-  const row = before ?? (fact.type === 'TrainingRequested' ? requested(runId, fact.data, at) : undefined);
+  const row = before ?? (fact.type === 'TrainingRequested' ? begun(rows, runId, fact.data, at) : undefined);
   if (!row) throw new Error(`training run ${runId} was never requested`);
   return [put(runs, { ...row, ...changed, updated_at: at, stream_version: event.version })];
 }
 
 export const training: Projection = {
   name: 'training',
-  version: 1,
-  tables: [runs, rounds],
+  version: 2,
+  tables: [runs, rounds, modelOrgs],
   needs(event) {
     const stream = parseStream(event.stream);
-    return stream?.kind === 'training' ? [need(runs, stream.runId)] : [];
+    if (stream?.kind !== 'training') return [];
+    const row = need(runs, stream.runId);
+    return event.fact.type === 'TrainingRequested' ? [row, needOrg(event.fact.data.spec.model_id)] : [row];
   },
   project,
 };

@@ -1,4 +1,5 @@
 /** Lists of training runs and the facts of their rounds. */
+import type { OrgId } from '../../domain/org.ts';
 import { validAt, type ReadDb } from '../database.ts';
 import { closePage, openPage, type Page, type PageRequest } from '../page.ts';
 import { schemaOf } from '../table.ts';
@@ -6,6 +7,7 @@ import { training } from './project.ts';
 import type { RoundRow, RunRow } from './schema.ts';
 
 export interface RunFilter {
+  readonly orgId: OrgId;
   readonly modelId?: string;
   readonly status?: RunRow['status'];
 }
@@ -33,7 +35,8 @@ export async function listRuns(
         .select((of) => of.fn.countAll<number>().as('n'))
         .as('rounds_done'),
     )
-    .where(validAt(page.at));
+    .where(validAt(page.at))
+    .where('org_id', '=', filter.orgId);
   if (filter.modelId !== undefined) query = query.where('model_id', '=', filter.modelId);
   if (filter.status !== undefined) query = query.where('status', '=', filter.status);
   if (page.after) {
@@ -49,13 +52,23 @@ export async function listRuns(
   return closePage('runs', filter, page, counted, (row) => [row.created_at, row.run_id]);
 }
 
-/** The facts of a run's rounds up to a log index, in order. */
-export function listRoundFacts(db: ReadDb, runId: string, at: number): Promise<(RoundRow & { log_index: number })[]> {
+/** The facts of a run's rounds up to a log index, in order; none for another organisation's run. */
+export function listRoundFacts(
+  db: ReadDb,
+  orgId: OrgId,
+  runId: string,
+  at: number,
+): Promise<(RoundRow & { log_index: number })[]> {
   return db
     .withSchema(schemaOf(training))
     .selectFrom('rounds')
     .selectAll()
     .where('run_id', '=', runId)
+    .where((eb) =>
+      eb.exists(
+        eb.selectFrom('runs').select('runs.run_id').where('runs.run_id', '=', runId).where('org_id', '=', orgId),
+      ),
+    )
     .where('log_index', '<=', at)
     .orderBy('log_index')
     .execute();

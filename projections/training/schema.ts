@@ -4,6 +4,7 @@ import { factsTable, historyTable } from '../table.ts';
 
 export interface RunRow {
   run_id: string;
+  org_id: string;
   model_id: string;
   version: string;
   status: 'active' | 'paused' | 'ending' | 'succeeded' | 'aborted';
@@ -39,6 +40,7 @@ export const runs = historyTable<RunRow>('runs', {
   key: ['run_id'],
   columns: {
     run_id: 'text',
+    org_id: 'text',
     model_id: 'text',
     version: 'text',
     status: 'text',
@@ -54,7 +56,7 @@ export const runs = historyTable<RunRow>('runs', {
     updated_at: 'text',
     stream_version: 'bigint',
   },
-  indexes: [['model_id'], ['status']],
+  indexes: [['org_id'], ['model_id'], ['status']],
 });
 
 export const rounds = factsTable<RoundRow>('rounds', {

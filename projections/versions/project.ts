@@ -2,6 +2,7 @@
 import type { SequencedEvent } from '../../domain/events/envelope.ts';
 import { parseStream } from '../../domain/events/streams.ts';
 import type { ArtifactFile, VersionFact } from '../../domain/events/version.ts';
+import { learnOrg, modelOrgs, needOrg, orgOfModel } from '../modelOrgs.ts';
 import { need, put, type Change, type Projection, type Rows } from '../table.ts';
 import { versionRows, type VersionRow } from './schema.ts';
 
@@ -61,7 +62,8 @@ function members(row: VersionRow, fact: VersionFact, at: string): Partial<Versio
   }
 }
 
-const drafted = (modelId: string, version: string, at: string): VersionRow => ({
+const drafted = (orgId: string, modelId: string, version: string, at: string): VersionRow => ({
+  org_id: orgId,
   model_id: modelId,
   version,
   state: 'Draft',
@@ -85,14 +87,15 @@ const drafted = (modelId: string, version: string, at: string): VersionRow => ({
 
 function project(event: SequencedEvent, rows: Rows): Change[] {
   const stream = parseStream(event.stream);
-  if (stream?.kind !== 'version') return [];
+  if (stream?.kind !== 'version') return learnOrg(event);
   // Safe: the codec admits facts of the version stream only to that stream.
   const fact = event.fact as VersionFact;
   const before = rows.get(versionRows, stream.modelId, stream.version);
   if (!before && fact.type !== 'VersionDrafted') {
     throw new Error(`version ${stream.version} of model ${stream.modelId} was never drafted`);
   }
-  const row = before ?? drafted(stream.modelId, stream.version, event.recordedAt);
+  const { modelId, version } = stream;
+  const row = before ?? drafted(orgOfModel(rows, modelId), modelId, version, event.recordedAt);
   const state = STATE_AFTER[fact.type];
   return [
     put(versionRows, {
@@ -108,11 +111,12 @@ function project(event: SequencedEvent, rows: Rows): Change[] {
 
 export const versions: Projection = {
   name: 'versions',
-  version: 1,
-  tables: [versionRows],
+  version: 2,
+  tables: [versionRows, modelOrgs],
   needs(event) {
     const stream = parseStream(event.stream);
-    return stream?.kind === 'version' ? [need(versionRows, stream.modelId, stream.version)] : [];
+    if (stream?.kind !== 'version') return [];
+    return [need(versionRows, stream.modelId, stream.version), needOrg(stream.modelId)];
   },
   project,
 };

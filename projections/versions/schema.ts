@@ -3,6 +3,7 @@ import type { ArtifactFile, TrainingCompletedData } from '../../domain/events/ve
 import { historyTable } from '../table.ts';
 
 export interface VersionRow {
+  org_id: string;
   model_id: string;
   version: string;
   /** As the version's machine names it: `Trained.ready`. */
@@ -34,6 +35,7 @@ export interface VersionRow {
 export const versionRows = historyTable<VersionRow>('versions', {
   key: ['model_id', 'version'],
   columns: {
+    org_id: 'text',
     model_id: 'text',
     version: 'text',
     state: 'text',

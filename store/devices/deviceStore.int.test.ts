@@ -2,11 +2,13 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { deviceIdOf } from '../../domain/hash/uuid.ts';
+import { asOrgId } from '../../domain/org.ts';
 import { openLog, type LogFixture } from '../../test/support/log.ts';
 import { createPool, type Pool } from '../connect.ts';
 import { queryableOf } from '../queryable.ts';
 import { createDeviceStore, type DeviceStore } from './deviceStore.ts';
 
+const [A, B] = [asOrgId('org_a'), asOrgId('org_b')];
 let log: LogFixture;
 let pool: Pool;
 let devices: DeviceStore;
@@ -23,12 +25,10 @@ afterAll(async () => {
 describe('registering', () => {
   it('gives one id to one identifier of an organisation, however often and at once', async () => {
     const identifier = `phone-${randomUUID()}`;
-    const all = await Promise.all(
-      Array.from({ length: 10 }, () => devices.registerDevice({ orgId: 'org_a', identifier })),
-    );
-    expect(new Set(all.map((r) => r.device.id))).toEqual(new Set([deviceIdOf('org_a', identifier)]));
+    const all = await Promise.all(Array.from({ length: 10 }, () => devices.registerDevice({ orgId: A, identifier })));
+    expect(new Set(all.map((r) => r.device.id))).toEqual(new Set([deviceIdOf(A, identifier)]));
     expect(all.filter((r) => r.isNew)).toHaveLength(1);
-    const other = await devices.registerDevice({ orgId: 'org_b', identifier });
+    const other = await devices.registerDevice({ orgId: B, identifier });
     expect(other.isNew).toBe(true);
     expect(other.device.id).not.toBe(all[0]!.device.id);
   });
@@ -36,14 +36,14 @@ describe('registering', () => {
   it('refreshes what the device says, and keeps what it does not say this time', async () => {
     const identifier = `phone-${randomUUID()}`;
     const first = await devices.registerDevice({
-      orgId: 'org_a',
+      orgId: A,
       identifier,
       platform: 'ios',
       osVersion: '17.4',
       attributes: { locale: 'de', memory: 4 },
     });
     const second = await devices.registerDevice({
-      orgId: 'org_a',
+      orgId: A,
       identifier,
       osVersion: '18.0',
       attributes: { memory: 8 },
@@ -60,24 +60,24 @@ describe('registering', () => {
 describe('finding', () => {
   it('is by issued id or own identifier, within the organisation', async () => {
     const identifier = `phone-${randomUUID()}`;
-    const { device } = await devices.registerDevice({ orgId: 'org_a', identifier, platform: 'ios' });
-    expect(await devices.getDevice('org_a', device.id)).toEqual(device);
-    expect(await devices.getDevice('org_a', device.id.toUpperCase())).toEqual(device);
-    expect(await devices.getDevice('org_a', identifier)).toEqual(device);
-    expect(await devices.getDevice('org_b', device.id)).toBeUndefined();
-    expect(await devices.getDevice('org_a', 'nobody')).toBeUndefined();
+    const { device } = await devices.registerDevice({ orgId: A, identifier, platform: 'ios' });
+    expect(await devices.getDevice(A, device.id)).toEqual(device);
+    expect(await devices.getDevice(A, device.id.toUpperCase())).toEqual(device);
+    expect(await devices.getDevice(A, identifier)).toEqual(device);
+    expect(await devices.getDevice(B, device.id)).toBeUndefined();
+    expect(await devices.getDevice(A, 'nobody')).toBeUndefined();
   });
 
   it('takes an id before an identifier that looks like it', async () => {
-    const { device } = await devices.registerDevice({ orgId: 'org_a', identifier: `phone-${randomUUID()}` });
-    const mimic = await devices.registerDevice({ orgId: 'org_a', identifier: device.id });
-    expect(await devices.getDevice('org_a', device.id)).toEqual(device);
-    expect((await devices.heartbeat('org_a', device.id))?.id).toBe(device.id);
+    const { device } = await devices.registerDevice({ orgId: A, identifier: `phone-${randomUUID()}` });
+    const mimic = await devices.registerDevice({ orgId: A, identifier: device.id });
+    expect(await devices.getDevice(A, device.id)).toEqual(device);
+    expect((await devices.heartbeat(A, device.id))?.id).toBe(device.id);
     expect(mimic.device.id).not.toBe(device.id);
   });
 
   it('lists an organisation, page by page', async () => {
-    const orgId = `org_${randomUUID()}`;
+    const orgId = asOrgId(`org_${randomUUID()}`);
     for (const [identifier, platform] of [
       ['a', 'ios'],
       ['b', 'android'],
@@ -97,31 +97,31 @@ describe('finding', () => {
 describe('a heartbeat', () => {
   it('moves the time it was seen, takes its words, and is nothing for a stranger', async () => {
     const identifier = `phone-${randomUUID()}`;
-    const { device } = await devices.registerDevice({ orgId: 'org_a', identifier, platform: 'ios' });
+    const { device } = await devices.registerDevice({ orgId: A, identifier, platform: 'ios' });
     await log.admin.query(`UPDATE ops.devices SET last_seen_at = '2020-01-01' WHERE id = $1`, [device.id]);
-    const beaten = await devices.heartbeat('org_a', identifier, { osVersion: '18.1', attributes: { charging: true } });
+    const beaten = await devices.heartbeat(A, identifier, { osVersion: '18.1', attributes: { charging: true } });
     expect(beaten).toMatchObject({ id: device.id, platform: 'ios', osVersion: '18.1', attributes: { charging: true } });
     expect(beaten!.lastSeenAt.getTime()).toBeGreaterThanOrEqual(device.lastSeenAt.getTime());
-    expect(await devices.heartbeat('org_a', 'nobody')).toBeUndefined();
-    expect(await devices.heartbeat('org_b', device.id)).toBeUndefined();
+    expect(await devices.heartbeat(A, 'nobody')).toBeUndefined();
+    expect(await devices.heartbeat(B, device.id)).toBeUndefined();
   });
 });
 
 describe('what a device was told', () => {
   it('is kept, and the same answer again writes nothing', async () => {
-    const { device } = await devices.registerDevice({ orgId: 'org_a', identifier: `phone-${randomUUID()}` });
-    const told = (version: string) => devices.recordTold({ deviceId: device.id, modelId: 'm-1', version });
+    const { device } = await devices.registerDevice({ orgId: A, identifier: `phone-${randomUUID()}` });
+    const told = (version: string) => devices.recordTold(device, { modelId: 'm-1', version });
     const rowVersion = async () =>
       (await log.admin.query('SELECT xmin::text, told_version FROM ops.device_model WHERE device_id = $1', [device.id]))
         .rows;
-    expect(await devices.deviceModel(device.id, 'm-1')).toBeUndefined();
+    expect(await devices.deviceModel(device, 'm-1')).toBeUndefined();
     await told('1.0.0');
     const before = await rowVersion();
     await told('1.0.0');
     expect(await rowVersion()).toEqual(before);
     await told('1.1.0');
     await told('1.0.0');
-    expect(await devices.deviceModel(device.id, 'm-1')).toMatchObject({ toldVersion: '1.0.0', reportedVersion: null });
+    expect(await devices.deviceModel(device, 'm-1')).toMatchObject({ toldVersion: '1.0.0', reportedVersion: null });
     const { rows } = await log.admin.query('SELECT version FROM ops.device_told WHERE device_id = $1 ORDER BY 1', [
       device.id,
     ]);
@@ -129,9 +129,9 @@ describe('what a device was told', () => {
   });
 
   it('is safe to note many times at once', async () => {
-    const { device } = await devices.registerDevice({ orgId: 'org_a', identifier: `phone-${randomUUID()}` });
-    const told = (version: string) => devices.recordTold({ deviceId: device.id, modelId: 'm-1', version });
+    const { device } = await devices.registerDevice({ orgId: A, identifier: `phone-${randomUUID()}` });
+    const told = (version: string) => devices.recordTold(device, { modelId: 'm-1', version });
     await Promise.all(Array.from({ length: 20 }, (_, i) => told(`1.${i % 2}.0`)));
-    expect((await devices.deviceModel(device.id, 'm-1'))?.toldVersion).toMatch(/^1\.[01]\.0$/);
+    expect((await devices.deviceModel(device, 'm-1'))?.toldVersion).toMatch(/^1\.[01]\.0$/);
   });
 });

@@ -3,12 +3,13 @@
  * idempotent. Rows, never facts: nothing about one device is in the log.
  */
 import { deviceIdOf } from '../../domain/hash/uuid.ts';
+import { asOrgId, type OrgId } from '../../domain/org.ts';
 import type { Queryable } from '../log/eventStore.ts';
 import { namedSql } from '../sql/namedSql.ts';
 
 export interface Device {
   readonly id: string;
-  readonly orgId: string;
+  readonly orgId: OrgId;
   readonly identifier: string;
   readonly platform: string | null;
   readonly osVersion: string | null;
@@ -40,21 +41,21 @@ export interface DeviceModel {
 export interface DeviceStore {
   /** The same identifier of an organisation is the same device, and keeps its id; its words are refreshed. */
   registerDevice(
-    device: DeviceWords & { readonly orgId: string; readonly identifier: string },
+    device: DeviceWords & { readonly orgId: OrgId; readonly identifier: string },
   ): Promise<{ readonly device: Device; readonly isNew: boolean }>;
   /** Notes that it is alive, and what it says anew. Undefined where it is not registered. */
-  heartbeat(orgId: string, device: string, words?: DeviceWords): Promise<Device | undefined>;
+  heartbeat(orgId: OrgId, device: string, words?: DeviceWords): Promise<Device | undefined>;
   /** By the id we issued, or by its own identifier; the id wins. */
-  getDevice(orgId: string, device: string): Promise<Device | undefined>;
+  getDevice(orgId: OrgId, device: string): Promise<Device | undefined>;
   /** The newest first. */
   listDevices(
-    orgId: string,
+    orgId: OrgId,
     page: { readonly platform?: string | undefined; readonly limit: number; readonly offset: number },
   ): Promise<{ readonly devices: Device[]; readonly total: number }>;
-  /** Notes the answer to its version question; repeating the last answer writes nothing. */
-  recordTold(told: { readonly deviceId: string; readonly modelId: string; readonly version: string }): Promise<void>;
+  /** Notes the answer to its version question; repeating the last answer writes nothing. `device` is of this store, so it has one organisation. */
+  recordTold(device: Pick<Device, 'id'>, told: { readonly modelId: string; readonly version: string }): Promise<void>;
   /** Undefined where it neither asked nor reported. */
-  deviceModel(deviceId: string, modelId: string): Promise<DeviceModel | undefined>;
+  deviceModel(device: Pick<Device, 'id'>, modelId: string): Promise<DeviceModel | undefined>;
 }
 
 interface DeviceRow extends Record<string, unknown> {
@@ -78,7 +79,7 @@ const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 const deviceOf = (row: DeviceRow): Device => ({
   id: row.id,
-  orgId: row.org_id,
+  orgId: asOrgId(row.org_id),
   identifier: row.identifier,
   platform: row.platform,
   osVersion: row.os_version,
@@ -91,7 +92,7 @@ const deviceOf = (row: DeviceRow): Device => ({
 });
 
 /** Ids that `device` may mean, the likelier first: every identifier has one id, so no index on identifiers is needed. */
-const idsOf = (orgId: string, device: string) => [
+const idsOf = (orgId: OrgId, device: string) => [
   ...(UUID.test(device) ? [device.toLowerCase()] : []),
   deviceIdOf(orgId, device),
 ];
@@ -164,11 +165,11 @@ export function createDeviceStore(pool: Queryable): DeviceStore {
       return { total, devices: (devices ?? []).map((row) => deviceOf(dated(row))) };
     },
 
-    async recordTold({ deviceId, modelId, version }) {
-      await pool.query(TOLD, [deviceId, modelId, version]);
+    async recordTold({ id }, { modelId, version }) {
+      await pool.query(TOLD, [id, modelId, version]);
     },
 
-    async deviceModel(deviceId, modelId) {
+    async deviceModel({ id }, modelId) {
       const { rows } = await pool.query<{
         told_version: string | null;
         told_at: Date | null;
@@ -177,7 +178,7 @@ export function createDeviceStore(pool: Queryable): DeviceStore {
       }>(
         `SELECT told_version, told_at, reported_version, reported_at FROM ops.device_model
           WHERE device_id = $1 AND model_id = $2`,
-        [deviceId, modelId],
+        [id, modelId],
       );
       const row = rows[0];
       return (

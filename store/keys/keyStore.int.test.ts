@@ -1,4 +1,5 @@
 /** Keys are found by their secret, and can be withdrawn. */
+import { asOrgId } from '../../domain/org.ts';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openLog, type LogFixture } from '../../test/support/log.ts';
 import { createPool, type Pool } from '../connect.ts';
@@ -17,9 +18,10 @@ afterAll(async () => {
   await pool.end();
   await log.close();
 });
+const [A, B, LOCAL] = [asOrgId('org_a'), asOrgId('org_b'), asOrgId('org_local')];
 const wanted = {
   name: 'phones',
-  orgId: 'org_a',
+  orgId: A,
   roles: ['device', 'monitor'],
   createdBy: 'key_x',
   kind: 'live',
@@ -31,7 +33,7 @@ describe('API keys', () => {
     expect(isWellFormed(secret)).toBe(true);
     expect(key).toMatchObject({
       name: 'phones',
-      orgId: 'org_a',
+      orgId: A,
       roles: ['device', 'monitor'],
       last4: secret.slice(-4),
       revokedAt: null,
@@ -45,7 +47,7 @@ describe('API keys', () => {
 
   it('note their use, once a minute at most', async () => {
     const { key, secret } = await keys.createKey(wanted);
-    const lastUse = async () => (await keys.list('org_a')).find((k) => k.id === key.id)!.lastUsedAt;
+    const lastUse = async () => (await keys.list(A)).find((k) => k.id === key.id)!.lastUsedAt;
     expect(await lastUse()).toBeNull();
     await keys.findBySecret(secret);
     const first = await lastUse();
@@ -61,23 +63,23 @@ describe('API keys', () => {
 
   it('are revoked for good, by their own organisation only', async () => {
     const { key, secret } = await keys.createKey(wanted);
-    await expect(keys.revoke('org_b', key.id)).rejects.toMatchObject({ code: 'key_not_found' });
-    const revoked = await keys.revoke('org_a', key.id);
+    await expect(keys.revoke(B, key.id)).rejects.toMatchObject({ code: 'key_not_found' });
+    const revoked = await keys.revoke(A, key.id);
     expect(revoked.revokedAt).toBeInstanceOf(Date);
-    expect(await keys.revoke('org_a', key.id)).toEqual(revoked);
+    expect(await keys.revoke(A, key.id)).toEqual(revoked);
     expect(await keys.findBySecret(secret)).toBeUndefined();
-    expect((await keys.list('org_a')).map((k) => k.id)).toContain(key.id);
-    expect(await keys.list('org_b')).toEqual([]);
+    expect((await keys.list(A)).map((k) => k.id)).toContain(key.id);
+    expect(await keys.list(B)).toEqual([]);
   });
 
   it('bootstrap makes one admin, however many processes start, and never brings a revoked one back', async () => {
     const secret = 'an imported key of at least thirty-two characters'.replaceAll(' ', '-');
-    const all = await Promise.all(Array.from({ length: 5 }, () => keys.ensureBootstrap(secret, 'org_local')));
+    const all = await Promise.all(Array.from({ length: 5 }, () => keys.ensureBootstrap(secret, LOCAL)));
     expect(new Set(all.map((k) => k.id)).size).toBe(1);
     expect(all[0]).toMatchObject({ roles: ['admin', 'instance'], orgId: 'org_local' });
-    await keys.revoke('org_local', all[0]!.id);
-    await keys.ensureBootstrap(secret, 'org_local');
+    await keys.revoke(LOCAL, all[0]!.id);
+    await keys.ensureBootstrap(secret, LOCAL);
     expect(await keys.findBySecret(secret)).toBeUndefined();
-    await expect(keys.ensureBootstrap('short', 'org_local')).rejects.toMatchObject({ code: 'invalid_input' });
+    await expect(keys.ensureBootstrap('short', LOCAL)).rejects.toMatchObject({ code: 'invalid_input' });
   });
 });

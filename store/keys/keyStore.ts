@@ -1,13 +1,14 @@
 /** API keys. Durable when it returns; concurrent; `ensureBootstrap` and `revoke` are idempotent. Secrets are never stored. */
 import { Kysely, PostgresDialect, sql } from 'kysely';
 import { LifecycleError } from '../../domain/errors.ts';
+import { asOrgId, type OrgId } from '../../domain/org.ts';
 import type { Pool } from '../connect.ts';
 import { keyHash, newSecret, randomDigits, type KeyKind } from './keyFormat.ts';
 
 export interface ApiKey {
   readonly id: string;
   readonly name: string;
-  readonly orgId: string;
+  readonly orgId: OrgId;
   readonly roles: readonly string[];
   readonly last4: string;
   readonly createdAt: Date;
@@ -18,7 +19,7 @@ export interface ApiKey {
 
 export interface NewKey {
   readonly name: string;
-  readonly orgId: string;
+  readonly orgId: OrgId;
   readonly roles: readonly string[];
   /** Key id of who asked, or the part of this product that made it. */
   readonly createdBy: string;
@@ -31,15 +32,15 @@ export interface KeyStore {
   /** The key of a secret; undefined if it is unknown or revoked. Notes its use, at most once a minute. */
   findBySecret(secret: string): Promise<ApiKey | undefined>;
   /** Keys of an organisation, revoked ones included, oldest first. */
-  list(orgId: string): Promise<ApiKey[]>;
+  list(orgId: OrgId): Promise<ApiKey[]>;
   /** Revokes for good; the first time counts. @throws LifecycleError `key_not_found` */
-  revoke(orgId: string, id: string): Promise<ApiKey>;
+  revoke(orgId: OrgId, id: string): Promise<ApiKey>;
   /**
    * Makes `secret` the admin of an organisation and the operator of the instance, unless it is known, even as revoked.
    *
    * @throws LifecycleError `invalid_input` below 32 characters
    */
-  ensureBootstrap(secret: string, orgId: string): Promise<ApiKey>;
+  ensureBootstrap(secret: string, orgId: OrgId): Promise<ApiKey>;
 }
 
 interface KeyTable {
@@ -72,7 +73,7 @@ const NOTE_USE_MS = 60_000;
 const keyOf = (row: KeyRow): ApiKey => ({
   id: row.id,
   name: row.name,
-  orgId: row.org_id,
+  orgId: asOrgId(row.org_id),
   roles: row.roles,
   last4: row.last4,
   createdAt: row.created_at,

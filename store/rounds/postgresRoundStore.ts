@@ -114,11 +114,11 @@ export function createRoundStore(pool: Queryable): RoundStore {
       return rounds(rows)[0];
     },
 
-    async openRounds({ orgId = null, runId = null, modelId = null }) {
+    async openRounds({ orgId, runId = null, modelId = null }) {
       const { rows } = await pool.query<{ round: RawRound }>(
         `SELECT to_jsonb(r) AS round FROM ops.training_round r
           WHERE state = 'open' AND hard_deadline > clock_timestamp()
-            AND ($1::text IS NULL OR org_id = $1) AND ($2::text IS NULL OR run_id = $2) AND ($3::text IS NULL OR model_id = $3)
+            AND org_id = $1 AND ($2::text IS NULL OR run_id = $2) AND ($3::text IS NULL OR model_id = $3)
           ORDER BY opened_at, round_id`,
         [orgId, runId, modelId],
       );

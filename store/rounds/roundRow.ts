@@ -1,5 +1,6 @@
 /** A round as its row keeps it, and the row as Postgres gives it. */
 import type { TrainingSpec } from '../../domain/events/training.ts';
+import { asOrgId, type OrgId } from '../../domain/org.ts';
 
 /** Members of the run's spec that devices and admission need, so that neither folds the run's stream. */
 export type RoundPlan = Pick<TrainingSpec, 'client' | 'seed' | 'admission' | 'aggregation' | 'metrics'>;
@@ -8,7 +9,7 @@ export type RoundPlan = Pick<TrainingSpec, 'client' | 'seed' | 'admission' | 'ag
 export interface NewRound {
   readonly roundId: string;
   readonly runId: string;
-  readonly orgId: string;
+  readonly orgId: OrgId;
   readonly modelId: string;
   readonly round: number;
   readonly attempt: number;
@@ -72,7 +73,7 @@ export function roundOf(raw: RawRound): RoundRow {
   return {
     roundId: raw.round_id,
     runId: raw.run_id,
-    orgId: raw.org_id,
+    orgId: asOrgId(raw.org_id),
     modelId: raw.model_id,
     round: raw.round,
     attempt: raw.attempt,

@@ -2,6 +2,7 @@
  * The port of the rounds: rows about devices, which never become facts. Durable when a call returns (a call on a transaction:
  * when that commits); concurrent; unordered; idempotent where it says so. Who decides about a round holds {@link lockRun}.
  */
+import type { OrgId } from '../../domain/org.ts';
 import type { ManifestUpdate } from '../../domain/learning/manifest.ts';
 import type { Queryable } from '../log/eventStore.ts';
 import type { NewRound, RoundRow } from './roundRow.ts';
@@ -51,8 +52,8 @@ export interface RoundStore {
   /** The round's row, and the run's key if it has none yet. Idempotent by round id. */
   open(tx: Queryable, round: NewRound): Promise<void>;
   round(roundId: string, on?: Queryable): Promise<RoundRow | undefined>;
-  /** Rounds that collect, oldest first; of one organisation, run or model where given. */
-  openRounds(of: { readonly orgId?: string; readonly runId?: string; readonly modelId?: string }): Promise<RoundRow[]>;
+  /** Rounds of an organisation that collect, oldest first; of one run or model where given. */
+  openRounds(of: { readonly orgId: OrgId; readonly runId?: string; readonly modelId?: string }): Promise<RoundRow[]>;
   /** Every accepted update of a round, by task id. */
   accepted(roundId: string, on?: Queryable): Promise<AcceptedRow[]>;
   /** Refused uploads of a round, by code. */

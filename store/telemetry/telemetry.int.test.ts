@@ -334,8 +334,7 @@ describe('following devices back', () => {
   it('counts those that were told the version and last reported it', async () => {
     const modelId = randomUUID();
     const fleet = Array.from({ length: 4 }, () => phone());
-    const tell = (device: ReportingDevice, version: string) =>
-      devices.recordTold({ deviceId: device.id, modelId, version });
+    const tell = (device: ReportingDevice, version: string) => devices.recordTold(device, { modelId, version });
     const says = (device: ReportingDevice, version: string, seq: number) =>
       recordReport(on, device, { ...report(seq, 1, 0), modelId, version }, undefined);
     for (const device of fleet) await tell(device, '1.1.0');

@@ -5,6 +5,7 @@ import pino from 'pino';
 import type { Role } from '../../api/access/roles.ts';
 import { openDoor, type OpenDoor } from '../../api/open.ts';
 import { createCommandDeps } from '../../commands/createDeps.ts';
+import { asOrgId } from '../../domain/org.ts';
 import type { ArtifactStore } from '../../store/artifacts/artifactStore.ts';
 import { createEventStore } from '../../store/log/postgresEventStore.ts';
 import type { Caller, CommandDeps, Outcome } from '../../commands/context.ts';
@@ -103,7 +104,7 @@ export async function openTestDoor(): Promise<TestDoor> {
 
   const secrets = new Map<Role, string>();
   for (const role of ROLES) {
-    const key = { name: role, orgId: 'org_local', roles: [role], createdBy: 'test', kind: 'test' as const };
+    const key = { name: role, orgId: asOrgId('org_local'), roles: [role], createdBy: 'test', kind: 'test' as const };
     secrets.set(role, (await door.keys.createKey(key)).secret);
   }
   const secretOf = (role: Role) => secrets.get(role)!;
@@ -163,6 +164,7 @@ export async function openTestDoor(): Promise<TestDoor> {
 /** Who stands in for a workflow. */
 export const systemCaller = (): Caller => ({
   actor: { kind: 'system', id: 'test' },
+  orgId: null,
   commandId: randomUUID(),
   commandHash: null,
   correlationId: null,
@@ -182,6 +184,8 @@ async function publish(
 ): Promise<void> {
   const bytes = Buffer.from(`weights of ${version}`);
   const { sha256 } = await deps.blobs.put(bytes, { max: 1_000 });
+  const owner = await deps.commands.owners.ownerOf(modelId);
+  if (owner) await deps.commands.grants.grant(owner, [sha256]);
   const files = [{ format: 'safetensors', sha256, bytes: bytes.length, media_type: 'application/octet-stream' }];
   must(await uploadArtifact(deps.commands, systemCaller(), { modelId, version, files }));
   const requested = await requestPublish(deps.commands, systemCaller(), { modelId, version });

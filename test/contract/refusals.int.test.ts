@@ -1,4 +1,5 @@
 /** Bad input at each door: a clear answer, and nothing written. Long: a table. */
+import { asOrgId } from '../../domain/org.ts';
 import { createHash, randomUUID } from 'node:crypto';
 import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -379,7 +380,13 @@ describe('the door of SDKs', () => {
   });
 
   it('tells nobody of another organisation a fact by its id', async () => {
-    const other = { name: 'other', orgId: 'org_other', roles: ['admin'], createdBy: 'test', kind: 'test' as const };
+    const other = {
+      name: 'other',
+      orgId: asOrgId('org_other'),
+      roles: ['admin'],
+      createdBy: 'test',
+      kind: 'test' as const,
+    };
     const { secret } = await t.door.keys.createKey(other);
     const listed = await t.call('GET', `${OWN}/streams/model-${modelId}`);
     const [first] = listed.body['events'] as { id: string }[]; // the schema of the route says so

@@ -7,6 +7,7 @@ import type { Architecture } from '../../domain/events/model.ts';
 import type { RolloutSpec } from '../../domain/events/rollout.ts';
 import { encodeUpdate, f32Tensor, writeSafetensors } from '../../domain/formats/safetensors/index.ts';
 import { stage } from '../../machines/facts.fixture.ts';
+import { asOrgId } from '../../domain/org.ts';
 import { createFileStore } from '../../store/artifacts/fileStore.ts';
 import { createPool } from '../../store/connect.ts';
 import type { EventStore } from '../../store/log/eventStore.ts';
@@ -64,8 +65,12 @@ export async function openCommands(): Promise<Commands> {
   };
 }
 
+/** Whose the models of these tests are. */
+export const ORG = asOrgId('org_local');
+
 const caller = (onConflict: Caller['onConflict'], commandId: string): Caller => ({
   actor: { kind: 'key', id: 'key_test' },
+  orgId: ORG,
   commandId,
   commandHash: null,
   correlationId: null,
@@ -76,6 +81,7 @@ export const person = (commandId: string = randomUUID()) => caller('redecide', c
 export const stopper = (commandId: string = randomUUID()) => caller('stop', commandId);
 export const workflow = (commandId: string = randomUUID()): Caller => ({
   ...caller('stale', commandId),
+  orgId: null,
   actor: { kind: 'workflow', id: 'test' },
 });
 
@@ -131,11 +137,13 @@ export const weights = (seed = 1): Uint8Array =>
   ]);
 
 export async function store(deps: CommandDeps, bytes: Uint8Array): Promise<string> {
-  return (await deps.blobs.put(bytes, { max: bytes.length })).sha256;
+  const { sha256 } = await deps.blobs.put(bytes, { max: bytes.length });
+  await deps.grants.grant(ORG, [sha256]);
+  return sha256;
 }
 
 export async function newModel(deps: CommandDeps, architecture?: Architecture): Promise<string> {
-  const named = { orgId: 'org_local', name: `keyboard-${randomUUID()}`, framework: 'pytorch', useCase: 'nlp' };
+  const named = { orgId: ORG, name: `keyboard-${randomUUID()}`, framework: 'pytorch', useCase: 'nlp' };
   const graph = architecture ? { architecture } : {};
   return (await registerModel(deps, person(), { ...named, description: '', ...graph })).modelId;
 }
@@ -186,7 +194,7 @@ export async function openRun(deps: CommandDeps, request: Readonly<Record<string
 }
 
 export async function lease(deps: CommandDeps, runId: string, deviceId: string): Promise<TrainingTask> {
-  const { task, reason } = await leaseTask(deps, { runId, deviceId });
+  const { task, reason } = await leaseTask(deps, { orgId: ORG, runId, deviceId });
   if (!task) throw new Error(`no task for ${deviceId}: ${reason}`);
   return task;
 }
@@ -202,5 +210,5 @@ export function updateFor(task: TrainingTask, value = 0.1, samples = 10) {
     deltas: [f32Tensor('bias', [2], Float32Array.of(value, 0)), f32Tensor('weight', [2, 2], new Float32Array(4))],
   });
   const digest = createHash('sha256').update(bytes).digest('hex');
-  return { taskId: task.taskId, lease: task.lease, bytes, digest };
+  return { taskId: task.taskId, orgId: ORG, lease: task.lease, bytes, digest };
 }

@@ -3,7 +3,7 @@ import { admitUpdate } from '../../commands/admitUpdate.ts';
 import type { CommandDeps } from '../../commands/context.ts';
 import { leaseTask } from '../../commands/leaseTask.ts';
 import { requestTraining } from '../../commands/requestTraining.ts';
-import { facts, GRAPH, newModel, person, store, updateFor, weights } from './commands.ts';
+import { facts, GRAPH, ORG, newModel, person, store, updateFor, weights } from './commands.ts';
 import { until } from './log.ts';
 
 /** Two rounds of three devices, unless the request says otherwise. */
@@ -19,7 +19,7 @@ export async function requestRun(deps: CommandDeps, request: Readonly<Record<str
 /** One device answers the open round, as soon as there is one that it has not answered. */
 async function answer(deps: CommandDeps, runId: string, deviceId: string, value: number): Promise<void> {
   await until(`a task for ${deviceId}`, async () => {
-    const { task } = await leaseTask(deps, { runId, deviceId });
+    const { task } = await leaseTask(deps, { orgId: ORG, runId, deviceId });
     return task !== null && (await admitUpdate(deps, updateFor(task, value))).outcome === 'accepted';
   });
 }

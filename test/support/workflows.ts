@@ -27,6 +27,7 @@ import { createPool } from '../../store/connect.ts';
 import { createNoticeStore } from '../../store/notices/noticeTable.ts';
 import { queryableOf } from '../../store/queryable.ts';
 import { createTelemetryReader } from '../../store/telemetry/telemetryReader.ts';
+import { ORG, store } from './commands.ts';
 import { openLog, until, type LogFixture } from './log.ts';
 import { taskQueue as newTaskQueue, temporal as temporalOf } from './services.ts';
 
@@ -45,6 +46,7 @@ export const arm = (devices: number, predictions: number, errors: number): ArmCo
 
 export const asKey = (commandId: string = randomUUID(), onConflict: Caller['onConflict'] = 'redecide'): Caller => ({
   actor: { kind: 'key', id: 'key_test' },
+  orgId: ORG,
   commandId,
   commandHash: null,
   correlationId: null,
@@ -192,7 +194,7 @@ async function endAll(client: Client, taskQueue: string): Promise<void> {
 /** A model with a version of its own line published for each semver given, in order. */
 export async function publishedModel(commands: CommandDeps, versions: readonly string[]): Promise<string> {
   const { modelId } = await registerModel(commands, asKey(), {
-    orgId: 'org_test',
+    orgId: ORG,
     name: `model-${randomUUID()}`,
     framework: 'onnx',
     useCase: 'test',
@@ -203,7 +205,8 @@ export async function publishedModel(commands: CommandDeps, versions: readonly s
 }
 
 async function publish(commands: CommandDeps, modelId: string, version: string): Promise<void> {
-  const { sha256, bytes } = await commands.blobs.put(Buffer.from(`${modelId}@${version}`), { max: 1_000 });
+  const content = Buffer.from(`${modelId}@${version}`);
+  const [sha256, bytes] = [await store(commands, content), content.length];
   const file = { format: 'safetensors', sha256, bytes, media_type: 'application/octet-stream' };
   await draftVersion(commands, asKey(), { modelId, version });
   await uploadArtifact(commands, asKey(), { modelId, version, files: [file] });

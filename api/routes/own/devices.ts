@@ -76,8 +76,9 @@ export function knownModel(deps: Pick<ApiDeps, 'pointers'>, request: FastifyRequ
     const detail = 'The pointers do not follow the log at the moment. Keep the version you have, and ask again.';
     throw new LifecycleError('projection_behind', detail, { retry_after_s: 5 });
   }
-  const modelId = modelIdFrom(whoAsks(request).orgId, text);
-  const pointer = deps.pointers.get(modelId);
+  const { orgId } = whoAsks(request);
+  const modelId = modelIdFrom(orgId, text);
+  const pointer = deps.pointers.get(orgId, modelId);
   if (pointer) return { modelId, pointer };
   throw new LifecycleError('model_not_found', `There is no model ${text}.`);
 }

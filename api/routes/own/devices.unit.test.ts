@@ -2,16 +2,21 @@
 import type { FastifyRequest } from 'fastify';
 import { describe, expect, it } from 'vitest';
 import { modelIdOf } from '../../../domain/hash/uuid.ts';
+import { asOrgId } from '../../../domain/org.ts';
 import type { Pointer } from '../../../domain/rollout/pointer.ts';
 import type { PointerTable } from '../../../projections/pointerTable.ts';
 import { knownModel } from './devices.ts';
 
-const model_id = modelIdOf('org_local', 'mails');
+const orgId = asOrgId('org_local');
+const model_id = modelIdOf(orgId, 'mails');
 // The members that the function reads.
-const request = { principal: { orgId: 'org_local' } } as unknown as FastifyRequest;
+const request = { principal: { orgId } } as unknown as FastifyRequest;
 const pointer = { model_id, epoch: 3, stable: '1.0.0' } as unknown as Pointer;
 const aged = (ageMs: number) => ({
-  pointers: { ageMs: () => ageMs, get: (id: string) => (id === model_id ? pointer : undefined) } as PointerTable,
+  pointers: {
+    ageMs: () => ageMs,
+    get: (_org: string, id: string) => (id === model_id ? pointer : undefined),
+  } as unknown as PointerTable,
 });
 
 describe('what devices are told from', () => {

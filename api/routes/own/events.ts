@@ -7,11 +7,10 @@ import { whoAsks } from '../../access/principal.ts';
 import type { App } from '../../app.ts';
 import type { ApiDeps } from '../../context.ts';
 import { answerPage, pageRequestOf } from '../../lists.ts';
-import { isOfOrg, modelIdFrom, viewOf, type View } from '../../reading.ts';
+import { modelIdFrom, ownEvent, viewOf } from '../../reading.ts';
 import { AsOfQuery, closed, PageQuery, Uuid } from '../../schemas/common.ts';
 import { Event, EventPage, Stream } from '../../schemas/event.ts';
 import { eventView } from '../../views/event.ts';
-import type { FastifyRequest } from 'fastify';
 
 const tags = ['events'];
 const StreamKind = Type.Union([
@@ -45,11 +44,13 @@ export function eventRoutes(app: App, deps: ApiDeps): void {
     handler: async (request, reply) => {
       const { from, kind, type, model, stream, newest_first, ...query } = request.query;
       const page = await pageRequestOf(deps, request, query, 'activity');
+      const { orgId } = whoAsks(request);
       const filter = {
+        orgId,
         ...(from === undefined ? {} : { from }),
         ...(kind === undefined ? {} : { kind }),
         ...(type === undefined ? {} : { type }),
-        ...(model === undefined ? {} : { modelId: modelIdFrom(whoAsks(request).orgId, model) }),
+        ...(model === undefined ? {} : { modelId: modelIdFrom(orgId, model) }),
         ...(stream === undefined ? {} : { stream }),
         ...(newest_first === undefined ? {} : { isNewestFirst: newest_first }),
       };
@@ -60,14 +61,7 @@ export function eventRoutes(app: App, deps: ApiDeps): void {
   app.get('/events/:id', {
     config: { scope: 'events:read' },
     schema: { tags, params: Type.Object({ id: Uuid }, closed), response: { 200: Event } },
-    handler: async (request, reply) => {
-      const { id } = request.params;
-      const index = await deps.log.logIndexOf(id);
-      if (index === null) throw new LifecycleError('event_not_found', `Event ${id} has no place in the log yet.`);
-      const [event] = index === undefined ? [] : await deps.log.readLog(index - 1, 1);
-      if (event && (await isVisible(await viewOf(deps.log, reply), request, event.stream))) return eventView(event);
-      throw new LifecycleError('event_not_found', `There is no event ${id}.`);
-    },
+    handler: async (request) => eventView(await ownEvent(deps, whoAsks(request).orgId, request.params.id)),
   });
 
   app.get('/streams/:stream', {
@@ -80,8 +74,8 @@ export function eventRoutes(app: App, deps: ApiDeps): void {
     },
     handler: async (request, reply) => {
       const name = request.params.stream;
-      const view = await viewOf(deps.log, reply, request.query.as_of);
-      const found = (await isVisible(view, request, name)) ? await view.stream(name) : undefined;
+      const view = await viewOf(deps, request, reply, request.query.as_of);
+      const found = parseStream(name) ? await view.stream(name) : undefined;
       if (!found || found.state.version === 0) {
         throw new LifecycleError('stream_not_found', `There is no stream ${name}.`);
       }
@@ -106,20 +100,4 @@ export function eventRoutes(app: App, deps: ApiDeps): void {
       };
     },
   });
-}
-
-/** The stream's model belongs to the key's organisation. */
-export async function isVisible(view: View, request: FastifyRequest, name: string): Promise<boolean> {
-  const parsed = parseStream(name);
-  switch (parsed?.kind) {
-    case 'model':
-    case 'version':
-      return isOfOrg(view, request, parsed.modelId);
-    case 'training':
-      return isOfOrg(view, request, (await view.training(parsed.runId)).state.context.spec?.model_id ?? '');
-    case 'rollout':
-      return isOfOrg(view, request, (await view.rollout(parsed.rolloutId)).state.context.modelId);
-    default:
-      return false;
-  }
 }

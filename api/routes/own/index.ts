@@ -8,6 +8,7 @@ import { eventRoutes } from './events.ts';
 import { keyRoutes } from './keys.ts';
 import { modelRoutes } from './models.ts';
 import { operationRoutes } from './operations.ts';
+import { orgRoutes } from './orgs.ts';
 import { rolloutHealthRoutes } from './rolloutHealth.ts';
 import { rolloutRoutes } from './rollouts.ts';
 import { taskRoutes } from './tasks.ts';
@@ -30,5 +31,6 @@ export function ownRoutes(deps: ApiDeps) {
     eventRoutes(app, deps);
     auditRoutes(app, deps);
     keyRoutes(app, deps);
+    orgRoutes(app, deps);
   };
 }

@@ -64,7 +64,7 @@ export function keyRoutes(app: App, deps: ApiDeps): void {
   });
 }
 
-const keyView = (key: ApiKey): Key => ({
+export const keyView = (key: ApiKey): Key => ({
   id: key.id,
   name: key.name,
   org_id: key.orgId,

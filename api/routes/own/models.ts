@@ -62,7 +62,7 @@ export function modelRoutes(app: App, deps: ApiDeps): void {
       const { outcome, events, position } = await runCommand(deps, request, reply, {}, (commands, caller) =>
         registerModel(commands, caller, input),
       );
-      const view = await viewOf(deps.log, reply);
+      const view = await viewOf(deps, request, reply);
       const { state } = await view.model(outcome.modelId);
       const isNew = events.some((e) => e.type === 'ModelRegistered') && outcome.outcome === 'appended';
       reply.code(isNew ? 201 : 200).header('etag', etagOf(state.version));
@@ -74,8 +74,8 @@ export function modelRoutes(app: App, deps: ApiDeps): void {
     config: { scope: 'models:read' },
     schema: { tags, params: ModelParams, querystring: Type.Object(AsOfQuery, closed), response: entityAnswer(Model) },
     handler: async (request, reply) => {
-      const view = await viewOf(deps.log, reply, request.query.as_of);
-      const model = await existingModel(view, request, request.params.model);
+      const view = await viewOf(deps, request, reply, request.query.as_of);
+      const model = await existingModel(view, request.params.model);
       const shown = await modelView(view, model.id, model);
       // `latest_version` depends on versions too, so it is part of the tag.
       if (isNotModified(request, reply, etagOf(model.version))) return reply.code(304).send(null);
@@ -93,9 +93,9 @@ export function modelRoutes(app: App, deps: ApiDeps): void {
     },
     handler: async (request, reply) => {
       const { asOf } = await pageRequestOf(deps, request, request.query, 'versions', 'rollouts');
-      const view = await viewOf(deps.log, reply, request.query.as_of);
-      const model = await existingModel(view, request, request.params.model);
-      const { items, position } = await deps.reads.lineage(model.id, asOf);
+      const view = await viewOf(deps, request, reply, request.query.as_of);
+      const model = await existingModel(view, request.params.model);
+      const { items, position } = await deps.reads.lineage(view.orgId, model.id, asOf);
       reply.header('edgeml-position', String(position));
       return { model_id: model.id, name: model.context.name, nodes: items.map(lineageNodeView), position };
     },
@@ -113,7 +113,7 @@ export function modelRoutes(app: App, deps: ApiDeps): void {
     },
     handler: async (request, reply) => {
       const { reason, target_version, from_version } = request.body;
-      const model = await existingModel(await viewOf(deps.log, reply), request, request.params.model);
+      const model = await existingModel(await viewOf(deps, request, reply), request.params.model);
       const input = {
         modelId: model.id,
         reason,
@@ -125,7 +125,7 @@ export function modelRoutes(app: App, deps: ApiDeps): void {
       const { outcome, events, position } = await runCommand(deps, request, reply, about, (commands, caller) =>
         rollBack(commands, caller, input),
       );
-      const view = await viewOf(deps.log, reply);
+      const view = await viewOf(deps, request, reply);
       const { state } = await view.rollout(outcome.rolloutId);
       return {
         ...rolloutView(outcome.rolloutId, state, view.at),

@@ -2,13 +2,12 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import Type from 'typebox';
 import { LifecycleError } from '../../../domain/errors.ts';
-import { parseProcess } from '../../../domain/events/processes.ts';
 import type { App } from '../../app.ts';
 import type { ApiDeps } from '../../context.ts';
 import { preferredWaitMs } from '../../http/prefer.ts';
 import { OWN_PREFIX } from '../../http/problem.ts';
 import { waitUntil } from '../../logWatch.ts';
-import { isOfOrg, viewOf, type View } from '../../reading.ts';
+import { viewOf } from '../../reading.ts';
 import { AsOfQuery, closed, type EventRef } from '../../schemas/common.ts';
 import { Operation, type OperationCommanded } from '../../schemas/operation.ts';
 import { operationView } from '../../views/operation.ts';
@@ -27,8 +26,7 @@ export function operationRoutes(app: App, deps: ApiDeps): void {
       const { id } = request.params;
       const { as_of } = request.query;
       const find = async () => {
-        const view = await viewOf(deps.log, reply, as_of);
-        const found = (await isVisible(view, request, id)) ? await operationView(view, id, deps.publicUrl) : undefined;
+        const found = await operationView(await viewOf(deps, request, reply, as_of), id, deps.publicUrl);
         if (!found) throw new LifecycleError('operation_not_found', `There is no operation ${id}.`);
         return found;
       };
@@ -43,17 +41,6 @@ export function operationRoutes(app: App, deps: ApiDeps): void {
 
 const unlessRunning = (operation: Operation) => (operation.state === 'running' ? undefined : operation);
 
-async function isVisible(view: View, request: FastifyRequest, id: string): Promise<boolean> {
-  const process = parseProcess(id);
-  if (!process) return false;
-  if (process.kind === 'publish') return isOfOrg(view, request, process.modelId);
-  if (process.kind === 'training') {
-    const modelId = (await view.training(process.runId)).state.context.spec?.model_id;
-    return modelId !== undefined && isOfOrg(view, request, modelId);
-  }
-  return isOfOrg(view, request, (await view.rollout(process.rolloutId)).state.context.modelId);
-}
-
 /** 202 with `Location`, or 200 with the outcome if its fact comes within `Prefer: wait=N`. */
 export async function answerOperation(
   deps: ApiDeps,
@@ -63,7 +50,7 @@ export async function answerOperation(
   events: EventRef[],
 ): Promise<OperationCommanded> {
   const find = async () => {
-    const found = await operationView(await viewOf(deps.log, reply), id, deps.publicUrl);
+    const found = await operationView(await viewOf(deps, request, reply), id, deps.publicUrl);
     if (!found) throw new Error(`operation ${id} is not in the log that has just answered its request`);
     return found;
   };

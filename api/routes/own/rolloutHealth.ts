@@ -33,7 +33,7 @@ export function rolloutHealthRoutes(app: App, deps: ApiDeps): void {
         throw new LifecycleError('as_of_not_supported', detail);
       }
       const { rollout: id } = request.params;
-      const { context } = await existingRollout(await viewOf(deps.log, reply), request, id);
+      const { context } = await existingRollout(await viewOf(deps, request, reply), id);
       const stage = Math.max(0, context.stage);
       const totals = await deps.telemetry.readCounters(id, stage);
       const platforms = await deps.telemetry.readCountersByPlatform(id, stage);
@@ -71,8 +71,8 @@ function postMortemRoute(app: App, deps: ApiDeps): void {
     },
     handler: async (request, reply) => {
       const { rollout: rolloutId } = request.params;
-      const view = await viewOf(deps.log, reply);
-      const { context } = await existingRollout(view, request, rolloutId);
+      const view = await viewOf(deps, request, reply);
+      const { context } = await existingRollout(view, rolloutId);
       const { told, outstanding } = await deps.telemetry.devicesStillOn(rolloutId);
       const draft = postMortem({
         rolloutId,

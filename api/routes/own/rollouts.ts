@@ -65,8 +65,10 @@ export function rolloutRoutes(app: App, deps: ApiDeps): void {
     handler: async (request, reply) => {
       const { model, version, status, live, ...query } = request.query;
       const page = await pageRequestOf(deps, request, query, 'rollouts');
+      const { orgId } = whoAsks(request);
       const filter = {
-        ...(model === undefined ? {} : { modelId: modelIdFrom(whoAsks(request).orgId, model) }),
+        orgId,
+        ...(model === undefined ? {} : { modelId: modelIdFrom(orgId, model) }),
         ...(version === undefined ? {} : { version }),
         ...(status === undefined ? {} : { state: stateOfStatus(status) }),
         ...(live === undefined ? {} : { isLive: live }),
@@ -88,13 +90,13 @@ export function rolloutRoutes(app: App, deps: ApiDeps): void {
       const parsed = parseRolloutRequest(request.body);
       if ('errors' in parsed) throw invalidSpec(parsed.errors);
       const { spec, start } = parsed;
-      const { id: modelId } = await existingModel(await viewOf(deps.log, reply), request, request.params.model);
+      const { id: modelId } = await existingModel(await viewOf(deps, request, reply), request.params.model);
       const input = { modelId, spec };
       const { outcome, events, position } = await runCommand(deps, request, reply, {}, (commands, caller) =>
         start ? createAndStart(commands, caller, input) : createRollout(commands, caller, input),
       );
       reply.code(outcome.outcome === 'appended' ? 201 : 200);
-      return { ...(await current(deps, reply, outcome.rolloutId)), events, position };
+      return { ...(await current(deps, request, reply, outcome.rolloutId)), events, position };
     },
   });
 
@@ -108,20 +110,20 @@ export function rolloutRoutes(app: App, deps: ApiDeps): void {
     },
     handler: async (request, reply) => {
       const { rollout: id } = request.params;
-      const view = await viewOf(deps.log, reply, request.query.as_of);
-      const rollout = await existingRollout(view, request, id);
+      const view = await viewOf(deps, request, reply, request.query.as_of);
+      const rollout = await existingRollout(view, id);
       if (isNotModified(request, reply, etagOf(rollout.version))) return reply.code(304).send(null);
       return rolloutView(id, rollout, view.at);
     },
   });
 
   const act = async (request: FastifyRequest, reply: FastifyReply, rolloutId: number, use: Act) => {
-    await existingRollout(await viewOf(deps.log, reply), request, rolloutId);
+    await existingRollout(await viewOf(deps, request, reply), rolloutId);
     const about = { stream: rolloutStream(rolloutId) };
     const { events, position } = await runCommand(deps, request, reply, about, (commands, caller) =>
       use(commands, caller, rolloutId),
     );
-    return { ...(await current(deps, reply, rolloutId)), events, position };
+    return { ...(await current(deps, request, reply, rolloutId)), events, position };
   };
 
   app.post('/rollouts/:rollout/start', {
@@ -185,8 +187,8 @@ export function rolloutRoutes(app: App, deps: ApiDeps): void {
   });
 }
 
-async function current(deps: ApiDeps, reply: FastifyReply, rolloutId: number) {
-  const view = await viewOf(deps.log, reply);
+async function current(deps: ApiDeps, request: FastifyRequest, reply: FastifyReply, rolloutId: number) {
+  const view = await viewOf(deps, request, reply);
   const { state } = await view.rollout(rolloutId);
   reply.header('etag', etagOf(state.version));
   return rolloutView(rolloutId, state, view.at);

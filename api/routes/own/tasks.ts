@@ -4,7 +4,7 @@ import type { Readable } from 'node:stream';
 import { abortTask } from '../../../commands/abortTask.ts';
 import { admitUpdate } from '../../../commands/admitUpdate.ts';
 import { baseLayout, maxUpdateBytes } from '../../../commands/baseTensors.ts';
-import { checkTask } from '../../../commands/heldTask.ts';
+import { checkTask, type HeldTask } from '../../../commands/heldTask.ts';
 import { leaseTask, type TrainingTask } from '../../../commands/leaseTask.ts';
 import { LifecycleError } from '../../../domain/errors.ts';
 import type { Receipt } from '../../../store/rounds/roundStore.ts';
@@ -110,12 +110,11 @@ interface TaskRequest extends FastifyRequest {
 }
 
 /** @throws LifecycleError `lease_invalid` without the header */
-function heldBy(request: FastifyRequest<{ Params: { task: string } }> | TaskRequest): {
-  taskId: string;
-  lease: string;
-} {
+function heldBy(request: FastifyRequest<{ Params: { task: string } }> | TaskRequest): HeldTask {
   const lease = request.headers['edgeml-lease'];
-  if (typeof lease === 'string' && lease !== '') return { taskId: request.params.task, lease };
+  if (typeof lease === 'string' && lease !== '') {
+    return { taskId: request.params.task, orgId: whoAsks(request).orgId, lease };
+  }
   throw new LifecycleError('lease_invalid', 'EdgeML-Lease is missing. Send the lease that the check-in answered.');
 }
 

@@ -55,7 +55,7 @@ export function trainingRoutes(app: App, deps: ApiDeps): void {
       response: { ...commandAnswer(OperationCommanded), 202: OperationCommanded },
     },
     handler: async (request, reply) => {
-      const { id: modelId } = await existingModel(await viewOf(deps.log, reply), request, request.params.model);
+      const { id: modelId } = await existingModel(await viewOf(deps, request, reply), request.params.model);
       const { outcome, events } = await runCommand(deps, request, reply, {}, (commands, caller) =>
         requestTraining(commands, caller, { modelId, request: request.body, source: 'own' }),
       );
@@ -81,8 +81,10 @@ export function trainingRoutes(app: App, deps: ApiDeps): void {
     handler: async (request, reply) => {
       const { model, status, ...query } = request.query;
       const page = await pageRequestOf(deps, request, query, 'training');
+      const { orgId } = whoAsks(request);
       const filter = {
-        ...(model === undefined ? {} : { modelId: modelIdFrom(whoAsks(request).orgId, model) }),
+        orgId,
+        ...(model === undefined ? {} : { modelId: modelIdFrom(orgId, model) }),
         ...(status === undefined ? {} : { status }),
       };
       return answerPage(request, reply, await deps.reads.runs(filter, page), summaryOf);
@@ -93,9 +95,9 @@ export function trainingRoutes(app: App, deps: ApiDeps): void {
     config: { scope: 'models:read' },
     schema: { tags, params: RunParams, querystring: Type.Object(AsOfQuery, closed), response: entityAnswer(Training) },
     handler: async (request, reply) => {
-      const view = await viewOf(deps.log, reply, request.query.as_of);
+      const view = await viewOf(deps, request, reply, request.query.as_of);
       const { run: runId } = request.params;
-      const run = await existingRun(view, request, runId);
+      const run = await existingRun(view, runId);
       const accepted = await acceptedNow(deps, runId, run);
       // Updates of the open round are rows, not facts, so they are part of the tag.
       const tag = accepted === 0 ? etagOf(run.version) : `"${run.version}.${accepted}"`;
@@ -108,9 +110,9 @@ export function trainingRoutes(app: App, deps: ApiDeps): void {
     config: { scope: 'models:read' },
     schema: { tags, params: RunParams, querystring: Type.Object(AsOfQuery, closed), response: { 200: Rounds } },
     handler: async (request, reply) => {
-      const view = await viewOf(deps.log, reply, request.query.as_of);
+      const view = await viewOf(deps, request, reply, request.query.as_of);
       const { run: runId } = request.params;
-      const run = await existingRun(view, request, runId);
+      const run = await existingRun(view, runId);
       const accepted = await acceptedNow(deps, runId, run);
       const { events } = await view.training(runId);
       const open = run.context.current && `${run.context.current.round}.${run.context.current.attempt}`;
@@ -119,12 +121,12 @@ export function trainingRoutes(app: App, deps: ApiDeps): void {
   });
 
   const act = async (request: FastifyRequest, reply: FastifyReply, runId: string, use: Act) => {
-    await existingRun(await viewOf(deps.log, reply), request, runId);
+    await existingRun(await viewOf(deps, request, reply), runId);
     const about = { stream: trainingStream(runId) };
     const { events, position } = await runCommand(deps, request, reply, about, (commands, caller) =>
       use(commands, caller, runId),
     );
-    const { state } = await (await viewOf(deps.log, reply)).training(runId);
+    const { state } = await (await viewOf(deps, request, reply)).training(runId);
     reply.header('etag', etagOf(state.version));
     return { ...trainingView(runId, state, await acceptedNow(deps, runId, state)), events, position };
   };

@@ -6,7 +6,8 @@ import { uploadArtifact } from '../../../commands/uploadArtifact.ts';
 import { publishProcess } from '../../../domain/events/processes.ts';
 import { versionStream } from '../../../domain/events/streams.ts';
 import { LifecycleError } from '../../../domain/errors.ts';
-import type { FastifyReply } from 'fastify';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { whoAsks } from '../../access/principal.ts';
 import type { App } from '../../app.ts';
 import { runCommand } from '../../command.ts';
 import type { ApiDeps } from '../../context.ts';
@@ -47,9 +48,13 @@ export function versionRoutes(app: App, deps: ApiDeps): void {
     handler: async (request, reply) => {
       const { lifecycle_state, ...query } = request.query;
       const { asOf } = await pageRequestOf(deps, request, query, 'versions');
-      const view = await viewOf(deps.log, reply, query.as_of);
-      const { id: modelId } = await existingModel(view, request, request.params.model);
-      const filter = { modelId, ...(lifecycle_state === undefined ? {} : { lifecycleState: lifecycle_state }) };
+      const view = await viewOf(deps, request, reply, query.as_of);
+      const { id: modelId } = await existingModel(view, request.params.model);
+      const filter = {
+        orgId: view.orgId,
+        modelId,
+        ...(lifecycle_state === undefined ? {} : { lifecycleState: lifecycle_state }),
+      };
       const { items, position } = await deps.reads.versions(filter, asOf);
       reply.header('edgeml-position', String(position));
       return { items: items.map(summaryView), next_cursor: null, position };
@@ -66,14 +71,14 @@ export function versionRoutes(app: App, deps: ApiDeps): void {
       response: creationAnswer(VersionCommanded),
     },
     handler: async (request, reply) => {
-      const { id: modelId } = await existingModel(await viewOf(deps.log, reply), request, request.params.model);
+      const { id: modelId } = await existingModel(await viewOf(deps, request, reply), request.params.model);
       const { version } = request.body;
       const about = { stream: versionStream(modelId, version) };
       const { outcome, ...done } = await runCommand(deps, request, reply, about, (commands, caller) =>
         draftVersion(commands, caller, { modelId, ...request.body }),
       );
       reply.code(outcome.outcome === 'appended' ? 201 : 200);
-      return { ...(await current(deps, reply, modelId, version)), ...done };
+      return { ...(await current(deps, request, reply, modelId, version)), ...done };
     },
   });
 
@@ -86,8 +91,8 @@ export function versionRoutes(app: App, deps: ApiDeps): void {
       response: entityAnswer(Version),
     },
     handler: async (request, reply) => {
-      const view = await viewOf(deps.log, reply, request.query.as_of);
-      const model = await existingModel(view, request, request.params.model);
+      const view = await viewOf(deps, request, reply, request.query.as_of);
+      const model = await existingModel(view, request.params.model);
       const version = await existingVersion(view, model, request.params.version);
       if (isNotModified(request, reply, etagOf(version.version))) return reply.code(304).send(null);
       return versionView(version);
@@ -106,13 +111,13 @@ export function versionRoutes(app: App, deps: ApiDeps): void {
     },
     handler: async (request, reply) => {
       const { version } = request.params;
-      const { id: modelId } = await existingModel(await viewOf(deps.log, reply), request, request.params.model);
-      const files = await Promise.all(request.body.files.map((file) => stored(deps, file)));
+      const { id: modelId } = await existingModel(await viewOf(deps, request, reply), request.params.model);
+      const files = await Promise.all(request.body.files.map((file) => stored(deps, request, file)));
       const about = { stream: versionStream(modelId, version) };
       const { events, position } = await runCommand(deps, request, reply, about, (commands, caller) =>
         uploadArtifact(commands, caller, { modelId, version, files }),
       );
-      return { ...(await current(deps, reply, modelId, version)), events, position };
+      return { ...(await current(deps, request, reply, modelId, version)), events, position };
     },
   });
 
@@ -128,7 +133,7 @@ export function versionRoutes(app: App, deps: ApiDeps): void {
     },
     handler: async (request, reply) => {
       const { version } = request.params;
-      const { id: modelId } = await existingModel(await viewOf(deps.log, reply), request, request.params.model);
+      const { id: modelId } = await existingModel(await viewOf(deps, request, reply), request.params.model);
       const about = { stream: versionStream(modelId, version) };
       const { outcome, events } = await runCommand(deps, request, reply, about, (commands, caller) =>
         requestPublish(commands, caller, { modelId, version, ...request.body }),
@@ -138,16 +143,21 @@ export function versionRoutes(app: App, deps: ApiDeps): void {
   });
 }
 
-async function current(deps: ApiDeps, reply: FastifyReply, modelId: string, version: string) {
-  const view = await viewOf(deps.log, reply);
+async function current(deps: ApiDeps, request: FastifyRequest, reply: FastifyReply, modelId: string, version: string) {
+  const view = await viewOf(deps, request, reply);
   const { state } = await view.version(modelId, version);
   reply.header('etag', etagOf(state.version));
   return versionView(state);
 }
 
 /** @throws LifecycleError `blob_unknown` */
-async function stored(deps: ApiDeps, file: { format: string; sha256: string; media_type?: string }) {
-  const blob = await deps.blobs.stat(file.sha256);
+async function stored(
+  deps: ApiDeps,
+  request: FastifyRequest,
+  file: { format: string; sha256: string; media_type?: string },
+) {
+  const isOurs = await deps.commands.grants.has(whoAsks(request).orgId, file.sha256);
+  const blob = isOurs ? await deps.blobs.stat(file.sha256) : undefined;
   if (!blob) {
     throw new LifecycleError(
       'blob_unknown',

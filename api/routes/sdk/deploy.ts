@@ -65,8 +65,8 @@ export async function deploy(
   const parsed = specFromSdkCall(call);
   if ('errors' in parsed) throw invalidSpec(parsed.errors);
   const { spec } = parsed;
-  await publishedVersion(deps, reply, model, spec.version);
-  const view = await viewOf(deps.log, reply);
+  await publishedVersion(deps, request, reply, model, spec.version);
+  const view = await viewOf(deps, request, reply);
   const rollouts = await rolloutsOf(deps, view, model.id);
   const asked: Asked = { deps, request, reply, model, spec, start: call.start_immediately ?? false, rollouts };
   const isEveryone = completesAtOnce(spec);
@@ -88,11 +88,12 @@ export async function deploy(
 /** A publication under way is awaited. @throws LifecycleError `version_not_found`; `unavailable` if it outlasts 15 s */
 async function publishedVersion(
   deps: ApiDeps,
+  request: FastifyRequest,
   reply: FastifyReply,
   model: ModelState & { id: string },
   version: string,
 ) {
-  const read = async () => (await (await viewOf(deps.log, reply)).version(model.id, version)).state;
+  const read = async () => (await (await viewOf(deps, request, reply)).version(model.id, version)).state;
   const first = await read();
   if (first.version === 0) {
     throw new LifecycleError('version_not_found', `Model ${model.context.name} has no version ${version}.`);
@@ -144,7 +145,7 @@ export async function promote(
 ): Promise<void> {
   const reason = `100 % asked for by ${whoAsks(request).name}`;
   for (;;) {
-    const { state } = await (await viewOf(deps.log, reply)).rollout(rolloutId);
+    const { state } = await (await viewOf(deps, request, reply)).rollout(rolloutId);
     if (state.state === 'Completed') return;
     // One id a stage: a repeat after a lost answer goes on where it stopped.
     const businessKey = `promote-${rolloutId}-${state.context.epoch}-${state.context.stage}`;
@@ -191,7 +192,7 @@ async function goBack(asked: Asked): Promise<Deployed> {
   const { outcome } = await runCommand(deps, request, reply, {}, (commands, caller) =>
     rollBack(commands, { ...caller, onConflict: 'stop' }, input),
   );
-  const view = await viewOf(deps.log, reply);
+  const view = await viewOf(deps, request, reply);
   const { state } = await view.rollout(outcome.rolloutId);
   return { status: 200, rollout: sdkRollback(outcome.rolloutId, state, await sizes(asked, view)) };
 }
@@ -248,7 +249,7 @@ async function shown(
   status: 200 | 201,
   more: { warnings?: string[] } = {},
 ): Promise<Deployed> {
-  const view = await viewOf(asked.deps.log, asked.reply);
+  const view = await viewOf(asked.deps, asked.request, asked.reply);
   const { state } = await view.rollout(id);
   return { status, rollout: { ...sdkRollout(id, state, await sizes(asked, view)), ...more } };
 }

@@ -88,7 +88,7 @@ export function assignmentRoute(app: App, deps: ApiDeps): void {
         );
       }
       const { version, source, rolloutId, bucket } = assigned;
-      await deps.devices.recordTold({ deviceId: device.id, modelId, version });
+      await deps.devices.recordTold(device, { modelId, version });
       const isBucketWanted = ['true', '1'].includes(request.query.include_bucket ?? '');
       return {
         version,

@@ -4,6 +4,7 @@ import Type from 'typebox';
 import { registerModel } from '../../../commands/registerModel.ts';
 import { requestPublish } from '../../../commands/requestPublish.ts';
 import { LifecycleError } from '../../../domain/errors.ts';
+import type { OrgId } from '../../../domain/org.ts';
 import { byPrecedenceDesc, isPrerelease } from '../../../domain/semver.ts';
 import { lifecycleState, isUsable, type VersionState } from '../../../machines/modelVersion.ts';
 import type { VersionRow } from '../../../projections/versions/schema.ts';
@@ -57,7 +58,7 @@ export function sdkModelRoutes(app: App, deps: ApiDeps): void {
       const rows = await every((cursor) => deps.reads.models(filter, { limit: 500, ...(cursor ? { cursor } : {}) }));
       const shown = rows.slice(offset, limit === undefined ? undefined : offset + limit);
       const models = await Promise.all(
-        shown.map(async (row) => sdkModel(modelOfRow(row, await newestLifecycle(deps, row.model_id)))),
+        shown.map(async (row) => sdkModel(modelOfRow(row, await newestLifecycle(deps, filter.orgId, row.model_id)))),
       );
       return { models, total: rows.length };
     },
@@ -81,7 +82,7 @@ export function sdkModelRoutes(app: App, deps: ApiDeps): void {
         registerModel(commands, caller, input),
       );
       reply.code(outcome.outcome === 'appended' ? 201 : 200);
-      return shownModel(deps, await viewOf(deps.log, reply), outcome.modelId);
+      return shownModel(deps, await viewOf(deps, request, reply), outcome.modelId);
     },
   });
 
@@ -89,8 +90,8 @@ export function sdkModelRoutes(app: App, deps: ApiDeps): void {
     config: readsByDevices,
     schema: { tags, params: ModelPath, response: { 200: SdkModel } },
     handler: async (request, reply) => {
-      const view = await viewOf(deps.log, reply);
-      const { id } = await existingModel(view, request, request.params.model);
+      const view = await viewOf(deps, request, reply);
+      const { id } = await existingModel(view, request.params.model);
       return shownModel(deps, view, id);
     },
   });
@@ -105,9 +106,9 @@ export function sdkModelRoutes(app: App, deps: ApiDeps): void {
     },
     handler: async (request, reply) => {
       const { limit = 100, offset = 0, status } = request.query;
-      const view = await viewOf(deps.log, reply);
-      const model = await existingModel(view, request, request.params.model);
-      const { items } = await deps.reads.versions({ modelId: model.id });
+      const view = await viewOf(deps, request, reply);
+      const model = await existingModel(view, request.params.model);
+      const { items } = await deps.reads.versions({ orgId: view.orgId, modelId: model.id });
       const wanted = sdkOrder(items).filter((row) => status === undefined || sdkStatus(row.state) === status);
       const page = wanted.slice(offset, offset + limit);
       // The rows say which; their streams say what, so that an answer never trails a command of the same caller.
@@ -120,8 +121,8 @@ export function sdkModelRoutes(app: App, deps: ApiDeps): void {
     config: readsByDevices,
     schema: { tags, params: ModelPath, response: { 200: SdkVersion } },
     handler: async (request, reply) => {
-      const view = await viewOf(deps.log, reply);
-      const model = await existingModel(view, request, request.params.model);
+      const view = await viewOf(deps, request, reply);
+      const model = await existingModel(view, request.params.model);
       const latest = await latestVersion(view, model.id, model.context);
       if (latest === null) {
         throw new LifecycleError('version_not_found', `Model ${model.context.name} has no published version.`);
@@ -151,7 +152,7 @@ export function sdkModelRoutes(app: App, deps: ApiDeps): void {
       await runCommand(deps, request, reply, {}, (commands, caller) =>
         requestPublish(commands, caller, { modelId, version }),
       );
-      const now = async () => (await (await viewOf(deps.log, reply)).version(modelId, version)).state;
+      const now = async () => (await (await viewOf(deps, request, reply)).version(modelId, version)).state;
       const ended = await waitUntil(deps.watch, PUBLISH_WAIT_MS, async () => unlessPublishing(await now()));
       if (!ended) return reply.code(202).send({ ...sdkVersion(await now()), publishing: true as const });
       if (isUsable(ended.state)) return sdkVersion(ended);
@@ -183,7 +184,7 @@ export function sdkModelRoutes(app: App, deps: ApiDeps): void {
       const { state } = await versionAt(deps, request, reply);
       const file = fileOf(state, request.query.format ?? 'pytorch', request);
       if (wantsJson(request, request.query.format)) return reply.send(downloadLink(deps, state, file));
-      return sendBlob(request, reply, deps, file.sha256, { cache: 'private' });
+      return sendBlob(request, reply, deps, file.sha256, { cache: 'private, no-cache' });
     },
   });
 
@@ -207,9 +208,9 @@ async function versionAt(
   request: FastifyRequest<{ Params: { model: string; version: string } }> | VersionRequest,
   reply: FastifyReply,
 ): Promise<{ modelId: string; state: VersionState }> {
-  const view = await viewOf(deps.log, reply);
+  const view = await viewOf(deps, request, reply);
   const { model, version } = request.params;
-  const found = await existingModel(view, request, model);
+  const found = await existingModel(view, model);
   return { modelId: found.id, state: await existingVersion(view, found, version) };
 }
 interface VersionRequest extends FastifyRequest {
@@ -226,11 +227,11 @@ const unlessPublishing = (state: VersionState) => (state.state === 'Trained.publ
 async function shownModel(deps: ApiDeps, view: View, id: string): Promise<SdkModel> {
   const { state } = await view.model(id);
   const latest = await latestVersion(view, id, state.context);
-  return sdkModel(modelOfState(id, state, { latest, lifecycle: await newestLifecycle(deps, id) }));
+  return sdkModel(modelOfState(id, state, { latest, lifecycle: await newestLifecycle(deps, view.orgId, id) }));
 }
 
-async function newestLifecycle(deps: ApiDeps, modelId: string): Promise<string> {
-  const { items } = await deps.reads.versions({ modelId });
+async function newestLifecycle(deps: ApiDeps, orgId: OrgId, modelId: string): Promise<string> {
+  const { items } = await deps.reads.versions({ orgId, modelId });
   const newest = items.toSorted((a, b) => b.created_at.localeCompare(a.created_at))[0];
   return newest ? lifecycleState(newest.state) : 'Draft';
 }

@@ -38,7 +38,7 @@ export function sdkRolloutRoutes(app: App, deps: ApiDeps): void {
       response: { 200: SdkRollout, 201: SdkRollout },
     },
     handler: async (request, reply) => {
-      const model = await existingModel(await viewOf(deps.log, reply), request, request.params.model);
+      const model = await existingModel(await viewOf(deps, request, reply), request.params.model);
       const { status, rollout } = await deploy(deps, request, reply, model, request.body);
       return reply.code(status).send(rollout);
     },
@@ -69,7 +69,7 @@ export function sdkRolloutRoutes(app: App, deps: ApiDeps): void {
     schema: { tags, params: RolloutPath, response: { 200: SdkRollout } },
     handler: async (request, reply) => {
       const { rollout: id } = request.params;
-      const view = await viewOf(deps.log, reply);
+      const view = await viewOf(deps, request, reply);
       return sdkRollout(id, await rolloutOf(view, request, id), {
         at: view.at,
         totalDevices: await devicesOf(deps, request),
@@ -79,9 +79,9 @@ export function sdkRolloutRoutes(app: App, deps: ApiDeps): void {
 
   const act = async (request: RolloutRequest, reply: FastifyReply, use: Act) => {
     const { rollout: id } = request.params;
-    await rolloutOf(await viewOf(deps.log, reply), request, id);
+    await rolloutOf(await viewOf(deps, request, reply), request, id);
     await runCommand(deps, request, reply, {}, (commands, caller) => use(commands, caller, id));
-    const view = await viewOf(deps.log, reply);
+    const view = await viewOf(deps, request, reply);
     return sdkRollout(id, (await view.rollout(id)).state, {
       at: view.at,
       totalDevices: await devicesOf(deps, request),
@@ -94,10 +94,10 @@ export function sdkRolloutRoutes(app: App, deps: ApiDeps): void {
     schema: command,
     handler: async (request, reply) => {
       const started = await act(request, reply, (on, caller, rolloutId) => startRollout(on, caller, { rolloutId }));
-      const { state } = await (await viewOf(deps.log, reply)).rollout(request.params.rollout);
+      const { state } = await (await viewOf(deps, request, reply)).rollout(request.params.rollout);
       if (state.state !== 'Active' || !completesAtOnce(state.context.spec)) return started;
       await promote(deps, request, reply, request.params.rollout);
-      const view = await viewOf(deps.log, reply);
+      const view = await viewOf(deps, request, reply);
       const { state: ended } = await view.rollout(request.params.rollout);
       const of = { at: view.at, totalDevices: started.total_devices };
       return { ...sdkRollout(request.params.rollout, ended, of), warnings: NOT_JUDGED };
@@ -132,7 +132,7 @@ const devicesOf = async (deps: ApiDeps, request: FastifyRequest) =>
 
 /** The rollout, if it is one of the model in the path. @throws LifecycleError `rollout_not_found` */
 async function rolloutOf(view: View, request: RolloutRequest, id: number): Promise<RolloutState> {
-  const model = await existingModel(view, request, request.params.model);
+  const model = await existingModel(view, request.params.model);
   const { state } = await view.rollout(id);
   if (state.version > 0 && state.context.modelId === model.id) return state;
   throw new LifecycleError('rollout_not_found', `Model ${model.context.name} has no rollout ${id}.`);
@@ -145,8 +145,8 @@ async function rolloutsOf(
   reply: FastifyReply,
   isWanted: (state: RolloutState) => boolean,
 ) {
-  const view = await viewOf(deps.log, reply);
-  const model = await existingModel(view, request, request.params.model);
+  const view = await viewOf(deps, request, reply);
+  const model = await existingModel(view, request.params.model);
   const totalDevices = await devicesOf(deps, request);
   const found = await deps.commands.rollouts.ofModel(model.id);
   const states = await Promise.all(

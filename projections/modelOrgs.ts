@@ -1,0 +1,32 @@
+/** Pure. Whose each model is, kept beside the rows of a projection, so that every row it makes carries its organisation. */
+import type { SequencedEvent } from '../domain/events/envelope.ts';
+import { parseStream } from '../domain/events/streams.ts';
+import { historyTable, need, put, type Change, type Need, type Rows } from './table.ts';
+
+export interface ModelOrgRow {
+  model_id: string;
+  org_id: string;
+}
+
+/** Each projection that lists it has a table of its own. */
+export const modelOrgs = historyTable<ModelOrgRow>('model_orgs', {
+  key: ['model_id'],
+  columns: { model_id: 'text', org_id: 'text' },
+});
+
+/** The row that {@link orgOfModel} reads. */
+export const needOrg = (modelId: string): Need => need(modelOrgs, modelId);
+
+/** The row of a model that is registered by this fact; nothing for any other fact. */
+export function learnOrg({ stream, fact }: SequencedEvent): Change[] {
+  const parsed = parseStream(stream);
+  if (parsed?.kind !== 'model' || fact.type !== 'ModelRegistered') return [];
+  return [put(modelOrgs, { model_id: parsed.modelId, org_id: fact.data.org_id })];
+}
+
+/** @throws Error for a model that was never registered */
+export function orgOfModel(rows: Rows, modelId: string): string {
+  const row = rows.get(modelOrgs, modelId);
+  if (!row) throw new Error(`model ${modelId} was never registered`);
+  return row.org_id;
+}

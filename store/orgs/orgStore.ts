@@ -1,0 +1,58 @@
+/** The organisations of this instance. Durable when it returns; concurrent; `ensure` is idempotent. */
+import { LifecycleError } from '../../domain/errors.ts';
+import { asOrgId, type OrgId } from '../../domain/org.ts';
+import type { Queryable } from '../log/eventStore.ts';
+
+export interface Org {
+  readonly id: OrgId;
+  readonly name: string;
+  readonly createdAt: Date;
+  /** Key id of who asked, or `system`. */
+  readonly createdBy: string;
+}
+
+export interface OrgStore {
+  /** @throws LifecycleError `conflict` where the id is taken */
+  create(org: { readonly id: OrgId; readonly name: string; readonly createdBy: string }): Promise<Org>;
+  /** Makes the organisation unless it is there. */
+  ensure(id: OrgId): Promise<void>;
+  /** All of them, by id. */
+  list(): Promise<Org[]>;
+}
+
+interface OrgRow extends Record<string, unknown> {
+  id: string;
+  name: string;
+  created_at: Date;
+  created_by: string;
+}
+const COLUMNS = 'id, name, created_at, created_by';
+const orgOfRow = (row: OrgRow): Org => ({
+  id: asOrgId(row.id),
+  name: row.name,
+  createdAt: row.created_at,
+  createdBy: row.created_by,
+});
+
+/** @param on as `edgeml_app`; each call is one statement in autocommit */
+export function createOrgStore(on: Queryable): OrgStore {
+  return {
+    async create({ id, name, createdBy }) {
+      const { rows } = await on.query<OrgRow>(
+        `INSERT INTO ops.orgs (id, name, created_by) VALUES ($1, $2, $3) ON CONFLICT (id) DO NOTHING RETURNING ${COLUMNS}`,
+        [id, name, createdBy],
+      );
+      if (rows[0]) return orgOfRow(rows[0]);
+      throw new LifecycleError('conflict', `There is an organisation ${id} already. Choose another id.`);
+    },
+    async ensure(id) {
+      await on.query(`INSERT INTO ops.orgs (id, name, created_by) VALUES ($1, $1, 'system') ON CONFLICT DO NOTHING`, [
+        id,
+      ]);
+    },
+    async list() {
+      const { rows } = await on.query<OrgRow>(`SELECT ${COLUMNS} FROM ops.orgs ORDER BY id`);
+      return rows.map(orgOfRow);
+    },
+  };
+}
