@@ -213,10 +213,10 @@ describe('verify', () => {
     stage.follow();
     await stage.caughtUp(await stage.tell(historyFrom(42, 300)));
     const [version] = await tamper(
-      `UPDATE rm_versions_v1.versions SET parent = '9.9.9' WHERE ctid = (SELECT ctid FROM rm_versions_v1.versions LIMIT 1)
+      `UPDATE rm_versions_v2.versions SET parent = '9.9.9' WHERE ctid = (SELECT ctid FROM rm_versions_v2.versions LIMIT 1)
         RETURNING version, valid_from`,
     );
-    await tamper('DELETE FROM rm_activity_v1.activity WHERE log_index = 3');
+    await tamper('DELETE FROM rm_activity_v2.activity WHERE log_index = 3');
     const { findings, steps } = await check({});
     expect(told(findings).sort()).toEqual(
       [

@@ -19,6 +19,7 @@ import {
   publish,
   spec,
   stopper,
+  store,
   unmet,
   updateFor,
   workflow,
@@ -102,8 +103,8 @@ describe('an answer lost after the append', () => {
 
   it('requestPublish: the repeat answers the first number', async () => {
     const { modelId } = await openRun(c.deps);
-    const base = await c.deps.blobs.put(Buffer.from('x'), { max: 1 });
-    const files = [{ format: 'safetensors', sha256: base.sha256, bytes: 1, media_type: 'application/octet-stream' }];
+    const sha256 = await store(c.deps, Buffer.from('x'));
+    const files = [{ format: 'safetensors', sha256, bytes: 1, media_type: 'application/octet-stream' }];
     facts(await uploadArtifact(c.deps, person(), { modelId, version: '2.0.0', files }));
     const id = person();
     const again = await repeatedAfterLoss((deps) => requestPublish(deps, id, { modelId, version: '2.0.0' }));

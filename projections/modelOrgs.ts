@@ -17,6 +17,12 @@ export const modelOrgs = historyTable<ModelOrgRow>('model_orgs', {
 /** The row that {@link orgOfModel} reads. */
 export const needOrg = (modelId: string): Need => need(modelOrgs, modelId);
 
+/** The row that {@link learnOrg} writes. */
+export function needsOfLearning({ stream, fact }: SequencedEvent): Need[] {
+  const parsed = parseStream(stream);
+  return parsed?.kind === 'model' && fact.type === 'ModelRegistered' ? [needOrg(parsed.modelId)] : [];
+}
+
 /** The row of a model that is registered by this fact; nothing for any other fact. */
 export function learnOrg({ stream, fact }: SequencedEvent): Change[] {
   const parsed = parseStream(stream);

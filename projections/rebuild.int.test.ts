@@ -69,7 +69,7 @@ describe('a rebuild', () => {
     const { rows } = await stage.log.admin.query<{ at: string }>(
       `UPDATE rm_catalog_v1.models SET description = 'tampered' WHERE model_id = 'm-0' AND valid_to IS NULL RETURNING valid_from AS at`,
     );
-    await stage.log.admin.query(`DELETE FROM rm_activity_v1.activity WHERE log_index = 5`);
+    await stage.log.admin.query(`DELETE FROM rm_activity_v2.activity WHERE log_index = 5`);
     const catalog = await rebuild(named('catalog'), options());
     expect(catalog.differences).toMatchObject([
       {
@@ -101,7 +101,7 @@ describe('a rebuild', () => {
       onProgress: (_name, done) => done > 200 && cancel.abort(),
     });
     await expect(cancelled).rejects.toThrow('cancelled');
-    const there = await readCheckpoint(stage.log.admin, 'rm_activity_v1__next');
+    const there = await readCheckpoint(stage.log.admin, 'rm_activity_v2__next');
     expect(Number(there?.log_index)).toBeGreaterThan(200);
     const first: number[] = [];
     const done = await rebuild(activity, { ...options(), onProgress: (_name, at) => void first.push(at) });

@@ -2,7 +2,7 @@
 import type { SequencedEvent } from '../../domain/events/envelope.ts';
 import type { RolloutFact } from '../../domain/events/rollout.ts';
 import { parseStream } from '../../domain/events/streams.ts';
-import { learnOrg, modelOrgs, needOrg, orgOfModel } from '../modelOrgs.ts';
+import { learnOrg, modelOrgs, needOrg, needsOfLearning, orgOfModel } from '../modelOrgs.ts';
 import { add, need, put, type Change, type Projection, type Rows } from '../table.ts';
 import { judgements, rolloutRows, type RolloutRow } from './schema.ts';
 
@@ -126,7 +126,7 @@ export const rollouts: Projection = {
   tables: [rolloutRows, judgements, modelOrgs],
   needs(event) {
     const stream = parseStream(event.stream);
-    if (stream?.kind !== 'rollout') return [];
+    if (stream?.kind !== 'rollout') return needsOfLearning(event);
     const row = need(rolloutRows, stream.rolloutId);
     return event.fact.type === 'RolloutCreated' ? [row, needOrg(event.fact.data.model_id)] : [row];
   },

@@ -2,7 +2,7 @@
 import type { SequencedEvent } from '../../domain/events/envelope.ts';
 import { parseStream } from '../../domain/events/streams.ts';
 import type { TrainingFact } from '../../domain/events/training.ts';
-import { learnOrg, modelOrgs, needOrg, orgOfModel } from '../modelOrgs.ts';
+import { learnOrg, modelOrgs, needOrg, needsOfLearning, orgOfModel } from '../modelOrgs.ts';
 import { add, need, put, type Change, type Projection, type Rows } from '../table.ts';
 import { rounds, runs, type RunRow } from './schema.ts';
 
@@ -83,7 +83,7 @@ export const training: Projection = {
   tables: [runs, rounds, modelOrgs],
   needs(event) {
     const stream = parseStream(event.stream);
-    if (stream?.kind !== 'training') return [];
+    if (stream?.kind !== 'training') return needsOfLearning(event);
     const row = need(runs, stream.runId);
     return event.fact.type === 'TrainingRequested' ? [row, needOrg(event.fact.data.spec.model_id)] : [row];
   },

@@ -2,7 +2,7 @@
 import type { SequencedEvent } from '../../domain/events/envelope.ts';
 import { parseStream } from '../../domain/events/streams.ts';
 import type { ArtifactFile, VersionFact } from '../../domain/events/version.ts';
-import { learnOrg, modelOrgs, needOrg, orgOfModel } from '../modelOrgs.ts';
+import { learnOrg, modelOrgs, needOrg, needsOfLearning, orgOfModel } from '../modelOrgs.ts';
 import { need, put, type Change, type Projection, type Rows } from '../table.ts';
 import { versionRows, type VersionRow } from './schema.ts';
 
@@ -115,7 +115,7 @@ export const versions: Projection = {
   tables: [versionRows, modelOrgs],
   needs(event) {
     const stream = parseStream(event.stream);
-    if (stream?.kind !== 'version') return [];
+    if (stream?.kind !== 'version') return needsOfLearning(event);
     return [need(versionRows, stream.modelId, stream.version), needOrg(stream.modelId)];
   },
   project,

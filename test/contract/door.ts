@@ -50,6 +50,8 @@ export interface TestDoor {
   /** A model with published versions, made by the use cases alone. Answers its id. */
   published(name: string, ...versions: string[]): Promise<string>;
   secretOf(role: Role): string;
+  /** Bytes that the admin's organisation has uploaded. Answers their SHA-256. */
+  upload(bytes: Buffer): Promise<string>;
   /** Waits until lists and pointers hold every fact. */
   settle(): Promise<void>;
   close(): Promise<void>;
@@ -104,7 +106,9 @@ export async function openTestDoor(): Promise<TestDoor> {
 
   const secrets = new Map<Role, string>();
   for (const role of ROLES) {
-    const key = { name: role, orgId: asOrgId('org_local'), roles: [role], createdBy: 'test', kind: 'test' as const };
+    // The admin's key is that of the bootstrap file: it operates the instance too.
+    const roles = role === 'admin' ? [role, 'instance'] : [role];
+    const key = { name: role, orgId: asOrgId('org_local'), roles, createdBy: 'test', kind: 'test' as const };
     secrets.set(role, (await door.keys.createKey(key)).secret);
   }
   const secretOf = (role: Role) => secrets.get(role)!;
@@ -142,6 +146,14 @@ export async function openTestDoor(): Promise<TestDoor> {
     call,
     secretOf,
     facts,
+    async upload(bytes) {
+      const sha256 = createHash('sha256').update(bytes).digest('hex');
+      await call('PUT', `${OWN}/blobs/${sha256}`, {
+        raw: new Uint8Array(bytes),
+        headers: { 'content-type': 'application/octet-stream' },
+      });
+      return sha256;
+    },
     settle: () => settled(door, facts),
     async published(name, ...versions) {
       const model = { name, framework: 'pytorch', use_case: 'test' };

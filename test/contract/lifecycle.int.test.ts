@@ -195,7 +195,7 @@ describe('publishing', () => {
   it('is long work: 202 with an operation, which a repeat and a second request find again', async () => {
     await t.call('POST', `${OWN}/models`, { body: { name: 'pub', framework: 'f', use_case: 'u' } });
     const bytes = Buffer.from('tensors');
-    const { sha256 } = await t.door.deps.blobs.put(bytes, { max: 100 });
+    const sha256 = await t.upload(bytes);
     const artifact = { files: [{ format: 'safetensors', sha256 }] };
     const attached = await t.call('POST', `${OWN}/models/pub/versions/1.0.0/artifact`, { body: artifact });
     expect(attached.body).toMatchObject({ lifecycle_state: 'Trained', files: [{ sha256, bytes: bytes.length }] });
@@ -247,7 +247,7 @@ describe('the record', () => {
   });
 
   it('passes its own audit, told line by line', async () => {
-    const answer = await t.call('POST', `${OWN}/audit/verify`, { body: {}, as: 'auditor' });
+    const answer = await t.call('POST', `${OWN}/audit/verify`, { body: {}, as: 'instance' });
     const lines = textOf(answer.body, 'text')
       .trim()
       .split('\n')

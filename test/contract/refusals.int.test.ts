@@ -63,6 +63,7 @@ const writes = (): [path: string, body: Record<string, unknown>][] => [
   [`${OWN}/training/tasks/${randomUUID()}/abort`, { phase: 'fit', reason: 'r' }],
   [`${OWN}/devices/d/reports`, { model: 'refusals', version: '1.0.0', seq: 1, predictions: { ok: 1, failed: 0 } }],
   [`${OWN}/keys`, { name: 'k', roles: ['viewer'] }],
+  [`${OWN}/orgs`, { name: 'o' }],
   [`${OWN}/audit/verify`, { fast: true }],
 ];
 
@@ -131,7 +132,7 @@ describe('every route of the own door that takes a body', () => {
   });
 
   it('wants an Idempotency-Key, unless it is a stop or a call of a device', async () => {
-    const free = /\/(pause|abort|rollback|stop|checkin|reports|keys|verify)$/;
+    const free = /\/(pause|abort|rollback|stop|checkin|reports|keys|orgs|verify)$/;
     for (const [path, body] of writes().filter(([p]) => !free.test(p))) {
       await refused('POST', path, { body, idempotent: false }, 'idempotency_key_required');
       await refused('POST', path, { body, headers: { 'idempotency-key': 'a b' } }, 'invalid_input');

@@ -77,7 +77,10 @@ const post = (path: string, body: unknown) => call('POST', path, body, { 'idempo
 
 describe('without NATS and Temporal', () => {
   it('has migrated, knows the bootstrap key, and is ready but degraded', async () => {
-    expect((await call('GET', `${OWN}/access/me`)).body).toMatchObject({ org_id: 'org_local', roles: ['admin'] });
+    expect((await call('GET', `${OWN}/access/me`)).body).toMatchObject({
+      org_id: 'org_local',
+      roles: ['admin', 'instance'],
+    });
     const ready = await call('GET', '/readyz?verbose');
     expect(ready.status).toBe(200);
     expect(ready.body).toMatchObject({

@@ -117,7 +117,7 @@ describe('a version refuses', () => {
     train: ['/train', { new_version: '1.0.0', init_artifact: sha256 }, 'versionFree'],
     rollouts: ['/rollouts', { version: '1.0.0' }, 'published'],
   };
-  beforeAll(() => t.door.deps.blobs.put(OTHER, { max: 100 }));
+  beforeAll(() => t.upload(OTHER));
 
   const model = () => newModel(deps());
   const draft = async (modelId: string) => {
