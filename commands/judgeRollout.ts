@@ -15,8 +15,7 @@ export interface JudgeRollout {
 }
 
 /**
- * HealthJudged. REGRESSED under `on_regressed: rollback` adds the rollback's facts, or RolloutPaused `no_restore_target` where
- * some version was stable and none may be used. It convicts also where a person has advanced or completed since the look, as long
+ * HealthJudged. REGRESSED under `on_regressed: rollback` adds the rollback's facts. It convicts also where a person has advanced or completed since the look, as long
  * as the version is the stable one then.
  */
 export async function judgeRollout(
@@ -41,14 +40,7 @@ async function concludeLook(streams: Streams, rolloutId: number, judgement: Judg
   const after = foresee(rolloutMachine, rollout, judged, now);
   const reason = reasonOf(judgement);
   const rollback = await rollbackParts(streams, rolloutId, after, { reason, trigger: 'verdict', evidence: judgement });
-  if (rollback.target.kind !== 'none_usable') return joinDecisions([...parts, ...rollback.parts]);
-
-  const pause = {
-    type: 'pause' as const,
-    cause: 'no_restore_target' as const,
-    reason: `${reason}; ${rollback.target.why}`,
-  };
-  return joinDecisions([...parts, { stream, decision: decideRollout(after, pause, now) }]);
+  return joinDecisions([...parts, ...rollback.parts]);
 }
 
 /** One sentence with the numbers, from the rule that convicted. */

@@ -1,19 +1,21 @@
 /** Which version devices go back to, and what that adds to the streams of the model and its versions. */
 import { modelStream, versionStream } from '../domain/events/streams.ts';
 import { decideModel, type ModelState } from '../machines/model.ts';
-import { decideVersion, isUsable } from '../machines/modelVersion.ts';
+import { decideVersion } from '../machines/modelVersion.ts';
 import type { RolloutState } from '../machines/rollout.ts';
+import { mayReturn, placesToGo, whyNotTo } from '../machines/wayBack.ts';
 import type { DecidedPart, Streams } from './execute.ts';
 
 export type RestoreTarget =
   | { readonly kind: 'version'; readonly version: string }
-  /** No other version ever was stable, or none of them may be used and the rollout cannot be paused: devices are told nothing. */
+  /** Devices are told nothing: no version is in force besides the one that leaves. */
   | { readonly kind: 'nothing' }
-  | { readonly kind: 'none_usable'; readonly why: string };
+  /** A person named a version that may not come back. */
+  | { readonly kind: 'not_allowed'; readonly why: string };
 
 /**
- * The version that was stable most recently, is not the one that leaves and may still be used; or `wanted`, if it is such a
- * one. A version that an abort put back ranks by when devices returned to it.
+ * What is in force besides the version that leaves; for a completed rollout, the newest other version that was stable and that
+ * nobody aborted or rolled back; or `wanted`, which a person named.
  */
 export async function restoreTarget(
   streams: Streams,
@@ -21,18 +23,15 @@ export async function restoreTarget(
   model: ModelState,
   wanted?: string,
 ): Promise<RestoreTarget> {
-  const others = model.context.stableHistory.filter((v) => v !== leaving);
-  if (wanted !== undefined && !others.includes(wanted)) {
-    return { kind: 'none_usable', why: `${wanted} never was the stable version besides ${leaving}` };
+  if (wanted !== undefined) {
+    const why = whyNotTo(await streams.version(modelId, wanted), wanted, model.context, leaving);
+    return why === undefined ? { kind: 'version', version: wanted } : { kind: 'not_allowed', why };
   }
-  if (others.length === 0) return { kind: 'nothing' };
-  const candidates = wanted === undefined ? others.toReversed() : [wanted];
-  for (const version of candidates) {
-    if (isUsable((await streams.version(modelId, version)).state)) return { kind: 'version', version };
+  for (const version of placesToGo(model.context, leaving, state === 'Completed')) {
+    const isInForce = version === model.context.stable;
+    if (mayReturn(await streams.version(modelId, version), isInForce)) return { kind: 'version', version };
   }
-  // Completed knows no pause: were this refused too, nothing could stop the bad version.
-  if (state === 'Completed' && wanted === undefined) return { kind: 'nothing' };
-  return { kind: 'none_usable', why: `${candidates.join(', ')}: rolled back` };
+  return { kind: 'nothing' };
 }
 
 /** StableVersionRestored to nothing, where the version that leaves is the stable one. */

@@ -12,7 +12,7 @@ import { existingModel, existingRollout, existingVersion } from './existing.ts';
 import { restoreParts, restoreTarget, withdrawParts, type RestoreTarget } from './restore.ts';
 
 export interface Rollback {
-  /** An older version to go back to; it was stable once and is not rolled back. */
+  /** A version that a person names to go back to: it was stable once and is not rolled back. It may have been aborted. */
   readonly targetVersion?: string;
   readonly reason: string;
   readonly trigger: 'verdict' | 'manual';
@@ -29,9 +29,9 @@ export interface RollBackModel extends Rollback {
 }
 
 /**
- * RolloutRolledBack + VersionRolledBack + StableVersionRestored (+ VersionRestored where the target stood by); only the first
- * two where no version ever was stable; to nothing where the version is stable and no other one may come back. With a model:
- * its live rollout, else the one that made its stable version so.
+ * RolloutRolledBack + VersionRolledBack, and StableVersionRestored (+ VersionRestored where the target stood by): a live rollout
+ * returns to what is stable at this moment, a completed one to what was stable before and may come back. To nothing where there
+ * is none. With a model: its live rollout, else the one that made its stable version so.
  *
  * @throws LifecycleError `rollout_not_found`, `model_not_found`
  */
@@ -74,7 +74,7 @@ export async function rollbackParts(
     {
       type: 'rollback',
       target: target.kind === 'version' ? target.version : null,
-      ...(target.kind === 'none_usable' ? { noTarget: target.why } : {}),
+      ...(target.kind === 'not_allowed' ? { noTarget: target.why } : {}),
       trigger,
       reason,
       evidence: evidence ?? null,

@@ -372,7 +372,7 @@ describe('a verdict', () => {
     expect((await fold(rolloutId)).state).toBe('Held');
   });
 
-  it('pauses where some version was stable and none may come back', async () => {
+  it('withdraws the version where nothing else is in force: there is nothing to go back to', async () => {
     const modelId = await released('1.0.0');
     const [first] = await c.deps.rollouts.ofModel(modelId);
     facts(await rollBack(c.deps, stopper(), { rolloutId: first!.rolloutId, ...why }));
@@ -380,10 +380,10 @@ describe('a verdict', () => {
     const rolloutId = await live(modelId, '1.1.0');
     expect(facts(await judgeRollout(c.deps, stopper(), { rolloutId, ...regressed }))).toEqual([
       'HealthJudged',
-      'RolloutPaused',
+      'RolloutRolledBack',
+      'VersionRolledBack',
     ]);
-    expect((await fold(rolloutId)).context.paused).toMatchObject({ cause: 'no_restore_target' });
-    expect(unmet(await rollBack(c.deps, stopper(), { rolloutId, ...why }))).toEqual(['target']);
+    expect((await fold(rolloutId)).context.rolledBack).toMatchObject({ target: null });
   });
 
   it('that says nothing new is already so', async () => {

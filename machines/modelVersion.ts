@@ -26,6 +26,10 @@ export interface VersionContext {
   readonly requestedFormats: readonly string[];
   readonly lastRefusal: { readonly n: number; readonly code: string } | null;
   readonly rolloutId: number | null;
+  /** Every rollout of this version that has started. */
+  readonly deployments: readonly number[];
+  /** A person aborted its last rollout; until it completes another one, or a person sends devices back to it. */
+  readonly isAborted: boolean;
   readonly rolledBack: { readonly rolloutId: number; readonly reason: string; readonly at: number } | null;
   readonly createdAt: number;
   readonly updatedAt: number;
@@ -47,6 +51,8 @@ const empty: VersionContext = {
   requestedFormats: [],
   lastRefusal: null,
   rolloutId: null,
+  deployments: [],
+  isAborted: false,
   rolledBack: null,
   createdAt: 0,
   updatedAt: 0,
@@ -59,10 +65,31 @@ const chart = setup({
   types: { context: {} as VersionContext, events: {} as Event },
   actions: {
     touched: assign(({ event }) => ({ updatedAt: event.at })),
+    deploymentStarted: assign(({ context, event }) =>
+      event.type === 'DeploymentStarted'
+        ? {
+            updatedAt: event.at,
+            rolloutId: event.data.rollout_id,
+            deployments: [...context.deployments, event.data.rollout_id],
+          }
+        : {},
+    ),
+    /** It is in force: by completion, or because devices go back to it. */
     deployedBy: assign(({ event }) => ({
       updatedAt: event.at,
       rolloutId: 'rollout_id' in event.data ? event.data.rollout_id : null,
+      isAborted: false,
     })),
+    /** By an abort of its own rollout, or by another version that takes its place. */
+    superseded: assign(({ context, event }) =>
+      event.type === 'VersionSuperseded'
+        ? {
+            updatedAt: event.at,
+            rolloutId: event.data.rollout_id,
+            isAborted: context.isAborted || context.deployments.includes(event.data.rollout_id),
+          }
+        : {},
+    ),
     rolledBack: assign(({ event }) =>
       event.type === 'VersionRolledBack'
         ? {
@@ -160,27 +187,27 @@ const chart = setup({
         },
       },
     },
-    Published: { on: { DeploymentStarted: { target: 'Deployed', actions: 'deployedBy' } } },
+    Published: { on: { DeploymentStarted: { target: 'Deployed', actions: 'deploymentStarted' } } },
     Deployed: {
       initial: 'rolling',
       states: {
         rolling: {
           on: {
             DeploymentCompleted: { target: 'live', actions: 'deployedBy' },
-            VersionSuperseded: { target: 'standby', actions: 'deployedBy' },
+            VersionSuperseded: { target: 'standby', actions: 'superseded' },
             VersionRolledBack: { target: '#modelVersion.Rollback', actions: 'rolledBack' },
           },
         },
         live: {
           on: {
-            VersionSuperseded: { target: 'standby', actions: 'deployedBy' },
+            VersionSuperseded: { target: 'standby', actions: 'superseded' },
             VersionRolledBack: { target: '#modelVersion.Rollback', actions: 'rolledBack' },
           },
         },
         standby: {
           on: {
             VersionRestored: { target: 'live', actions: 'deployedBy' },
-            DeploymentStarted: { target: 'rolling', actions: 'deployedBy' },
+            DeploymentStarted: { target: 'rolling', actions: 'deploymentStarted' },
           },
         },
       },

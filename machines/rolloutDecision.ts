@@ -24,7 +24,7 @@ export type RolloutCommand =
   | {
       type: 'rollback';
       target: string | null;
-      /** Why there is no target although a version was stable before; undefined where `target` may be used. */
+      /** Why the version that a person named may not come back; undefined where none was named, or it may. */
       noTarget?: string;
       trigger: 'verdict' | 'manual';
       reason: string;
@@ -202,8 +202,9 @@ export function decideRollout(state: RolloutState, command: RolloutCommand, now:
         guard(
           'target',
           command.noTarget === undefined,
-          command.noTarget ?? (command.target ? `${command.target} was stable` : 'no version ever was stable'),
-          'pause the rollout, and publish a version to go to',
+          command.noTarget ??
+            (command.target ? `devices go to ${command.target}` : 'no version is in force besides it'),
+          'leave target_version out, or name a version that was stable and was not rolled back',
         ),
       ];
       if (state.state === 'Completed') guards.push(stillStable(command.isStable, context.version));

@@ -1,6 +1,6 @@
 /** The commands of a release, as use cases append them: publish, create, start, complete, roll back, abort. Pure. */
 import type { ArmCounters, Judgement, Verdict } from '../../domain/events/rollout.ts';
-import { isUsable } from '../../machines/modelVersion.ts';
+import { mayReturn, placesToGo } from '../../machines/wayBack.ts';
 import { isLive } from '../../machines/rollout.ts';
 import { shaOf, type Part, type World } from './world.ts';
 
@@ -29,32 +29,32 @@ export function releasesIn({ rollouts, model, version, rollout, onModel, onVersi
     }
     return parts;
   }
-  const targetOf = (id: string, leaving: string) =>
-    model(id)
-      .context.stableHistory.filter((v) => v !== leaving)
-      .toReversed()
-      .find((v) => isUsable(version(id, v).state));
+  const targetOf = (id: string, leaving: string, isCompleted: boolean) =>
+    placesToGo(model(id).context, leaving, isCompleted).find((v) =>
+      mayReturn(version(id, v), v === model(id).context.stable),
+    );
 
   function endRollout(rolloutId: number, how: 'rollback' | 'abort'): boolean {
     const { state: was, context } = rollout(rolloutId);
     const { modelId: id, version: v } = context;
     const isStable = model(id).context.stable === v;
-    const had = model(id).context.stableHistory.some((h) => h !== v);
-    const target = targetOf(id, v);
+    const target = targetOf(id, v, was === 'Completed');
+    const withdrawn = (): Part[] =>
+      target === undefined && isStable
+        ? [onModel(id, { type: 'restoreStable', version: null, fromVersion: v, rolloutId, reason: 'bad' })]
+        : [];
     if (how === 'rollback') {
-      const noTarget = had && target === undefined ? { noTarget: 'none is usable' } : {};
       return append([
         onRollout(rolloutId, {
           type: 'rollback',
           target: target ?? null,
-          ...noTarget,
           trigger: 'manual',
           reason: 'bad \0 news \ud800',
           evidence: null,
           isStable,
         }),
         onVersion(id, v, { type: 'rollBack', rolloutId, reason: 'bad' }),
-        ...(target === undefined ? [] : restore(id, target, v, rolloutId)),
+        ...(target === undefined ? withdrawn() : restore(id, target, v, rolloutId)),
       ]);
     }
     const parts = [onRollout(rolloutId, { type: 'abort', reason: 'not now', isStable })];
@@ -63,6 +63,7 @@ export function releasesIn({ rollouts, model, version, rollout, onModel, onVersi
     const by = back ?? (was === 'Completed' || isStable ? null : model(id).context.stable);
     parts.push(onVersion(id, v, { type: 'supersede', by, rolloutId }));
     if (back !== undefined) parts.push(...restore(id, back, v, rolloutId));
+    else if (was === 'Completed') parts.push(...withdrawn());
     return append(parts);
   }
 
