@@ -189,7 +189,7 @@ const must = (outcome: Outcome) => {
 };
 
 /** Uploads, asks for publication and records it: what the workflow would do. */
-async function publish(
+export async function publish(
   deps: { blobs: ArtifactStore; commands: CommandDeps },
   modelId: string,
   version: string,
