@@ -42,6 +42,8 @@ export interface CallOptions {
 
 export interface TestDoor {
   readonly url: string;
+  /** Of its database, as a superuser. */
+  readonly adminUrl: string;
   readonly door: OpenDoor;
   readonly contract: Contract;
   call(method: string, path: string, options?: CallOptions): Promise<Answer>;
@@ -141,6 +143,7 @@ export async function openTestDoor(): Promise<TestDoor> {
 
   return {
     url,
+    adminUrl: database.adminUrl,
     door,
     contract,
     call,

@@ -17,7 +17,9 @@ export async function everyRow(url: string): Promise<Rows> {
     );
     for (const { name } of tables.rows.filter((table) => !MOVES.test(table.name))) {
       // When a key was used last says nothing of what it did.
-      const { rows } = await admin.query<{ row: string }>(`SELECT (to_jsonb(r) - 'last_used_at')::text AS row FROM ${name} r`);
+      const { rows } = await admin.query<{ row: string }>(
+        `SELECT (to_jsonb(r) - 'last_used_at')::text AS row FROM ${name} r`,
+      );
       for (const { row } of rows) found.add(`${name} ${row}`);
     }
   });

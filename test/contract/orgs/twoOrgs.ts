@@ -3,7 +3,17 @@ import { createHash } from 'node:crypto';
 import type { Role } from '../../../api/access/roles.ts';
 import { openRound } from '../../../commands/openRound.ts';
 import { f32Tensor, writeSafetensors } from '../../../domain/formats/safetensors/index.ts';
-import { OWN, openTestDoor, publish, SDK, systemCaller, textOf, type Answer, type Body, type CallOptions } from '../door.ts';
+import {
+  OWN,
+  openTestDoor,
+  publish,
+  SDK,
+  systemCaller,
+  textOf,
+  type Answer,
+  type Body,
+  type CallOptions,
+} from '../door.ts';
 import type { TestDoor } from '../door.ts';
 import { heldOut } from '../../support/commands.ts';
 
@@ -70,7 +80,10 @@ export async function openTwoOrgs(): Promise<TwoOrgs> {
   const keyOf = async (name: string, roles: readonly Role[]) =>
     (await t.call('POST', `${OWN}/keys`, { body: { name, roles }, as: { secret: admin } })).body;
   const all = await keyOf('all', ROLES);
-  const as = (secret: string): Call => (method, path, options) => t.call(method, path, { ...options, as: { secret } });
+  const as =
+    (secret: string): Call =>
+    (method, path, options) =>
+      t.call(method, path, { ...options, as: { secret } });
   const roles = new Map<Role, Call>();
   for (const role of ROLES) roles.set(role, as(textOf(await keyOf(role, [role]), 'key')));
   const asB = as(textOf(all, 'key'));
@@ -102,7 +115,9 @@ const deviceOf = async (call: Call, device_identifier: string) =>
   textOf((await call('POST', `${SDK}/devices/register`, { body: { device_identifier, platform: 'ios' } })).body, 'id');
 
 async function everyone(call: Call, model: string, version: string): Promise<void> {
-  const made = await call('POST', `${OWN}/models/${model}/rollouts`, { body: { version, preset: 'immediate', start: true } });
+  const made = await call('POST', `${OWN}/models/${model}/rollouts`, {
+    body: { version, preset: 'immediate', start: true },
+  });
   const body = { override: true, reason: 'test' };
   await call('POST', `${OWN}/rollouts/${String(made.body['id'])}/advance`, { body });
 }
@@ -114,7 +129,9 @@ async function makeA(t: TestDoor, call: Call): Promise<Known> {
   for (const version of ['1.0.0', '1.1.0']) await publish(t.door.deps, model, version);
   await everyone(call, model, '1.0.0');
   const stages = [10, 100].map((percent) => ({ percent, ramp: '0s', min_bake: '1h', max_bake: '2h' }));
-  const live = await call('POST', `${OWN}/models/${model}/rollouts`, { body: { version: '1.1.0', stages, start: true } });
+  const live = await call('POST', `${OWN}/models/${model}/rollouts`, {
+    body: { version: '1.1.0', stages, start: true },
+  });
   const rollout = Number(live.body['id']);
   const blob = await upload(call, Buffer.from('bytes of A'));
   const file = { format: 'safetensors', sha256: blob };
@@ -125,7 +142,9 @@ async function makeA(t: TestDoor, call: Call): Promise<Known> {
   const weights = await upload(call, weightsOf(1));
   const train = async (new_version: string) => {
     const body = { new_version, init_artifact: weights, rounds: 1, min_updates: 2 };
-    return textOf((await call('POST', `${OWN}/models/${learner}/train`, { body })).body, 'id').slice('training:'.length);
+    return textOf((await call('POST', `${OWN}/models/${learner}/train`, { body })).body, 'id').slice(
+      'training:'.length,
+    );
   };
   const run = await train('1.0.0');
   await train('1.1.0');
@@ -144,7 +163,17 @@ async function makeA(t: TestDoor, call: Call): Promise<Known> {
   }
   const [first] = (await call('GET', `${OWN}/events?model=${model}&limit=1`)).body['items'] as Body[];
   return {
-    ...{ model, modelName, learner, sharedName: 'shared', version: '1.0.0', rollout, run, device, identifier: 'phone-of-a' },
+    ...{
+      model,
+      modelName,
+      learner,
+      sharedName: 'shared',
+      version: '1.0.0',
+      rollout,
+      run,
+      device,
+      identifier: 'phone-of-a',
+    },
     ...{ blob, weights, cursors, task: textOf(task, 'task_id'), lease: textOf(task, 'lease') },
     heldOut: await upload(call, heldOut()),
     event: textOf(first ?? {}, 'id'),

@@ -1,0 +1,305 @@
+/** What B tries on each route, with what it knows of A. One line a route: a route without a line fails the test. */
+import type { CallOptions } from '../door.ts';
+import type { TwoOrgs } from './twoOrgs.ts';
+
+/**
+ * `absent`: 404. `empty`: 200 with no item. `own`: 200, of B's own things. `refused`: 4xx that says nothing of A. `open`: needs no key, tells nothing of
+ * organisations. `not_offered`: 501.
+ */
+export type Expected = 'absent' | 'empty' | 'own' | 'refused' | 'open' | 'not_offered';
+
+export interface Probe {
+  readonly path: string;
+  readonly expected: Expected;
+  readonly options?: Omit<CallOptions, 'as'>;
+}
+
+export type Probes = (two: TwoOrgs, url: string) => readonly Probe[];
+
+const REASON = { reason: 'B asks' };
+
+/** The path with A's ids in place of its parameters; `more` comes first. */
+function withIdsOfA({ a }: TwoOrgs, url: string, more: Readonly<Record<string, string | number>> = {}): string {
+  const values: Readonly<Record<string, string | number>> = {
+    ...{ model: a.model, m: a.model, version: a.version, v: a.version, rollout: a.rollout, r: a.rollout, run: a.run },
+    ...{
+      task: a.task,
+      device: a.device,
+      d: a.device,
+      sha256: a.blob,
+      id: a.event,
+      key: a.key,
+      stream: `model-${a.model}`,
+    },
+    ...more,
+  };
+  return url.replace(/:(\w+)/g, (_, name: string) => encodeURIComponent(values[name] ?? 'x'));
+}
+
+const one =
+  (expected: Expected, options: Probe['options'] = {}): Probes =>
+  (two, url) => [{ path: withIdsOfA(two, url), expected, options }];
+
+/** A's things, by the id and by the name of its model: no such model. */
+const absent =
+  (body?: unknown): Probes =>
+  (two, url) => {
+    const options = body === undefined ? {} : { body };
+    const texts = url.includes(':model')
+      ? [two.a.model, two.a.modelName, two.a.learner, `${two.a.model}:latest`]
+      : [''];
+    return texts.map((model) => ({ path: withIdsOfA(two, url, { model }), expected: 'absent', options }));
+  };
+
+/** The same, and A's rollout under a model of B. */
+const absentRollout =
+  (body?: unknown): Probes =>
+  (two, url) => [
+    ...absent(body)(two, url),
+    {
+      path: withIdsOfA(two, url, { model: two.b.model }),
+      expected: 'absent',
+      options: body === undefined ? {} : { body },
+    },
+  ];
+
+/** Points of the log that are A's, on a read that takes them. */
+const points = ({ a }: TwoOrgs, path: string): Probe[] => [
+  { path: `${path}?as_of=event:${a.event}`, expected: 'absent' },
+  { path: `${path}?min_position=event:${a.event}`, expected: 'absent' },
+];
+
+/** A list: B's own things; at A's event, none; with A's cursor, a refusal; filtered by A's model, empty. */
+const list =
+  (filters: (two: TwoOrgs) => readonly string[]): Probes =>
+  (two, url) => [
+    { path: url, expected: 'own' },
+    { path: `${url}?limit=500`, expected: 'own' },
+    ...points(two, url),
+    { path: `${url}?cursor=${two.a.cursors[url.replace('/lifecycle/v1', '')] ?? ''}`, expected: 'refused' },
+    ...filters(two).map((filter): Probe => ({ path: `${url}?${filter}`, expected: 'empty' })),
+  ];
+
+const files = (sha256: string) => ({ files: [{ format: 'safetensors', sha256 }] });
+const octets = { 'content-type': 'application/octet-stream' };
+const registration = { name: 'shared', framework: 'pytorch', use_case: 'test' };
+
+const OWN_ROUTES: Readonly<Record<string, Probes>> = {
+  'GET /models': list(() => ['name_contains=of-a', 'framework=nobody']),
+  'POST /models': one('own', { body: registration }),
+  'GET /models/:model': (two, url) => [
+    ...absent()(two, url),
+    ...points(two, withIdsOfA(two, url, { model: two.b.model })).slice(0, 1),
+  ],
+  'GET /models/:model/lineage': (two, url) => [
+    ...absent()(two, url),
+    ...points(two, withIdsOfA(two, url, { model: two.b.model })),
+  ],
+  'POST /models/:model/rollback': absent(REASON),
+  'GET /models/:model/versions': (two, url) => [
+    ...absent()(two, url),
+    ...points(two, withIdsOfA(two, url, { model: two.b.model })),
+  ],
+  'POST /models/:model/versions': absent({ version: '9.0.0' }),
+  'GET /models/:model/versions/:version': absent(),
+  'POST /models/:model/versions/:version/artifact': (two, url) => {
+    const mine = withIdsOfA(two, url, { model: two.b.model, version: '3.0.0' });
+    const shas = [two.a.blob, two.a.weights, two.a.heldOut];
+    return [
+      ...absent(files(two.b.weights))(two, url),
+      ...shas.map((sha): Probe => ({ path: mine, expected: 'absent', options: { body: files(sha) } })),
+      ...shas.map((sha): Probe => ({
+        path: `${mine}?dry_run=true`,
+        expected: 'absent',
+        options: { body: files(sha) },
+      })),
+    ];
+  },
+  'POST /models/:model/versions/:version/publish': absent({}),
+  'GET /blobs/:sha256': (two, url) => blobProbes(two, url),
+  'HEAD /blobs/:sha256': (two, url) => blobProbes(two, url),
+  'PUT /blobs/:sha256': one('refused', { raw: Buffer.from('other bytes'), headers: octets }),
+  'POST /models/:model/train': (two, url) => {
+    const request = { new_version: '1.0.0', rounds: 1, min_updates: 2 };
+    const mine = withIdsOfA(two, url, { model: two.b.empty });
+    const evaluated = { ...request, init_artifact: two.b.weights, evaluation: { set: two.a.heldOut } };
+    return [
+      ...absent({ ...request, init_artifact: two.b.weights })(two, url),
+      { path: mine, expected: 'absent', options: { body: { ...request, init_artifact: two.a.weights } } },
+      { path: mine, expected: 'absent', options: { body: evaluated } },
+    ];
+  },
+  'GET /training': list(({ a }) => [`model=${a.learner}`, `model=learner-of-a`, 'status=active']),
+  'GET /training/:run': absent(),
+  'GET /training/:run/rounds': absent(),
+  'POST /training/:run/pause': absent(REASON),
+  'POST /training/:run/resume': absent({}),
+  'POST /training/:run/stop': absent({}),
+  'POST /training/:run/abort': absent(REASON),
+  'POST /training/checkin': ({ a, b }, path) => [
+    { path, expected: 'absent', options: { body: { device_id: a.device } } },
+    { path, expected: 'absent', options: { body: { device_id: a.identifier } } },
+    { path, expected: 'absent', options: { body: { device_id: b.device, runs: [a.run] } } },
+    { path, expected: 'own', options: { body: { device_id: b.device } } },
+  ],
+  'HEAD /training/tasks/:task': (two, url) => held(two, url),
+  'POST /training/tasks/:task/abort': (two, url) => held(two, url, { body: { phase: 'train', reason: 'B asks' } }),
+  'PUT /training/tasks/:task/update': (two, url) => held(two, url, { raw: new Uint8Array(64), headers: octets }),
+  'GET /rollouts': list(({ a }) => [`model=${a.model}`, `model=${a.modelName}`, 'version=1.1.0', 'live=true']),
+  'POST /models/:model/rollouts': absent({ version: '1.1.0', preset: 'immediate', start: true }),
+  'GET /rollouts/:rollout': absent(),
+  'POST /rollouts/:rollout/start': absent({}),
+  'POST /rollouts/:rollout/pause': absent(REASON),
+  'POST /rollouts/:rollout/resume': absent({}),
+  'POST /rollouts/:rollout/advance': absent({ override: true, ...REASON }),
+  'POST /rollouts/:rollout/abort': absent(REASON),
+  'POST /rollouts/:rollout/rollback': absent(REASON),
+  'POST /rollouts/:rollout/root-cause': absent({ text: 'B says so' }),
+  'GET /rollouts/:rollout/health': absent(),
+  'GET /rollouts/:rollout/post-mortem': absent(),
+  'POST /devices/:device/reports': (two, url) => {
+    const { a, b } = two;
+    const report = (model: string) => ({ model, version: '1.1.0', seq: 9, predictions: { ok: 0, failed: 1_000 } });
+    const from = (device: string, model: string): Probe => ({
+      path: withIdsOfA(two, url, { device }),
+      expected: 'absent',
+      options: { body: report(model) },
+    });
+    return [from(a.device, a.model), from(a.identifier, b.model), from(b.device, a.model), from(b.device, a.modelName)];
+  },
+  'GET /devices/:device/models/:model/why': (two, url) => assignmentProbes(two, url),
+  'GET /operations/:id': (two, url) =>
+    two.a.operations.map((id) => ({ path: withIdsOfA(two, url, { id }), expected: 'absent' })),
+  'GET /events': list(({ a }) => [
+    `model=${a.model}`,
+    `model=${a.modelName}`,
+    `stream=rollout-${a.rollout}`,
+    'kind=training',
+    'type=TrainingRequested',
+  ]),
+  'GET /events/:id': absent(),
+  'GET /streams/:stream': (two, url) =>
+    streamsOfA(two).map((stream) => ({ path: withIdsOfA(two, url, { stream }), expected: 'absent' })),
+  'POST /audit/verify': one('refused', { body: { fast: true } }),
+  'GET /audit/replay': (two, path) => [
+    ...streamsOfA(two).map((stream): Probe => ({
+      path: `${path}?stream=${encodeURIComponent(stream)}`,
+      expected: 'absent',
+    })),
+    { path: `${path}?stream=model-${two.b.model}&to=event:${two.a.event}`, expected: 'absent' },
+  ],
+  'POST /keys': one('refused', { body: { name: 'more', roles: ['instance'] } }),
+  'GET /keys': one('own'),
+  'POST /keys/:key/revoke': absent({}),
+  'GET /access/me': one('own'),
+  'POST /orgs': one('refused', { body: { name: 'mine' } }),
+  'GET /orgs': one('refused'),
+};
+
+const SDK_ROUTES: Readonly<Record<string, Probes>> = {
+  'GET /models': (_, url) => [
+    { path: url, expected: 'own' },
+    { path: `${url}?org_id=org_local`, expected: 'refused' },
+    { path: url, expected: 'refused', options: { headers: { 'x-org-id': 'org_local' } } },
+    { path: `${url}?org_id=default`, expected: 'own' },
+  ],
+  'POST /models': (_, url) => [
+    { path: url, expected: 'own', options: { body: registration } },
+    { path: url, expected: 'refused', options: { body: { ...registration, org_id: 'org_local' } } },
+  ],
+  'GET /models/:model': absent(),
+  'GET /models/:model/versions': absent(),
+  'GET /models/:model/versions/latest': absent(),
+  'GET /models/:model/versions/:version': absent(),
+  'POST /models/:model/versions/:version/publish': absent({}),
+  'GET /models/:model/versions/:version/download': absent(),
+  'GET /models/:model/versions/:version/download-url': absent(),
+  'POST /models/:model/rollouts': absent({
+    version: '1.0.0',
+    rollout_percentage: 100,
+    target_percentage: 100,
+    increment_step: 100,
+    start_immediately: true,
+  }),
+  'GET /models/:model/rollouts': absent(),
+  'GET /models/:model/rollouts/active': absent(),
+  'GET /models/:model/rollouts/:rollout': absentRollout(),
+  'POST /models/:model/rollouts/:rollout/start': absentRollout({}),
+  'POST /models/:model/rollouts/:rollout/pause': absentRollout({}),
+  'POST /models/:model/rollouts/:rollout/resume': absentRollout({}),
+  'POST /devices/register': one('refused', { body: { device_identifier: 'x', org_id: 'org_local' } }),
+  'POST /devices/:device/heartbeat': absent({ platform: 'android' }),
+  'PUT /devices/:device/heartbeat': absent({ platform: 'android' }),
+};
+
+const ROOT_ROUTES: Readonly<Record<string, Probes>> = {
+  ...Object.fromEntries(
+    ['/livez', '/healthz', '/readyz', '/metrics', '/version', '/openapi.json', '/health', '/api/v1/health'].map(
+      (path) => [`GET ${path}`, one('open')],
+    ),
+  ),
+  'GET /errors/:code': (_, url) => [{ path: url.replace(':code', 'blob_unknown'), expected: 'open' }],
+  'GET /blobs/:sha256': (two, url) => blobProbes(two, url),
+  'HEAD /blobs/:sha256': (two, url) => blobProbes(two, url),
+  'GET /devices/:device/models/:model/version': (two, url) => assignmentProbes(two, url),
+  'GET /api/v1/devices/:device/models/:model/version': (two, url) => assignmentProbes(two, url),
+};
+
+/** For a route that has no line because it serves nothing: it must say so. */
+export const notOffered = (method: string): Probes => one('not_offered', method === 'GET' ? {} : { body: {} });
+
+/** `METHOD url` → probes. */
+export const PROBES: Readonly<Record<string, Probes>> = {
+  ...ROOT_ROUTES,
+  ...below('/lifecycle/v1', OWN_ROUTES),
+  ...below('/api/v1', SDK_ROUTES),
+};
+
+function below(prefix: string, routes: Readonly<Record<string, Probes>>) {
+  return Object.fromEntries(
+    Object.entries(routes).map(([route, probes]) => [route.replace(' ', ` ${prefix}`), probes]),
+  );
+}
+
+const streamsOfA = ({ a }: TwoOrgs) => [
+  `model-${a.model}`,
+  `version-${a.model}@${a.version}`,
+  `training-${a.run}`,
+  `rollout-${a.rollout}`,
+];
+
+/** Whole, a range, and with a hash that the caller claims to have. */
+function blobProbes(two: TwoOrgs, url: string): Probe[] {
+  return [two.a.blob, two.a.weights, two.a.heldOut].flatMap((sha256) =>
+    [{}, { range: 'bytes=0-1' }, { 'if-none-match': `"${sha256}"` }].map((headers) => ({
+      path: withIdsOfA(two, url, { sha256 }),
+      expected: 'absent' as const,
+      options: { headers },
+    })),
+  );
+}
+
+/** With the very lease that A's device holds, and with none of it. */
+const held = (
+  two: TwoOrgs,
+  url: string,
+  options: { readonly headers?: Readonly<Record<string, string>>; readonly [more: string]: unknown } = {},
+): Probe[] =>
+  [two.a.lease, 'a guess'].map((lease) => ({
+    path: withIdsOfA(two, url),
+    expected: 'absent',
+    options: { ...options, headers: { ...options.headers, 'edgeml-lease': lease } },
+  }));
+
+function assignmentProbes(two: TwoOrgs, url: string): Probe[] {
+  const { a, b } = two;
+  const pairs = [
+    [a.device, a.model],
+    [a.device, b.model],
+    [a.identifier, b.model],
+    [b.device, a.model],
+    [b.device, a.modelName],
+    [b.device, `${a.model}:1.0.0`],
+  ] as const;
+  return pairs.map(([device, model]) => ({ path: withIdsOfA(two, url, { device, model }), expected: 'absent' }));
+}
