@@ -21,9 +21,9 @@ export class Audit {
   /** Facts from a position on, in log order. */
   events(
     q: { from?: number; limit?: number; kind?: string; type?: string; model?: string; cursor?: string } = {},
-    o: CallOptions = {},
+    o: CallOptions & { asOf?: string } = {},
   ): Promise<EventPage> {
-    return this.#http.json('GET', `${own}/events`, { query: q, signal: o.signal });
+    return this.#http.json('GET', `${own}/events`, { query: { ...q, as_of: o.asOf }, signal: o.signal });
   }
 
   stream(name: string, o: CallOptions & { asOf?: string } = {}): Promise<Stream> {

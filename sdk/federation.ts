@@ -50,11 +50,12 @@ export class Federation {
   }
 
   training(runId: string, o: CallOptions & { asOf?: string } = {}): Promise<Training> {
-    return this.#http.json('GET', `${own}/training/${runId}`, { query: { as_of: o.asOf }, signal: o.signal });
+    return this.#http.json('GET', `${own}/training/${segment(runId)}`, { query: { as_of: o.asOf }, signal: o.signal });
   }
 
-  trainingRounds(runId: string, o: CallOptions = {}): Promise<Rounds> {
-    return this.#http.json('GET', `${own}/training/${runId}/rounds`, { signal: o.signal });
+  trainingRounds(runId: string, o: CallOptions & { asOf?: string } = {}): Promise<Rounds> {
+    const path = `${own}/training/${segment(runId)}/rounds`;
+    return this.#http.json('GET', path, { query: { as_of: o.asOf }, signal: o.signal });
   }
 
   /** `pause`, `resume`, `stop` (keeps the last round's model) or `abort` (keeps nothing). */
@@ -65,7 +66,7 @@ export class Federation {
     o: CallOptions = {},
   ): Promise<Training> {
     const body = reason === undefined ? {} : { reason };
-    return this.#http.json('POST', `${own}/training/${runId}/${verb}`, { body, ...pick(o) });
+    return this.#http.json('POST', `${own}/training/${segment(runId)}/${verb}`, { body, ...pick(o) });
   }
 
   /** Creates a rollout; starts it unless `start` is false. Stages default to the canary 10, 25, 50, 75, 100 %. */

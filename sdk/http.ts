@@ -4,12 +4,13 @@
  */
 import { type EdgeMLError, errorFrom, Timeout, Unreachable, type Problem } from './errors.ts';
 import { pause } from './pause.ts';
+import { readBody, watchSilence } from './silence.ts';
 
 export interface ClientOptions {
   readonly baseUrl: string;
   readonly apiKey?: string;
   readonly fetch?: typeof fetch;
-  /** Per attempt. */
+  /** Longest silence of an attempt; 20 s. A body may take as long as it needs while its bytes keep coming. */
   readonly timeoutMs?: number;
   readonly attempts?: number;
 }
@@ -108,26 +109,24 @@ export class Http {
       headers.set('content-type', 'application/json');
       body = JSON.stringify(options.body);
     }
-    const deadline = AbortSignal.timeout(this.#options.timeoutMs ?? 20_000);
-    const signal = options.signal ? AbortSignal.any([options.signal, deadline]) : deadline;
+    const bytesToSend = typeof body === 'string' ? new TextEncoder().encode(body).length : (body?.length ?? 0);
+    const watched = watchSilence(this.#options.timeoutMs ?? 20_000, bytesToSend, options.signal);
     try {
-      const response = await this.#fetch(url, { method, headers, signal, ...(body === undefined ? {} : { body }) });
-      return {
-        status: response.status,
-        headers: response.headers,
-        bytes: new Uint8Array(await response.arrayBuffer()),
-      };
-    } catch (error) {
-      if (deadline.aborted) {
-        throw new Timeout(`${method} ${url.pathname} had no answer in time`, 0, undefined, {
-          cause: error,
-          code: 'timeout',
-        });
+      const init = { method, headers, signal: watched.signal, ...(body === undefined ? {} : { body }) };
+      const response = await this.#fetch(url, init);
+      watched.heard();
+      return { status: response.status, headers: response.headers, bytes: await readBody(response, watched.heard) };
+    } catch (cause) {
+      const ended = watched.ended();
+      if (ended === 'caller')
+        throw new Timeout(`${method} ${url.pathname} was aborted`, 0, undefined, { cause, code: 'aborted' });
+      if (ended === 'silence') {
+        const detail = `${method} ${url.pathname} had no answer in time: the server fell silent`;
+        throw new Timeout(detail, 0, undefined, { cause, code: 'timeout' });
       }
-      throw new Unreachable(`${method} ${url.href} could not be reached`, 0, undefined, {
-        cause: error,
-        code: 'unreachable',
-      });
+      throw new Unreachable(`${method} ${url.href} could not be reached`, 0, undefined, { cause, code: 'unreachable' });
+    } finally {
+      watched.release();
     }
   }
 }

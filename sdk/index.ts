@@ -7,7 +7,7 @@ export * from './errors.ts';
 export { Device, type DeviceOptions, type Fit } from './device.ts';
 export { Federation, type TrainRequest } from './federation.ts';
 export { Http, type CallOptions, type ClientOptions, type Progress } from './http.ts';
-export { follow } from './operation.ts';
+export { follow, OperationFailed } from './operation.ts';
 export { ModelRegistry } from './registry.ts';
 export { RolloutHandle } from './rollout.ts';
 export { Audit } from './audit.ts';

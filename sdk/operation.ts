@@ -6,7 +6,18 @@ import type { Operation } from './types.ts';
 
 const POLL_MS = 300;
 
-/** The operation's last state. @throws EdgeMLError when it failed or was cancelled, with its problem body */
+/** Long work that ended without success, with its problem body. */
+export class OperationFailed extends EdgeMLError {
+  override readonly name = 'OperationFailed';
+  readonly operation: Operation;
+  constructor(operation: Operation) {
+    const problem = operation.error as Problem | null | undefined; // a problem body, by the route's schema
+    super(problem?.detail ?? `${operation.id} ${operation.state}`, problem?.status ?? 409, problem ?? undefined);
+    this.operation = operation;
+  }
+}
+
+/** The operation's last state. @throws OperationFailed when it failed or was cancelled */
 export async function follow(http: Http, id: string, o: CallOptions = {}): Promise<Operation> {
   for (;;) {
     const operation: Operation = await http.json('GET', `/lifecycle/v1/operations/${encodeURIComponent(id)}`, {
@@ -14,14 +25,7 @@ export async function follow(http: Http, id: string, o: CallOptions = {}): Promi
     });
     report(operation, o);
     if (operation.state === 'succeeded') return operation;
-    if (operation.state !== 'running') {
-      const problem = operation.error as Problem | null | undefined; // a problem body, by the route's schema
-      throw new EdgeMLError(
-        problem?.detail ?? `${id} ${operation.state}`,
-        problem?.status ?? 409,
-        problem ?? undefined,
-      );
-    }
+    if (operation.state !== 'running') throw new OperationFailed(operation);
     await pause(POLL_MS, o.signal);
   }
 }

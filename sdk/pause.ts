@@ -13,6 +13,6 @@ export function pause(ms: number, signal?: AbortSignal): Promise<void> {
       resolve();
     }, ms);
     if (signal?.aborted) stop();
-    signal?.addEventListener('abort', stop, { once: true });
+    else signal?.addEventListener('abort', stop, { once: true });
   });
 }

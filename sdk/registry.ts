@@ -1,11 +1,17 @@
 /** Models, versions, blobs and lineage. */
 import { sha256Hex } from '../domain/hash/sha256.ts';
+import { EdgeMLError } from './errors.ts';
 import type { CallOptions, Http } from './http.ts';
 import { settle } from './operation.ts';
 import type { Architecture, Lineage, Model, ModelPage, ModelSummary, Version, VersionPage } from './types.ts';
 
 const own = '/lifecycle/v1';
-export const segment = (text: string) => encodeURIComponent(text);
+
+/** One segment of a path. @throws EdgeMLError `invalid_input` for what cannot be one: a URL resolves dots, so another route would be asked */
+export function segment(text: string): string {
+  if (text !== '' && text !== '.' && text !== '..') return encodeURIComponent(text);
+  throw new EdgeMLError(`"${text}" names nothing`, 422, undefined, { code: 'invalid_input' });
+}
 
 export class ModelRegistry {
   readonly #http: Http;
@@ -41,9 +47,12 @@ export class ModelRegistry {
     return this.#http.json('GET', `${own}/models/${segment(idOrName)}`, { query: { as_of: o.asOf }, signal: o.signal });
   }
 
-  async *listModels(o: CallOptions = {}): AsyncIterable<ModelSummary> {
+  async *listModels(o: CallOptions & { asOf?: string } = {}): AsyncIterable<ModelSummary> {
     for (let cursor: string | undefined; ;) {
-      const page: ModelPage = await this.#http.json('GET', `${own}/models`, { query: { cursor }, signal: o.signal });
+      const page: ModelPage = await this.#http.json('GET', `${own}/models`, {
+        query: { cursor, as_of: o.asOf },
+        signal: o.signal,
+      });
       yield* page.items;
       if (!page.next_cursor) return;
       cursor = page.next_cursor;
@@ -60,8 +69,9 @@ export class ModelRegistry {
     return this.#http.json('GET', path, { query: { as_of: o.asOf }, signal: o.signal });
   }
 
-  listVersions(model: string, o: CallOptions = {}): Promise<VersionPage> {
-    return this.#http.json('GET', `${own}/models/${segment(model)}/versions`, { signal: o.signal });
+  listVersions(model: string, o: CallOptions & { asOf?: string } = {}): Promise<VersionPage> {
+    const path = `${own}/models/${segment(model)}/versions`;
+    return this.#http.json('GET', path, { query: { as_of: o.asOf }, signal: o.signal });
   }
 
   /**
