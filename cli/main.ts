@@ -1,25 +1,16 @@
 /** The `edgeml` command. */
-import { Command, CommanderError, Option } from 'commander';
+import { Command, CommanderError } from 'commander';
 import { addAuditCommands } from './commands/audit.ts';
 import { addModelCommands } from './commands/model.ts';
 import { addRolloutCommands } from './commands/rollout.ts';
 import { addTrainCommands } from './commands/train.ts';
 import { EXIT, exitCodeOf, explain } from './exit.ts';
+import { addGlobalFlags } from './globals.ts';
+import { interrupt } from './waiting.ts';
 
 export function createProgram(): Command {
-  const program = new Command('edgeml')
+  const program = addGlobalFlags(new Command('edgeml'))
     .description('models on devices: train, publish, roll out, watch, roll back, replay')
-    .option('--url <url>', 'server (EDGEML_URL, or the nearest .edgeml/stack.json)')
-    .option('--key-file <file>', 'file with the API key, - for stdin (EDGEML_API_KEY)')
-    .addOption(
-      new Option('-o, --output <format>', 'form of the answer')
-        .choices(['text', 'json', 'jsonl', 'name'])
-        .default('text'),
-    )
-    .option('--as-of <place>', 'read as of a position, event:<id> or a time')
-    .option('-y, --yes', 'do not ask')
-    .option('--timeout <duration>', 'give up waiting after it, with exit 5')
-    .option('--no-progress', 'no bars')
     .exitOverride()
     .showHelpAfterError('(add --help for examples)');
   addModelCommands(program);
@@ -30,11 +21,14 @@ export function createProgram(): Command {
   return program;
 }
 
-const everyCommand = (command: Command): Command[] => command.commands.flatMap((c) => [c, ...everyCommand(c)]);
+/** The whole tree below a command. */
+export const everyCommand = (command: Command): Command[] => command.commands.flatMap((c) => [c, ...everyCommand(c)]);
 
 /** Runs one command line. @returns the exit code */
 export async function main(argv: readonly string[]): Promise<number> {
-  process.on('SIGINT', () => process.exit(EXIT.interrupted));
+  const before = process.exitCode;
+  process.exitCode = undefined; // an action sets it where the outcome is not plain
+  process.on('SIGINT', interrupt);
   try {
     await createProgram().parseAsync([...argv], { from: 'user' });
     return Number(process.exitCode ?? EXIT.done);
@@ -42,5 +36,8 @@ export async function main(argv: readonly string[]): Promise<number> {
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.usage;
     for (const text of explain(error)) process.stderr.write(`${text}\n`);
     return exitCodeOf(error);
+  } finally {
+    process.off('SIGINT', interrupt);
+    process.exitCode = before;
   }
 }

@@ -2,8 +2,8 @@
 import { sha256Hex } from '../domain/hash/sha256.ts';
 import { EdgeMLError } from './errors.ts';
 import type { CallOptions, Http } from './http.ts';
-import { settle } from './operation.ts';
-import type { Architecture, Lineage, Model, ModelPage, ModelSummary, Version, VersionPage } from './types.ts';
+import { follow, settle } from './operation.ts';
+import type { Architecture, Lineage, Model, ModelPage, ModelSummary, Operation, Version, VersionPage } from './types.ts';
 
 const own = '/lifecycle/v1';
 
@@ -83,9 +83,15 @@ export class ModelRegistry {
     v: { model: string; version: string; formats?: string[] },
     o: CallOptions = {},
   ): Promise<Version> {
-    const path = `${own}/models/${segment(v.model)}/versions/${segment(v.version)}/publish`;
-    await settle(this.#http, 'POST', path, v.formats ? { formats: v.formats } : {}, o);
+    const operation = await this.requestPublish(v, o);
+    if (o.wait !== false && operation.state !== 'succeeded') await follow(this.#http, operation.id, o);
     return this.getVersion(v.model, v.version, o);
+  }
+
+  /** Asks for it, and does not wait. The same request again answers the same operation. */
+  requestPublish(v: { model: string; version: string; formats?: string[] }, o: CallOptions = {}): Promise<Operation> {
+    const path = `${own}/models/${segment(v.model)}/versions/${segment(v.version)}/publish`;
+    return settle(this.#http, 'POST', path, v.formats ? { formats: v.formats } : {}, { ...o, wait: false });
   }
 
   lineage(model: string, o: CallOptions & { asOf?: string } = {}): Promise<Lineage> {

@@ -2,68 +2,87 @@
 import type { Command } from 'commander';
 import type { Event, Role } from '../../sdk/types.ts';
 import { EXIT } from '../exit.ts';
+import { uses } from '../globals.ts';
 import { table } from '../output.ts';
+import { argument, list, name as oneName, place, text, valued, whole } from '../parse.ts';
+import { waiting } from '../waiting.ts';
 import { session } from './shared.ts';
 
 const TAIL_MS = 500;
 const line = (e: Event) =>
   `${String(e.position ?? '…').padStart(6)}  ${e.recorded_at}  ${e.stream}@${e.stream_version}  ${e.type}  by ${e.actor.kind}:${e.actor.id}`;
 
+interface ListOptions {
+  readonly from?: number;
+  readonly kind?: string;
+  readonly type?: string;
+  readonly model?: string;
+  readonly limit?: number;
+}
+
+const STREAM = argument('stream', 'such as rollout-1', oneName);
+const placeInStream = (value: string) => (/^version:\d{1,15}$/.test(value) ? value : place(value));
+
 export function addAuditCommands(program: Command): void {
   const events = program.command('events').description('the facts, in log order');
 
-  events
-    .command('list')
-    .option('--from <position>', 'first position')
-    .option('--kind <kind>', 'model, version, training or rollout')
-    .option('--type <fact>')
-    .option('--model <model>')
-    .option('--limit <n>', 'at most so many', '50')
-    .action(
-      async (o: { from?: string; kind?: string; type?: string; model?: string; limit: string }, command: Command) => {
-        const { out, audit } = session(command);
-        const page = await audit.events({
-          limit: Number(o.limit),
-          ...(o.from === undefined ? {} : { from: Number(o.from) }),
-          ...(o.kind === undefined ? {} : { kind: o.kind }),
-          ...(o.type === undefined ? {} : { type: o.type }),
-          ...(o.model === undefined ? {} : { model: o.model }),
-        });
-        out.list(
-          page.items,
-          () => page.items.map(line),
-          (e: Event) => e.id,
-        );
-      },
-    );
+  uses(events.command('list'), 'asOf')
+    .description('facts that fit')
+    .addOption(valued('--from <position>', 'first position', whole()))
+    .addOption(valued('--kind <kind>', 'model, version, training or rollout', text))
+    .addOption(valued('--type <fact>', 'such as RolloutPaused', text))
+    .addOption(valued('--model <model>', 'its name or id', oneName))
+    .addOption(valued('--limit <n>', 'at most so many; 50', whole(1, 500)))
+    .action(async (o: ListOptions, command: Command) => {
+      const { out, audit, asOf } = session(command);
+      const page = await audit.events({ limit: 50, ...o }, asOf);
+      out.list(
+        page.items,
+        () => page.items.map(line),
+        (e: Event) => e.id,
+      );
+    });
 
-  events
-    .command('tail')
-    .description('each fact as it comes, until Ctrl-C')
-    .option('--from <position>')
-    .action(async (o: { from?: string }, command: Command) => {
-      const { out, audit } = session(command);
-      let from = o.from === undefined ? (await audit.events({ limit: 1 })).position + 1 : Number(o.from);
-      for (;;) {
-        const page = await audit.events({ from, limit: 500 });
-        for (const event of page.items) {
-          if (out.format === 'text') process.stdout.write(`${line(event)}\n`);
-          else process.stdout.write(`${JSON.stringify(event)}\n`);
-          from = (event.position ?? from) + 1;
+  uses(events.command('tail'), 'timeout')
+    .description('each fact as it comes, until Ctrl-C or --timeout; -o json and jsonl: one line a fact')
+    .addOption(valued('--from <position>', 'first position; default: what comes next', whole()))
+    .action(async (o: { from?: number }, command: Command) => {
+      const { out, audit, flags } = session(command);
+      let from = o.from;
+      const print = (e: Event) => (out.format === 'text' ? line(e) : out.format === 'name' ? e.id : JSON.stringify(e));
+      const limits = {
+        timeoutMs: flags.timeout,
+        standing: () => (from === undefined ? 'nothing was read' : `the facts before ${from} were shown`),
+        get comeBack() {
+          return `edgeml events tail${from === undefined ? '' : ` --from ${from}`}`;
+        },
+      };
+      await waiting(limits, async (wait) => {
+        from ??= (await wait.ask((signal) => audit.events({ limit: 1 }, { signal }))).position + 1;
+        for (;;) {
+          const page = await wait.ask((signal) => audit.events({ from: from ?? 0, limit: 500 }, { signal }));
+          for (const event of page.items) {
+            process.stdout.write(`${print(event)}\n`);
+            from = (event.position ?? from) + 1;
+          }
+          if (page.items.length === 0) await wait.pause(TAIL_MS);
         }
-        if (page.items.length === 0) await new Promise((resolve) => setTimeout(resolve, TAIL_MS));
-      }
+      });
     });
 
   const audit = program.command('audit').description('check the record, and replay it');
 
-  audit
-    .command('verify')
+  uses(audit.command('verify'), 'timeout')
     .description('check the whole log; exit 3 when something is wrong')
     .option('--fast', 'leave the read models out')
     .action(async (o: { fast?: boolean }, command: Command) => {
       const s = session(command);
-      const result = await s.audit.verify(o.fast ? { fast: true } : {});
+      const limits = {
+        timeoutMs: s.flags.timeout,
+        standing: () => 'the log was not read to its end',
+        comeBack: 'edgeml audit verify',
+      };
+      const result = await waiting(limits, ({ signal }) => s.audit.verify(o.fast ? { fast: true } : {}, { signal }));
       s.out.show(
         result,
         () =>
@@ -78,9 +97,10 @@ export function addAuditCommands(program: Command): void {
     });
 
   audit
-    .command('replay <stream>')
+    .command('replay')
+    .addArgument(STREAM)
     .description('each fact with the state before and after it')
-    .option('--to <place>', 'a position, event:<id> or a time')
+    .addOption(valued('--to <place>', 'a position, version:<n>, event:<id> or a time', placeInStream))
     .action(async (stream: string, o: { to?: string }, command: Command) => {
       const s = session(command);
       const { items } = await s.audit.replay(stream, o.to);
@@ -91,8 +111,8 @@ export function addAuditCommands(program: Command): void {
       );
     });
 
-  program
-    .command('state <stream>')
+  uses(program.command('state'), 'asOf')
+    .addArgument(STREAM)
     .description('the fold of one stream, such as rollout-1')
     .action(async (stream: string, _o: unknown, command: Command) => {
       const s = session(command);
@@ -107,35 +127,50 @@ export function addAuditCommands(program: Command): void {
   const key = program.command('key').description('API keys');
 
   key
-    .command('create <name>')
-    .requiredOption('--role <roles>', 'comma list: admin, operator, monitor, auditor, viewer, device')
-    .action(async (name: string, o: { role: string }, command: Command) => {
+    .command('create')
+    .addArgument(argument('name', 'for people', text))
+    .description('a key, shown once')
+    .addOption(
+      valued(
+        '--role <roles>',
+        'comma list: admin, operator, monitor, auditor, viewer, device, instance',
+        list(text),
+      ).makeOptionMandatory(),
+    )
+    .action(async (name: string, o: { role: string[] }, command: Command) => {
       const s = session(command);
       // The server refuses words that are no roles, and names them.
-      const created = await s.audit.createKey({ name, roles: o.role.split(',') as Role[] });
+      const created = await s.audit.createKey({ name, roles: o.role as Role[] });
       s.out.show(created, () => [created.key], created.key);
       s.out.note(`key ${created.id} with ${created.roles.join(', ')}: it is shown this once`);
     });
 
-  key.command('list').action(async (_o: unknown, command: Command) => {
-    const s = session(command);
-    const keys = await s.audit.listKeys();
-    s.out.list(
-      keys,
-      () =>
-        table(
-          ['ID', 'NAME', 'ROLES', 'ENDS IN', 'REVOKED'],
-          keys.map((k) => [k.id, k.name, k.roles.join(','), k.last4, k.revoked_at ?? '–']),
-        ),
-      (k: { id: string }) => k.id,
-    );
-  });
+  key
+    .command('list')
+    .description('keys, without their secrets')
+    .action(async (_o: unknown, command: Command) => {
+      const s = session(command);
+      const keys = await s.audit.listKeys();
+      s.out.list(
+        keys,
+        () =>
+          table(
+            ['ID', 'NAME', 'ROLES', 'ENDS IN', 'REVOKED'],
+            keys.map((k) => [k.id, k.name, k.roles.join(','), k.last4, k.revoked_at ?? '–']),
+          ),
+        (k: { id: string }) => k.id,
+      );
+    });
 
-  key.command('revoke <id>').action(async (id: string, _o: unknown, command: Command) => {
-    const s = session(command);
-    const revoked = await s.audit.revokeKey(id);
-    s.out.show(revoked, () => [`key ${revoked.id} is revoked`], revoked.id);
-  });
+  key
+    .command('revoke')
+    .addArgument(argument('id', 'of a key', oneName))
+    .description('at once, and for ever')
+    .action(async (id: string, _o: unknown, command: Command) => {
+      const s = session(command);
+      const revoked = await s.audit.revokeKey(id);
+      s.out.show(revoked, () => [`key ${revoked.id} is revoked`], revoked.id);
+    });
 
   program
     .command('whoami')

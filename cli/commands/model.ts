@@ -1,55 +1,79 @@
 /** `edgeml model` and `edgeml version`. */
-import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
-import type { Architecture, ModelSummary } from '../../sdk/types.ts';
+import type { Progress } from '../../sdk/http.ts';
+import { follow } from '../../sdk/operation.ts';
+import type { Architecture, ModelSummary, Version } from '../../sdk/types.ts';
+import { CliError, EXIT } from '../exit.ts';
 import { renderLineage } from '../lineage.ts';
 import { table } from '../output.ts';
-import { number, session } from './shared.ts';
+import { uses } from '../globals.ts';
+import { argument, list, name as oneName, readObject, requires, text, valued, whole } from '../parse.ts';
+import { waiting } from '../waiting.ts';
+import { session } from './shared.ts';
+
+interface CreateOptions {
+  readonly framework: string;
+  readonly useCase: string;
+  readonly description?: string;
+  readonly architecture?: string;
+  readonly inputDim?: number;
+  readonly hiddenDim?: number;
+  readonly outputDim?: number;
+  readonly contract?: string;
+}
+
+const MODEL = argument('model', 'its name or id', oneName);
+const VERSION = argument('version', 'such as 1.0.0', oneName);
+const DIMENSION = whole(1);
 
 export function addModelCommands(program: Command): void {
   const model = program.command('model').description('the catalogue');
 
   model
-    .command('create <name>')
+    .command('create')
+    .addArgument(argument('name', 'unique in the organisation', oneName))
     .description('register a model; the same name again is the same model')
-    .requiredOption('--framework <word>', 'pytorch, tensorflow, onnx, custom …')
-    .requiredOption('--use-case <word>', 'what it is for')
-    .option('--description <text>')
-    .option(
-      '--architecture <kind>',
-      'graph to build from named tensors: mlp[:relu|tanh|sigmoid][:softmax|sigmoid|linear]',
+    .addOption(valued('--framework <word>', 'pytorch, tensorflow, onnx, custom …', text).makeOptionMandatory())
+    .addOption(valued('--use-case <word>', 'what it is for', text).makeOptionMandatory())
+    .addOption(valued('--description <text>', 'for people', text))
+    .addOption(
+      valued(
+        '--architecture <kind>',
+        'graph to build from named tensors: mlp[:relu|tanh|sigmoid][:softmax|sigmoid|linear]',
+        text,
+      ),
     )
-    .option('--input-dim <n>')
-    .option('--hidden-dim <n>')
-    .option('--output-dim <n>')
-    .option('--contract <file>', 'JSON object that describes inputs and outputs')
+    .addOption(valued('--input-dim <n>', 'width of the input', DIMENSION))
+    .addOption(valued('--hidden-dim <n>', 'width of the hidden layer', DIMENSION))
+    .addOption(valued('--output-dim <n>', 'width of the output', DIMENSION))
+    .addOption(valued('--contract <file>', 'JSON object that describes inputs and outputs', text))
     .addHelpText(
       'after',
       '\nExample:\n  edgeml model create spam-filter --framework custom --use-case spam --architecture mlp:relu:sigmoid --input-dim 4096 --output-dim 1',
     )
-    .action(async (name: string, o: Record<string, string | undefined>, command: Command) => {
+    .action(async (name: string, o: CreateOptions, command: Command) => {
+      requires(command, '--architecture', '--input-dim', '--hidden-dim', '--output-dim');
+      const architecture = o.architecture === undefined ? undefined : architectureOf(o.architecture, o);
+      const contract = o.contract === undefined ? undefined : readObject(o.contract, '--contract');
       const { out, registry } = session(command);
       const created = await registry.ensureModel({
         name,
-        framework: o['framework']!, // required options: commander refuses to run without them
-        useCase: o['useCase']!,
-        ...(o['description'] === undefined ? {} : { description: o['description'] }),
-        ...(o['architecture'] === undefined ? {} : { architecture: architectureOf(o) }),
-        ...(o['contract'] === undefined
-          ? {}
-          : { contract: JSON.parse(readFileSync(o['contract'], 'utf8')) as Record<string, unknown> }), // the server checks it
+        framework: o.framework,
+        useCase: o.useCase,
+        ...(o.description === undefined ? {} : { description: o.description }),
+        ...(architecture === undefined ? {} : { architecture }),
+        ...(contract === undefined ? {} : { contract }),
       });
       out.show(created, () => [`model ${created.name} (${created.id})`], created.id);
       out.note(`next: edgeml train start ${created.name} --new-version 1.0.0 --init FILE`);
     });
 
-  model
-    .command('list')
+  uses(model.command('list'), 'asOf')
     .description('models with their stable version')
     .action(async (_o: unknown, command: Command) => {
-      const { out, registry } = session(command);
+      const { out, registry, asOf } = session(command);
       const models: ModelSummary[] = [];
-      for await (const m of registry.listModels()) models.push(m);
+      for await (const m of registry.listModels(asOf)) models.push(m);
       out.list(
         models,
         () =>
@@ -68,8 +92,8 @@ export function addModelCommands(program: Command): void {
       );
     });
 
-  model
-    .command('get <model>')
+  uses(model.command('get'), 'asOf')
+    .addArgument(MODEL)
     .description('one model, now or --as-of a position, an event or a time')
     .action(async (name: string, _o: unknown, command: Command) => {
       const { out, registry, asOf } = session(command);
@@ -87,8 +111,8 @@ export function addModelCommands(program: Command): void {
       );
     });
 
-  model
-    .command('lineage <model>')
+  uses(model.command('lineage'), 'asOf')
+    .addArgument(MODEL)
     .description('where each version comes from')
     .action(async (name: string, _o: unknown, command: Command) => {
       const { out, registry, asOf } = session(command);
@@ -99,9 +123,11 @@ export function addModelCommands(program: Command): void {
   const version = program.command('version').description('versions and their files');
 
   version
-    .command('create <model> <version>')
+    .command('create')
+    .addArgument(MODEL)
+    .addArgument(VERSION)
     .description('draft a version')
-    .option('--parent <version>')
+    .addOption(valued('--parent <version>', 'the version it comes from', oneName))
     .action(async (name: string, v: string, o: { parent?: string }, command: Command) => {
       const { out, registry } = session(command);
       const drafted = await registry.draftVersion({
@@ -112,53 +138,53 @@ export function addModelCommands(program: Command): void {
       out.show(drafted, () => [`${name} ${drafted.version} is ${drafted.lifecycle_state}`], drafted.version);
     });
 
-  version.command('list <model>').action(async (name: string, _o: unknown, command: Command) => {
-    const { out, registry } = session(command);
-    const page = await registry.listVersions(name);
-    out.list(
-      page.items,
-      () =>
-        table(
-          ['VERSION', 'STATE', 'PARENT'],
-          page.items.map((v) => [v.version, v.state, v.parent ?? '–']),
-        ),
-      (v: { version: string }) => v.version,
-    );
-  });
+  uses(version.command('list'), 'asOf')
+    .addArgument(MODEL)
+    .description('the versions of a model')
+    .action(async (name: string, _o: unknown, command: Command) => {
+      const { out, registry, asOf } = session(command);
+      const page = await registry.listVersions(name, asOf);
+      out.list(
+        page.items,
+        () =>
+          table(
+            ['VERSION', 'STATE', 'PARENT'],
+            page.items.map((v) => [v.version, v.state, v.parent ?? '–']),
+          ),
+        (v: { version: string }) => v.version,
+      );
+    });
 
-  version.command('get <model> <version>').action(async (name: string, v: string, _o: unknown, command: Command) => {
-    const { out, registry, asOf } = session(command);
-    const got = await registry.getVersion(name, v, asOf);
-    out.show(
-      got,
-      () => [
-        `${name} ${got.version} is ${got.lifecycle_state} (${got.state})`,
-        `parent     ${got.parent ?? '–'}`,
-        ...(got.training
-          ? [
-              `trained    ${got.training.rounds} rounds, ${got.training.participants} devices, run ${got.training.run_id}`,
-            ]
-          : []),
-        ...got.files.map((f) => `file       ${f.format.padEnd(12)} ${f.sha256}  ${f.bytes} bytes`),
-        ...(got.rolled_back ? [`rolled back by rollout ${got.rolled_back.rollout_id}: ${got.rolled_back.reason}`] : []),
-      ],
-      got.version,
-    );
-  });
+  uses(version.command('get'), 'asOf')
+    .addArgument(MODEL)
+    .addArgument(VERSION)
+    .description('one version and its files')
+    .action(async (name: string, v: string, _o: unknown, command: Command) => {
+      const { out, registry, asOf } = session(command);
+      const got = await registry.getVersion(name, v, asOf);
+      out.show(got, () => describe(name, got), got.version);
+    });
 
-  version
-    .command('publish <model> <version>')
-    .description('build, check and seal the files')
-    .option('--formats <list>', 'comma list: onnx, safetensors')
-    .action(async (name: string, v: string, o: { formats?: string }, command: Command) => {
-      const { out, registry } = session(command);
+  uses(version.command('publish'), 'waits')
+    .addArgument(MODEL)
+    .addArgument(VERSION)
+    .description('build, check and seal the files; 0 published, 6 refused')
+    .addOption(valued('--formats <list>', 'comma list: onnx, safetensors', list(text)))
+    .action(async (name: string, v: string, o: { formats?: string[] }, command: Command) => {
+      const { out, http, registry, flags } = session(command);
+      const request = { model: name, version: v, ...(o.formats === undefined ? {} : { formats: o.formats }) };
       const bar = out.progress(`publish ${v}`);
-      const published = await registry
-        .publishVersion(
-          { model: name, version: v, ...(o.formats === undefined ? {} : { formats: o.formats.split(',') }) },
-          { onProgress: (p) => bar.update(p) },
-        )
-        .finally(() => bar.done()); // its timer would keep the process alive
+      const limits = {
+        timeoutMs: flags.timeout,
+        standing: () => `${name} ${v} is not published yet`,
+        comeBack: `edgeml version publish ${name} ${v}`,
+      };
+      const published = await waiting(limits, async (wait) => {
+        const begun = await wait.ask((signal) => registry.requestPublish(request, { signal }));
+        const each = { onProgress: (p: Progress) => bar.update(p), signal: wait.signal };
+        if (begun.state !== 'succeeded') await wait.ask(() => follow(http, begun.id, each));
+        return wait.ask((signal) => registry.getVersion(name, v, { signal }));
+      }).finally(() => bar.done()); // its timer would keep the process alive
       out.show(
         published,
         () => [
@@ -171,11 +197,23 @@ export function addModelCommands(program: Command): void {
     });
 }
 
-function architectureOf(o: Record<string, string | undefined>): Architecture {
+const describe = (name: string, v: Version): string[] => [
+  `${name} ${v.version} is ${v.lifecycle_state} (${v.state})`,
+  `parent     ${v.parent ?? '–'}`,
+  ...(v.training
+    ? [`trained    ${v.training.rounds} rounds, ${v.training.participants} devices, run ${v.training.run_id}`]
+    : []),
+  ...v.files.map((f) => `file       ${f.format.padEnd(12)} ${f.sha256}  ${f.bytes} bytes`),
+  ...(v.rolled_back ? [`rolled back by rollout ${v.rolled_back.rollout_id}: ${v.rolled_back.reason}`] : []),
+];
+
+function architectureOf(kind: string, o: CreateOptions): Architecture {
+  if (o.inputDim === undefined || o.outputDim === undefined)
+    throw new CliError('--architecture needs --input-dim and --output-dim', EXIT.usage);
   return {
-    kind: o['architecture']!, // the caller checked it
-    input_dim: number(o['inputDim'] ?? '', '--input-dim'),
-    ...(o['hiddenDim'] === undefined ? {} : { hidden_dim: number(o['hiddenDim'], '--hidden-dim') }),
-    output_dim: number(o['outputDim'] ?? '', '--output-dim'),
+    kind,
+    input_dim: o.inputDim,
+    ...(o.hiddenDim === undefined ? {} : { hidden_dim: o.hiddenDim }),
+    output_dim: o.outputDim,
   };
 }

@@ -1,11 +1,46 @@
 /** `edgeml rollout`, `edgeml rollback`, `edgeml postmortem`. */
 import type { Command } from 'commander';
-import { parseDuration } from '../../domain/duration.ts';
 import { EdgeMLError } from '../../sdk/errors.ts';
+import type { RolloutHandle } from '../../sdk/rollout.ts';
 import type { CreateRollout, Rollout, RolloutPage } from '../../sdk/types.ts';
-import { CliError, EXIT } from '../exit.ts';
+import { EXIT } from '../exit.ts';
+import { refuseFlag, uses } from '../globals.ts';
 import { table } from '../output.ts';
-import { confirm, number, percent, session, type Session } from './shared.ts';
+import {
+  argument,
+  duration,
+  excludes,
+  limitShare,
+  list,
+  name,
+  percent as oneOfSteps,
+  requires,
+  text,
+  valued,
+  whole,
+} from '../parse.ts';
+import { waiting } from '../waiting.ts';
+import { confirm, percent, session, type Session } from './shared.ts';
+
+const POLL_MS = 200;
+const ENDED = new Set(['completed', 'rolled_back', 'aborted', 'paused', 'held']);
+
+interface StartOptions {
+  readonly steps?: number[];
+  readonly bake?: string;
+  readonly maxBake?: string;
+  readonly ramp?: string;
+  readonly look?: string;
+  readonly platform?: string[];
+  readonly maxErrorRate?: number;
+  readonly minPredictions?: number;
+  readonly minDevices?: number;
+  readonly hold?: boolean;
+  readonly pending?: boolean;
+  readonly wait?: boolean;
+}
+
+const ROLLOUT = argument('id', 'its number', whole(1));
 
 const describe = (r: Rollout): string[] => [
   `rollout ${r.id}: ${r.version} is ${r.status} at ${percent(r.percent_now)} (stage ${r.stage + 1} of ${r.stages.length})`,
@@ -21,27 +56,27 @@ const exitOf = (r: Rollout) => {
   return r.status === 'paused' || r.status === 'held' ? EXIT.held : EXIT.done;
 };
 
+/** Follows it until it ends, is paused or is held. @throws CliError `timeout` */
 async function followRollout(s: Session, id: number): Promise<Rollout> {
-  const limit = s.flags.timeout === undefined ? undefined : parseDuration(s.flags.timeout);
-  if (s.flags.timeout !== undefined && limit === undefined)
-    throw new CliError('--timeout is a duration, such as 48h', EXIT.usage);
-  const deadline = limit === undefined ? undefined : AbortSignal.timeout(limit);
   const bar = s.out.progress(`rollout ${id}`);
-  try {
-    let last: Rollout | undefined;
-    for await (const r of s.federation.rollout(id).watch()) {
-      last = r;
-      bar.update(
-        { phase: r.status, done: Math.round(r.percent_now), total: 100, unit: 'percent' },
-        `${r.version} ${r.status}`,
-      );
-      if (r.status === 'paused' || r.status === 'held') break;
-      if (deadline?.aborted) throw new CliError(`rollout ${id} is still ${r.status}`, EXIT.timeout);
+  let standing = `rollout ${id} goes on`;
+  const comeBack = `edgeml rollout status ${id} --wait`;
+  return waiting({ timeoutMs: s.flags.timeout, standing: () => standing, comeBack }, async (wait) => {
+    for (;;) {
+      const r = await wait.ask((signal) => s.federation.rollout(id).get({ signal }));
+      standing = `rollout ${id} is ${r.status} at ${percent(r.percent_now)}`;
+      const done = Math.round(r.percent_now);
+      bar.update({ phase: r.status, done, total: 100, unit: 'percent' }, `${r.version} ${r.status}`);
+      if (ENDED.has(r.status)) return r;
+      await wait.pause(POLL_MS);
     }
-    return last!; // watch yields at least once
-  } finally {
-    bar.done();
-  }
+  }).finally(() => bar.done());
+}
+
+/** Without `--wait` nothing is waited for, and only without it can a moment of the past be read. */
+function checkWaiting(command: Command, waits: boolean | undefined): void {
+  if (waits) return refuseFlag(command, 'asOf', 'what is waited for happens now');
+  for (const flag of ['timeout', 'progress'] as const) refuseFlag(command, flag, 'it waits with --wait only');
 }
 
 /**
@@ -58,30 +93,22 @@ async function inForce({ http, registry }: Session, model: string): Promise<stri
   }
 }
 
-function specOf(version: string, o: Record<string, string | undefined>): CreateRollout {
-  const bake = o['bake'];
-  const steps = o['steps']?.split(',').map((s) => Number(s.trim()));
-  if (steps?.some((p) => !(p > 0 && p <= 100)))
-    throw new CliError('--steps is a list of percents, such as 10,25,50,75,100', EXIT.usage);
-  const rate = o['maxErrorRate'];
-  const ratio = rate === undefined ? undefined : Number(rate.replace('%', '')) / (rate.includes('%') ? 100 : 1);
-  if (ratio !== undefined && !(ratio >= 0 && ratio <= 1))
-    throw new CliError('--max-error-rate is a share, such as 5%', EXIT.usage);
+function specOf(version: string, o: StartOptions): CreateRollout {
   return {
     version,
-    ...(steps
-      ? {
-          stages: steps.map((p) => ({
-            percent: p,
-            ...(o['ramp'] === undefined ? {} : { ramp: o['ramp'] }),
-            ...(bake === undefined ? {} : { min_bake: bake }),
-            ...(o['maxBake'] === undefined ? {} : { max_bake: o['maxBake'] }),
+    ...(o.steps === undefined
+      ? {}
+      : {
+          stages: o.steps.map((step) => ({
+            percent: step,
+            ...(o.ramp === undefined ? {} : { ramp: o.ramp }),
+            ...(o.bake === undefined ? {} : { min_bake: o.bake }),
+            ...(o.maxBake === undefined ? {} : { max_bake: o.maxBake }),
           })),
-        }
-      : {}),
-    ...(o['platform'] === undefined ? {} : { cohort: { platform: o['platform'].split(',') } }),
-    ...(o['look'] === undefined ? {} : { look: o['look'] }),
-    ...(ratio === undefined
+        }),
+    ...(o.platform === undefined ? {} : { cohort: { platform: o.platform } }),
+    ...(o.look === undefined ? {} : { look: o.look }),
+    ...(o.maxErrorRate === undefined
       ? {}
       : {
           policy: {
@@ -89,126 +116,116 @@ function specOf(version: string, o: Record<string, string | undefined>): CreateR
               {
                 metric: 'error_rate' as const,
                 op: '>' as const,
-                value: ratio,
-                min_predictions: number(o['minPredictions'] ?? '200', '--min-predictions'),
-                min_devices: number(o['minDevices'] ?? '10', '--min-devices'),
+                value: o.maxErrorRate,
+                min_predictions: o.minPredictions ?? 200,
+                min_devices: o.minDevices ?? 10,
               },
             ],
           },
         }),
-    ...(o['hold'] === undefined ? {} : { on_regressed: 'hold' as const }),
+    ...(o.hold ? { on_regressed: 'hold' as const } : {}),
   };
 }
 
 export function addRolloutCommands(program: Command): void {
   const rollout = program.command('rollout').description('progressive rollouts');
 
-  rollout
-    .command('start <model> <version>')
+  uses(rollout.command('start'), 'waits')
+    .addArgument(argument('model', 'its name or id', name))
+    .addArgument(argument('version', 'a published version', name))
     .description('roll a published version out, stage by stage')
-    .option('--steps <list>', 'percents, such as 10,25,50,75,100')
-    .option('--bake <duration>', 'least bake of each stage of --steps')
-    .option('--max-bake <duration>')
-    .option('--ramp <duration>')
-    .option('--look <duration>', 'time between looks at the counters')
-    .option('--platform <list>', 'only these platforms')
-    .option('--max-error-rate <share>', 'regressed above it, such as 5%')
-    .option('--min-predictions <n>', 'the rule says nothing before so many')
-    .option('--min-devices <n>')
+    .addOption(valued('--steps <list>', 'percents, such as 10,25,50,75,100', list(oneOfSteps)))
+    .addOption(valued('--bake <duration>', 'least bake of each stage of --steps', duration))
+    .addOption(valued('--max-bake <duration>', 'longest bake of each stage of --steps', duration))
+    .addOption(valued('--ramp <duration>', 'time in which a stage of --steps grows', duration))
+    .addOption(valued('--look <duration>', 'time between looks at the counters', duration))
+    .addOption(valued('--platform <list>', 'only these platforms', list(text)))
+    .addOption(valued('--max-error-rate <share>', 'regressed above it, such as 5%', limitShare))
+    .addOption(valued('--min-predictions <n>', 'the rule says nothing before so many; 200', whole(1)))
+    .addOption(valued('--min-devices <n>', 'the rule says nothing before so many; 10', whole(1)))
     .option('--hold', 'hold instead of rolling back')
     .option('--pending', 'create it without starting it')
-    .option('--wait', 'follow it to its end, for pipelines: 0 completed, 3 rolled back, 4 paused')
+    .option('--wait', 'follow it to its end, for pipelines: 0 completed, 3 rolled back or aborted, 4 paused or held')
     .addHelpText(
       'after',
       '\nExample:\n  edgeml rollout start spam-filter 1.1.0 --steps 10,25,50,75,100 --bake 24h --max-error-rate 5% --wait',
     )
-    .action(async (model: string, v: string, o: Record<string, string | undefined>, command: Command) => {
+    .action(async (model: string, v: string, o: StartOptions, command: Command) => {
+      requires(command, '--steps', '--bake', '--max-bake', '--ramp');
+      requires(command, '--max-error-rate', '--min-predictions', '--min-devices');
+      excludes(command, '--pending', '--wait');
+      checkWaiting(command, o.wait);
       const s = session(command);
-      const handle = await s.federation.deploy({ model, start: o['pending'] === undefined, ...specOf(v, o) });
-      const r = o['wait'] ? await followRollout(s, handle.id) : await handle.get();
+      const handle = await s.federation.deploy({ model, start: !o.pending, ...specOf(v, o) });
+      const r = o.wait ? await followRollout(s, handle.id) : await handle.get();
       s.out.show(r, () => describe(r), String(r.id));
       s.out.note(`next: edgeml rollout status ${r.id} --wait`);
       process.exitCode = exitOf(r);
     });
 
-  rollout.command('list <model>').action(async (model: string, _o: unknown, command: Command) => {
-    const { out, http, asOf } = session(command);
-    const query = { model, as_of: asOf.asOf, limit: 500 };
-    const { items }: RolloutPage = await http.json('GET', '/lifecycle/v1/rollouts', { query });
-    out.list(
-      items,
-      () =>
-        table(
-          ['ID', 'VERSION', 'STATUS', 'STAGE', 'FROM'],
-          items.map((r) => [
-            String(r.id),
-            r.version,
-            r.status,
-            `${r.stage + 1}/${r.stages.length}`,
-            r.previous_version ?? '–',
-          ]),
-        ),
-      (r: { id: number }) => String(r.id),
-    );
-  });
-
-  for (const name of ['get', 'status'] as const) {
-    rollout
-      .command(`${name} <id>`)
-      .option('--wait', 'follow it to its end')
-      .action(async (id: string, o: { wait?: boolean }, command: Command) => {
-        const s = session(command);
-        const rolloutId = number(id, 'the rollout id');
-        const r = o.wait ? await followRollout(s, rolloutId) : await s.federation.rollout(rolloutId).get(s.asOf);
-        s.out.show(r, () => describe(r), id);
-        if (name === 'status') process.exitCode = exitOf(r);
-      });
-  }
-
-  for (const verb of ['pause', 'resume', 'advance', 'abort', 'rollback'] as const) {
-    rollout
-      .command(`${verb} <id>`)
-      .option('--reason <text>')
-      .option('--override', 'advance before the bake is over; needs a reason')
-      .action(async (id: string, o: { reason?: string; override?: boolean }, command: Command) => {
-        const { flags, out, federation } = session(command);
-        const handle = federation.rollout(number(id, 'the rollout id'));
-        const because = () => {
-          if (!o.reason) throw new CliError(`${verb} needs --reason`, EXIT.usage);
-          return o.reason;
-        };
-        const act = async (): Promise<Rollout> => {
-          if (verb === 'pause') return handle.pause(because());
-          if (verb === 'resume') return handle.resume(o.reason);
-          if (verb === 'advance') {
-            const reason = o.reason === undefined ? {} : { reason: o.reason };
-            return handle.advance({ ...reason, ...(o.override ? { override: true } : {}) });
-          }
-          const reason = because();
-          await confirm(flags, `${verb} rollout ${id}?`);
-          return verb === 'abort' ? handle.abort(reason) : handle.rollback(reason);
-        };
-        const r = await act();
-        out.show(r, () => describe(r), id);
-      });
-  }
-
-  rollout
-    .command('root-cause <id>')
-    .description('what it was; closes the post-mortem')
-    .requiredOption('--text <text>')
-    .action(async (id: string, o: { text: string }, command: Command) => {
-      const { out, federation } = session(command);
-      const r = await federation.rollout(number(id, 'the rollout id')).recordRootCause(o.text);
-      out.show(r, () => describe(r), id);
+  uses(rollout.command('list'), 'asOf')
+    .addArgument(argument('model', 'its name or id', name))
+    .description('the rollouts of a model')
+    .action(async (model: string, _o: unknown, command: Command) => {
+      const { out, http, asOf } = session(command);
+      const query = { model, as_of: asOf.asOf, limit: 500 };
+      const { items }: RolloutPage = await http.json('GET', '/lifecycle/v1/rollouts', { query });
+      out.list(
+        items,
+        () =>
+          table(
+            ['ID', 'VERSION', 'STATUS', 'STAGE', 'FROM'],
+            items.map((r) => [
+              String(r.id),
+              r.version,
+              r.status,
+              `${r.stage + 1}/${r.stages.length}`,
+              r.previous_version ?? '–',
+            ]),
+          ),
+        (r: { id: number }) => String(r.id),
+      );
     });
 
-  program
-    .command('rollback <model>')
+  for (const verb of ['get', 'status'] as const) {
+    uses(rollout.command(verb), 'asOf', 'waits')
+      .addArgument(ROLLOUT)
+      .description(verb === 'get' ? 'one rollout' : 'one rollout, and how it stands as the exit code')
+      .option('--wait', 'follow it to its end: 0 completed, 3 rolled back or aborted, 4 paused or held')
+      .action(async (id: number, o: { wait?: boolean }, command: Command) => {
+        checkWaiting(command, o.wait);
+        const s = session(command);
+        const r = o.wait ? await followRollout(s, id) : await s.federation.rollout(id).get(s.asOf);
+        s.out.show(r, () => describe(r), String(r.id));
+        if (o.wait || verb === 'status') process.exitCode = exitOf(r);
+      });
+  }
+
+  addVerbs(rollout);
+
+  rollout
+    .command('root-cause')
+    .addArgument(ROLLOUT)
+    .description('what it was; closes the post-mortem')
+    .addOption(valued('--text <text>', 'for people', text).makeOptionMandatory())
+    .action(async (id: number, o: { text: string }, command: Command) => {
+      const { out, federation } = session(command);
+      const r = await federation.rollout(id).recordRootCause(o.text);
+      out.show(r, () => describe(r), String(r.id));
+    });
+
+  uses(program.command('rollback'), 'yes')
+    .addArgument(argument('model', 'its name or id', name))
     .description('back to the last stable version, at once; works while Temporal and NATS are down')
-    .requiredOption('--reason <text>')
-    .option('--to <version>', 'an older version that was stable')
-    .option('--from <version>', 'the version that must go; default: the one that rolls out, else the stable one')
+    .addOption(valued('--reason <text>', 'recorded with it', text).makeOptionMandatory())
+    .addOption(valued('--to <version>', 'an older version that was stable', name))
+    .addOption(
+      valued(
+        '--from <version>',
+        'the version that must go; default: the one that rolls out, else the stable one',
+        name,
+      ),
+    )
     .action(async (model: string, o: { reason: string; to?: string; from?: string }, command: Command) => {
       const s = session(command);
       const { flags, out, federation } = s;
@@ -228,12 +245,52 @@ export function addRolloutCommands(program: Command): void {
   program
     .command('postmortem')
     .description('what happened, from the log')
-    .command('get <rollout>')
-    .action(async (id: string, _o: unknown, command: Command) => {
+    .command('get')
+    .addArgument(argument('rollout', 'its number', whole(1)))
+    .description('what happened in one rollout')
+    .action(async (id: number, _o: unknown, command: Command) => {
       const { out, federation } = session(command);
-      const handle = federation.rollout(number(id, 'the rollout id'));
-      if (out.format !== 'text') return out.show(await handle.postMortem(), () => [], id);
+      const handle = federation.rollout(id);
+      if (out.format !== 'text') return out.show(await handle.postMortem(), () => [], String(id));
       const markdown = await handle.postMortemMarkdown();
-      out.show(markdown, () => markdown.split('\n'), id);
+      out.show(markdown, () => markdown.split('\n'), String(id));
     });
+}
+
+/** What a person does to a rollout. Abort and rollback ask once; a stop that only halts does not. */
+function addVerbs(rollout: Command): void {
+  const verb = (word: string, description: string, needsReason: boolean) =>
+    rollout
+      .command(word)
+      .addArgument(ROLLOUT)
+      .description(description)
+      .addOption(valued('--reason <text>', 'recorded with it', text).makeOptionMandatory(needsReason));
+  const act = async (command: Command, id: number, use: (handle: RolloutHandle) => Promise<Rollout>) => {
+    const { out, federation } = session(command);
+    const r = await use(federation.rollout(id));
+    out.show(r, () => describe(r), String(r.id));
+  };
+
+  verb('pause', 'devices stay where they are', true).action((id: number, o: { reason: string }, command: Command) =>
+    act(command, id, (handle) => handle.pause(o.reason)),
+  );
+  verb('resume', 'go on', false).action((id: number, o: { reason?: string }, command: Command) =>
+    act(command, id, (handle) => handle.resume(o.reason)),
+  );
+  verb('advance', 'the next stage', false)
+    .option('--override', 'before the bake is over; needs a reason')
+    .action((id: number, o: { reason?: string; override?: boolean }, command: Command) => {
+      requires(command, '--reason', '--override');
+      const because = o.reason === undefined ? {} : { reason: o.reason };
+      return act(command, id, (handle) => handle.advance({ ...because, ...(o.override ? { override: true } : {}) }));
+    });
+  for (const [word, description] of [
+    ['abort', 'devices return to stable; the version is not blamed'],
+    ['rollback', 'devices return to stable; the version is marked for ever'],
+  ] as const) {
+    uses(verb(word, description, true), 'yes').action(async (id: number, o: { reason: string }, command: Command) => {
+      await confirm(session(command).flags, `${word} rollout ${id}?`);
+      return act(command, id, (handle) => handle[word](o.reason));
+    });
+  }
 }

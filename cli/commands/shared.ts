@@ -15,7 +15,8 @@ export interface GlobalFlags {
   readonly asOf?: string;
   readonly yes?: boolean;
   readonly progress: boolean;
-  readonly timeout?: string;
+  /** Milliseconds. */
+  readonly timeout?: number;
 }
 
 export interface Session {
@@ -56,12 +57,6 @@ export async function confirm(flags: GlobalFlags, question: string): Promise<voi
   process.stdin.pause();
   if (!/^y(es)?$/i.test(answer)) throw new CliError('Nothing was changed.', EXIT.usage);
 }
-
-export const number = (text: string, name: string): number => {
-  const value = Number(text);
-  if (!Number.isInteger(value) || value < 0) throw new CliError(`${name} is a whole number, not "${text}"`, EXIT.usage);
-  return value;
-};
 
 export const figure = (value: number | null | undefined, digits = 4) => (value == null ? '–' : value.toFixed(digits));
 export const percent = (value: number) => `${Number(value.toFixed(2))} %`;
