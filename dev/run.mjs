@@ -19,22 +19,26 @@ if (target === undefined) {
 /** @returns {number} 0 for a file that is not there */
 const changedAt = (path) => statSync(join(root, path), { throwIfNoEntry: false })?.mtimeMs ?? 0;
 
+/** What runs now, and the first signal that came: after it nothing more is started. */
+let child;
+let asked;
+for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
+  process.on(name, () => {
+    asked ??= name;
+    child?.kill(name);
+  });
+}
+const codeOf = (name) => 128 + constants.signals[name];
+
 /** Runs to the end, passing signals on. A child that a signal ended answers as a shell would: 128 and its number. */
 function run(command, argv, env) {
   return new Promise((resolve) => {
-    const child = spawn(command, argv, { cwd: root, stdio: 'inherit', env });
-    const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'];
-    const pass = (name) => child.kill(name);
-    for (const name of signals) process.on(name, pass);
-    const end = (code) => {
-      for (const name of signals) process.off(name, pass);
-      resolve(code);
-    };
+    child = spawn(command, argv, { cwd: root, stdio: 'inherit', env });
     child.once('error', (error) => {
       console.error(`${command} cannot be run: ${error.message}`);
-      end(127);
+      resolve(127);
     });
-    child.once('exit', (code, name) => end(code ?? 128 + constants.signals[name]));
+    child.once('exit', (code, name) => resolve(code ?? codeOf(name)));
   });
 }
 
@@ -44,6 +48,7 @@ if (changedAt('node_modules/.package-lock.json') < changedAt('package-lock.json'
   // The postinstall of onnxruntime-node fetches GPU libraries that we do not use, from an address that may not answer.
   const env = { ...process.env, ONNXRUNTIME_NODE_INSTALL: 'skip' };
   const code = await run(npm, ['ci', '--include=dev', '--include=optional', '--no-audit', '--no-fund'], env);
+  if (asked !== undefined) process.exit(codeOf(asked));
   if (code !== 0) {
     console.error('npm ci failed, so nothing was started. Mend what it says above, then run the same command again.');
     process.exit(code);

@@ -9,6 +9,7 @@ import { readDevSettings, type DevSettings } from '../config.ts';
 import { findBinary } from './binaries.ts';
 import { ensureCredentials } from './credentials.ts';
 import { lockHome } from './homeLock.ts';
+import { refuseInterrupted } from './interruption.ts';
 import { natsSpec } from './nats.ts';
 import { choosePort } from './ports.ts';
 import { createCluster, removeData, type Cluster } from './postgres.ts';
@@ -51,6 +52,8 @@ export interface StackOptions {
   readonly settings?: DevSettings;
   /** Told what a person wants to know, a line at a time. */
   readonly say?: (line: string) => void;
+  /** Ends the start at any moment: what was started is stopped, the home is freed, and the call throws Interrupted. */
+  readonly signal?: AbortSignal;
   /** Stand-ins for the programs of ours, for tests of the launcher. */
   readonly commands?: Partial<Record<'server' | 'worker', CommandOverride>>;
 }
@@ -162,7 +165,7 @@ function packageVersion(): string {
 /**
  * Starts the stack and resolves when every part of it answers. On failure everything that was started is stopped again.
  *
- * @throws StackIsRunning; Error of a part that cannot start, with the end of its log or every way to get its binary
+ * @throws StackIsRunning; Interrupted; Error of a part that cannot start, with the end of its log or every way to get its binary
  */
 export async function startStack(options: StackOptions): Promise<Stack> {
   const home = resolve(options.home);
@@ -178,7 +181,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
 }
 
 async function startLocked(options: StackOptions, release: () => void): Promise<Stack> {
-  const { home, durable = true, say = () => undefined, settings = readDevSettings() } = options;
+  const { home, durable = true, say = () => undefined, settings = readDevSettings(), signal } = options;
   const external = options.external ?? settings.external;
   const isOurs = (name: ServiceName): boolean => external[SWITCH[name] ?? ''] === undefined;
   const wanted = SERVICES.filter((name) => (options.services ?? SERVICES).includes(name) && isOurs(name));
@@ -192,7 +195,7 @@ async function startLocked(options: StackOptions, release: () => void): Promise<
   const binaries: Partial<Record<ServiceName, string>> = { server: process.execPath, worker: process.execPath };
 
   const cluster = wanted.includes('postgres')
-    ? await createCluster({ home, port: () => ports.postgres, durable, note: say })
+    ? await createCluster({ home, port: () => ports.postgres, durable, note: say, signal })
     : undefined;
   const env = (): Record<string, string> =>
     ourEnvironment({ home, ports, cluster, external, keyFile, secretFile, more: options.env ?? {} });
@@ -204,13 +207,13 @@ async function startLocked(options: StackOptions, release: () => void): Promise<
     binaries.postgres = cluster.binary;
   }
   if (wanted.includes('nats')) {
-    const binary = await findBinary('nats', settings, say);
+    const binary = await findBinary('nats', settings, say, signal);
     specs.nats = natsSpec({ home, binary, ports: () => ({ client: ports.nats, monitor: ports.nats_monitor }) });
     versions['nats'] = binary.version;
     binaries.nats = binary.file;
   }
   if (wanted.includes('temporal')) {
-    const binary = await findBinary('temporal', settings, say);
+    const binary = await findBinary('temporal', settings, say, signal);
     const ui = (): number | undefined => (options.ui === true ? ports.temporal_ui : undefined);
     const where = () => ({ frontend: ports.temporal, metrics: ports.temporal_metrics, ui: ui() });
     const config = options.temporalConfig ?? {};
@@ -287,16 +290,26 @@ async function startLocked(options: StackOptions, release: () => void): Promise<
       release();
     })());
 
+  const stopNow = (): void => void stop().catch(() => undefined); // whoever awaits it below is told
+  signal?.addEventListener('abort', stopNow, { once: true });
   try {
-    const begin = (name: ServiceName): Promise<void> => services.get(name)?.start() ?? Promise.resolve();
+    const begin = (name: ServiceName): Promise<void> => {
+      refuseInterrupted(signal);
+      return services.get(name)?.start() ?? Promise.resolve();
+    };
+    refuseInterrupted(signal);
     const began = await Promise.allSettled((['postgres', 'nats', 'temporal'] as const).map(begin));
     for (const one of began) if (one.status === 'rejected') throw one.reason;
     await cluster?.ensureDatabase();
     await begin('server');
     await begin('worker');
+    refuseInterrupted(signal);
   } catch (error) {
     await stop();
+    refuseInterrupted(signal); // it says more than what failed because of it
     throw error;
+  } finally {
+    signal?.removeEventListener('abort', stopNow);
   }
   state = 'ready';
   writeStack(home, record());

@@ -5,10 +5,13 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { childEnvironment, readDevSettings } from '../config.ts';
 import { launcherOf } from './homeLock.ts';
+import { hearInterruption, Interrupted, INTERRUPTED, refuseInterrupted, unlessInterrupted } from './interruption.ts';
 import { logTail, openLog } from './logFile.ts';
+import { endProcess, identify } from './processes.ts';
 import { startStack, StackIsRunning, type Stack } from './stack.ts';
 import { readStack, type StackRecord } from './stackFile.ts';
 
+const interruption = hearInterruption();
 const { home } = readDevSettings();
 const asJson = process.argv.includes('--json');
 const detach = process.argv.includes('--detach');
@@ -29,6 +32,7 @@ async function recordOnceReady(): Promise<StackRecord | undefined> {
   while (launcherOf(home) !== undefined) {
     const record = readStack(home);
     if (record?.state === 'ready') return record;
+    refuseInterrupted(interruption);
     await delay(100);
   }
   return undefined;
@@ -43,6 +47,7 @@ async function startDetached(): Promise<number> {
     env: childEnvironment({}),
   });
   closeSync(fd);
+  const launcher = identify(child.pid ?? -1);
   let exitCode: number | undefined;
   child.once('exit', (code) => (exitCode = code ?? 1));
   for (;;) {
@@ -57,26 +62,28 @@ async function startDetached(): Promise<number> {
       process.stderr.write(`It did not start. ${log} ends:\n${logTail(log, from)}`);
       return 1;
     }
+    if (interruption.aborted) {
+      // It does not hear our terminal: it is told, and has as long as `npm stop` gives it.
+      if (launcher !== undefined) await endProcess(launcher, 'SIGTERM', 60_000);
+      return INTERRUPTED;
+    }
     await delay(100);
   }
 }
 
 async function untilStopped(stack: Stack): Promise<number> {
-  // npm, our runner and the terminal may each deliver the same Ctrl-C: the first stops us, the others change nothing.
-  const asked = new Promise<undefined>((resolve) => {
-    for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, () => resolve(undefined));
-  });
-  const failure = await Promise.race([asked, stack.gaveUp]);
+  const failure = await unlessInterrupted(stack.gaveUp, interruption).catch(() => undefined);
   say(failure === undefined ? 'Stopping …' : 'Stopping, since a part could not be kept up.');
   await stack.stop();
   say('Stopped.');
-  return failure === undefined ? 0 : 1;
+  if (failure !== undefined) return 1;
+  return interruption.reason === 'SIGTERM' ? 0 : INTERRUPTED; // SIGTERM is how `npm stop` asks
 }
 
 async function startHere(): Promise<number> {
   say(`Starting EdgeML Lifecycle in ${home} …`);
   try {
-    const stack = await startStack({ home, ports: 'preferred', ui: true, say });
+    const stack = await startStack({ home, ports: 'preferred', ui: true, say, signal: interruption });
     describe(stack.record());
     say(`Ready. ${process.stdout.isTTY ? 'Ctrl-C or npm stop' : 'npm stop'} ends it.`);
     return await untilStopped(stack);
@@ -93,6 +100,7 @@ async function startHere(): Promise<number> {
 try {
   process.exitCode = await (detach ? startDetached() : startHere());
 } catch (error) {
-  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
-  process.exitCode = 1;
+  if (error instanceof Interrupted) say('Stopped before it was up.');
+  else process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+  process.exitCode = error instanceof Interrupted ? INTERRUPTED : 1;
 }
