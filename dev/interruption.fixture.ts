@@ -76,11 +76,21 @@ export async function interrupted(l: Launch): Promise<Left> {
       resolve();
     }),
   );
-  await until('the moment has come', () => {
-    if (end !== undefined) throw new Error(`it ended by itself:\n${printed}`);
-    const services = Object.keys(readStack(stackHome)?.services ?? {}).length;
-    return l.moment({ printed, services, here: processesOf(l.home) });
-  });
+  try {
+    await until(
+      'the moment has come',
+      () => {
+        if (end !== undefined) throw new Error('it ended by itself');
+        const services = Object.keys(readStack(stackHome)?.services ?? {}).length;
+        return l.moment({ printed, services, here: processesOf(l.home) });
+      },
+      240_000,
+    );
+  } catch (error) {
+    if (end === undefined) process.kill(-child.pid!, 'SIGTERM');
+    await closed;
+    throw new Error(`${String(error)}; it printed:\n${printed}`, { cause: error });
+  }
   const name = l.signal ?? 'SIGINT';
   for (let i = 0; i < (l.times ?? 1); i += 1) process.kill(l.reach === 'group' ? -child.pid! : child.pid!, name);
   await closed;
