@@ -2,10 +2,10 @@
 import { LifecycleError } from '../domain/errors.ts';
 import { rolloutStream } from '../domain/events/streams.ts';
 import { rolloutMachine } from '../machines/rollout.ts';
-import type { RollbackView } from './contract.ts';
+import type { RollbackStep, RollbackView } from './contract.ts';
 import type { ActivityDeps } from './deps.ts';
 import { foldStream } from './foldStream.ts';
-import { planRollback } from './rollbackPlan.ts';
+import { planRollback, type DevicesOn, type RollbackStanding } from './rollbackPlan.ts';
 
 /** @throws LifecycleError `rollout_not_found` where nothing was rolled back, `stream_diverged` */
 export async function loadRollback(
@@ -17,7 +17,7 @@ export async function loadRollback(
   const fact = events.find((e) => e.fact.type === 'RolloutRolledBack');
   const { rolledBack, version, rootCauses } = folded.context;
   if (!fact || !rolledBack) throw new LifecycleError('rollout_not_found', `Rollout ${rolloutId} was not rolled back.`);
-  const next = planRollback({
+  const standing = {
     rolloutId,
     version,
     target: rolledBack.target,
@@ -28,7 +28,17 @@ export async function loadRollback(
     now,
     hasRootCause: rootCauses.length > 0,
     told: await deps.notices.of(fact.id),
-    devices: await deps.telemetry.devicesStillOn(rolloutId),
-  });
+  };
+  const next = await nextStep(standing, () => deps.telemetry.devicesStillOn(rolloutId));
   return { v: 1, stream, streamVersion: folded.version, state: folded.state, rolloutId, next };
+}
+
+/** Counts the devices only where the step depends on them: people are told first. */
+async function nextStep(standing: RollbackStanding, count: () => Promise<DevicesOn>): Promise<RollbackStep> {
+  const step = planRollback(standing);
+  if (step !== 'count_devices') return step;
+  const counted = planRollback({ ...standing, devices: await count() });
+  if (counted === 'count_devices')
+    throw new Error(`the follow-up of rollout ${standing.rolloutId} asks for counts twice`);
+  return counted;
 }

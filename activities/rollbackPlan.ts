@@ -21,8 +21,16 @@ export interface RollbackStanding {
   readonly hasRootCause: boolean;
   /** Ids of the notices of that fact. */
   readonly told: ReadonlySet<string>;
-  /** Devices that were told the version, and those that still report it. */
-  readonly devices: { readonly told: number; readonly outstanding: number };
+  /**
+   * Devices that were told the version, and those that still report it. Undefined until a step asks for them: counting grows with
+   * the fleet, and the first notice must not wait for it.
+   */
+  readonly devices?: DevicesOn;
+}
+
+export interface DevicesOn {
+  readonly told: number;
+  readonly outstanding: number;
 }
 
 export const noticeId = {
@@ -33,13 +41,16 @@ export const noticeId = {
 };
 
 /** Enough of the devices are back: the rest may be switched off for weeks. */
-export const areBack = ({ told, outstanding }: RollbackStanding['devices']) => told - outstanding >= 0.995 * told;
+export const areBack = ({ told, outstanding }: DevicesOn) => told - outstanding >= 0.995 * told;
 
-const share = ({ told, outstanding }: RollbackStanding['devices']) =>
+const share = ({ told, outstanding }: DevicesOn) =>
   told === 0 ? '100' : ((100 * (told - outstanding)) / told).toFixed(1);
 
-/** The next step. Never throws. Every notice has an id of its own, so a step done twice tells nobody twice. */
-export function planRollback(r: RollbackStanding): RollbackStep {
+/**
+ * The next step, or that the devices must be counted to know it. Never throws. Every notice has an id of its own, so a step done
+ * twice tells nobody twice.
+ */
+export function planRollback(r: RollbackStanding): RollbackStep | 'count_devices' {
   const { eventId, told, devices } = r;
   const age = r.now - r.at;
   const tell = (id: string, text: string): RollbackStep => ({
@@ -48,13 +59,14 @@ export function planRollback(r: RollbackStanding): RollbackStep {
   });
   if (age >= FOLLOW_UP_DAYS * DAY) return { kind: 'done' };
   if (!told.has(noticeId.rolledBack(eventId))) {
-    const to = r.target === null ? 'no version: it was the first release, and is withdrawn' : r.target;
+    const to = r.target === null ? 'no version: none is in force besides it' : r.target;
     const text = `Rollout ${r.rolloutId}: ${r.version} was rolled back (${r.trigger}: ${r.reason}). Devices return to ${to}.`;
     return tell(noticeId.rolledBack(eventId), text);
   }
   // Even a root cause that came first (after an outage of ours) does not replace the news itself.
   if (r.hasRootCause) return { kind: 'done' };
   if (!told.has(noticeId.returned(eventId))) {
+    if (!devices) return 'count_devices';
     if (!areBack(devices) && age < FOLLOW_MS) return { kind: 'follow', leftMs: FOLLOW_MS - age };
     const rest = devices.outstanding === 0 ? '' : ` ${devices.outstanding} of ${devices.told} still report it.`;
     return tell(

@@ -20,7 +20,9 @@ const told = (...ids: string[]) => new Set(ids);
 
 describe('what follows a rollback', () => {
   it('tells people first, once per fact, then follows the devices', () => {
-    const first = planRollback(base);
+    const { devices: _notYet, ...uncounted } = base;
+    expect(planRollback({ ...uncounted, told: told('e1') })).toBe('count_devices');
+    const first = planRollback(uncounted);
     expect(first).toMatchObject({ kind: 'tell', notice: { eventId: 'e1' } });
     expect(planRollback({ ...base, told: told('e1') })).toEqual({ kind: 'follow', leftMs: 72 * 3_600_000 - 1_000 });
   });
