@@ -52,13 +52,12 @@ async function placeOf(deps: Reading, orgId: OrgId, text: string): Promise<numbe
     const detail = `min_position "${text}" is neither a position nor event:<id>.`;
     throw new LifecycleError('invalid_input', detail, { errors: [{ pointer: '/querystring/min_position', detail }] });
   }
+  const unknown = `min_position names event ${id}, which is not stored.`;
   const index = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(id) ? await deps.log.logIndexOf(id) : undefined;
-  if (index === undefined) {
-    throw new LifecycleError('event_not_found', `min_position names event ${id}, which is not stored.`);
-  }
+  if (index === undefined) throw new LifecycleError('event_not_found', unknown);
   const placed = index ?? (await deps.log.awaitLogIndex(id, WAIT_MS));
   if (placed === null) throw new LifecycleError('projection_behind', `Event ${id} has no place in the log yet.`);
-  await ownEvent(deps, orgId, id);
+  await ownEvent(deps, orgId, id, unknown);
   return placed;
 }
 

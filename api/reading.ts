@@ -88,12 +88,22 @@ export async function ownStream(
   return first && (await ownerOf(commands.owners, first)) === orgId ? events : [];
 }
 
-/** An event that has its place in the log. @throws LifecycleError `event_not_found`, also for another organisation's */
-export async function ownEvent(deps: Reading, orgId: OrgId, id: string): Promise<SequencedEvent> {
+/**
+ * An event that has its place in the log.
+ *
+ * @param unknown what the caller is told of an event that is not there, word for word: another organisation's gets the same
+ * @throws LifecycleError `event_not_found`, also for another organisation's
+ */
+export async function ownEvent(
+  deps: Reading,
+  orgId: OrgId,
+  id: string,
+  unknown = `There is no event ${id}.`,
+): Promise<SequencedEvent> {
   const index = await deps.log.logIndexOf(id);
   const [event] = typeof index === 'number' ? await deps.log.readLog(index - 1, 1) : [];
   if (event && (await ownStream(deps, orgId, event.stream, event.logIndex)).length > 0) return event;
-  const detail = index === null ? `Event ${id} has no place in the log yet.` : `There is no event ${id}.`;
+  const detail = index === null ? `Event ${id} has no place in the log yet.` : unknown;
   throw new LifecycleError('event_not_found', detail);
 }
 
@@ -105,7 +115,7 @@ export async function ownEvent(deps: Reading, orgId: OrgId, id: string): Promise
 export async function asOfIndex(deps: Reading, orgId: OrgId, asOf: string): Promise<number> {
   const index = await deps.log.resolveAsOf(asOf);
   const id = eventIn(asOf);
-  if (id !== undefined) await ownEvent(deps, orgId, id);
+  if (id !== undefined) await ownEvent(deps, orgId, id, `as_of names event ${id}, which is not stored`);
   return index;
 }
 
