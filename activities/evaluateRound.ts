@@ -3,6 +3,7 @@ import { Context } from '@temporalio/activity';
 import { pauseRunId, roundStepId } from '../domain/events/commandIds.ts';
 import { modelStream, trainingStream } from '../domain/events/streams.ts';
 import { LifecycleError } from '../domain/errors.ts';
+import { printable } from '../domain/hash/soundJson.ts';
 import { modelMachine } from '../machines/model.ts';
 import { trainingMachine } from '../machines/trainingRun.ts';
 import type { Computed } from './contract.ts';
@@ -42,7 +43,7 @@ export async function evaluateRound(deps: ActivityDeps, { runId, round, attempt 
     return { submit: { commandId: roundStepId(runId, round, attempt, 'evaluate'), expect, command } };
   } catch (error) {
     if (!(error instanceof LifecycleError) || error.row.retryable) throw error;
-    const reason = `${EVALUATION_FAILED}: ${error.code}: ${error.message}`.slice(0, 1_000);
+    const reason = printable(`${EVALUATION_FAILED}: ${error.code}: ${error.message}`.slice(0, 1_000));
     const command = { kind: 'pauseTraining' as const, runId, reason, by: 'system' };
     return { submit: { commandId: pauseRunId(runId, round, attempt, resumesOf(run)), expect, command } };
   }

@@ -16,7 +16,7 @@ export type Architecture = Static<typeof Architecture>;
 
 export const modelFacts = {
   ModelRegistered: fact('ModelRegistered', {
-    org_id: Type.String({ minLength: 1 }),
+    org_id: Type.String({ minLength: 1, maxLength: 200 }),
     name: Type.String({ minLength: 1, maxLength: 200 }),
     framework: Type.String(),
     use_case: Type.String(),

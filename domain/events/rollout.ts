@@ -106,7 +106,7 @@ export type Judgement = Static<typeof Judgement>;
 
 export const rolloutFacts = {
   RolloutCreated: fact('RolloutCreated', {
-    model_id: Type.String(),
+    model_id: Type.String({ maxLength: 200 }),
     version: Semver,
     previous: Nullable(Semver),
     spec: RolloutSpec,

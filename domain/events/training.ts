@@ -8,7 +8,7 @@ const closed = { additionalProperties: false };
 /** The frozen spec of a run (`learning.md` 1). Durations are strings: `500ms`, `2m`, `7d`. */
 export const TrainingSpec = Type.Object(
   {
-    model_id: Type.String(),
+    model_id: Type.String({ maxLength: 200 }),
     base_version: Nullable(Semver),
     init_artifact: Nullable(Sha256),
     new_version: Semver,

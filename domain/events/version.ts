@@ -25,7 +25,7 @@ export type GateCheck = Static<typeof GateCheck>;
 
 export const versionFacts = {
   VersionDrafted: fact('VersionDrafted', {
-    model_id: Type.String(),
+    model_id: Type.String({ maxLength: 200 }),
     version: Semver,
     parent: Nullable(Semver),
     contract_digest: Nullable(Sha256),

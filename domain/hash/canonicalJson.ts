@@ -1,13 +1,16 @@
 /** Pure. RFC 8785: one text per JSON value, so that equal values have equal hashes. */
 import canonicalize from 'canonicalize';
 import { sha256Hex } from './sha256.ts';
+import { checkJson } from './soundJson.ts';
 
 /**
  * The RFC 8785 text of a JSON value.
  *
- * @throws TypeError for `undefined`, functions and numbers that are not finite: they have no JSON
+ * @throws LifecycleError `invalid_input` with a pointer into the value, where not every reader holds it; TypeError for
+ *   `undefined` and functions: they have no JSON
  */
 export function canonicalJson(value: unknown): string {
+  checkJson(value);
   const text = canonicalize(value);
   if (text === undefined) throw new TypeError('canonicalJson: the value has no JSON form');
   return text;

@@ -1,6 +1,7 @@
 /** The arguments and the answer of the SQL function `store.append`. */
 import { decode } from '../../domain/events/codec.ts';
 import type { Appended, AppendRequest, AppendResult, Expected } from './eventStore.ts';
+import { checkEnvelope, factText } from './gate.ts';
 
 const asNumber = (expected: Expected): number => {
   if (expected === 'none') return 0;
@@ -12,9 +13,12 @@ const asNumber = (expected: Expected): number => {
   return expected;
 };
 
-/** The bytes that will be stored, checked by the codec that must read them back. A fact it refuses is a bug, so it throws. */
+/**
+ * The bytes that will be stored: past the gate, and checked by the codec that must read them back. A fact that the codec refuses
+ * is a bug, so it throws.
+ */
 function dataText(event: AppendRequest['events'][number]): string {
-  const text = JSON.stringify(event.fact.data);
+  const text = factText(event);
   const decoded = decode(event.stream, event.fact.type, event.schemaVersion, JSON.parse(text));
   if (!decoded.ok) {
     throw new Error(
@@ -24,8 +28,13 @@ function dataText(event: AppendRequest['events'][number]): string {
   return text;
 }
 
-/** Values for `store/sql/append.sql`. @throws Error for a fact that its schema refuses (a bug of the caller) */
+/**
+ * Values for `store/sql/append.sql`.
+ *
+ * @throws LifecycleError `invalid_input` at the gate; Error for a fact that its schema refuses (a bug of the caller)
+ */
 export function appendValues(request: AppendRequest): unknown[] {
+  checkEnvelope(request);
   const { events, expected } = request;
   return [
     request.commandId,
@@ -48,13 +57,14 @@ export function appendValues(request: AppendRequest): unknown[] {
 /**
  * Values for `store/sql/append_one.sql`; undefined where the request is not one event on the one stream it names.
  *
- * @throws Error as {@link appendValues}
+ * @throws as {@link appendValues}
  */
 export function appendOneValues(request: AppendRequest): unknown[] | undefined {
   const [event] = request.events;
   if (!event || request.events.length > 1 || request.expected.size > 1) return undefined;
   const expected = request.expected.get(event.stream);
   if (expected === undefined) return undefined;
+  checkEnvelope(request);
   return [
     request.commandId,
     request.commandHash === null ? null : Buffer.from(request.commandHash),

@@ -52,7 +52,7 @@ export function historyOf(moves: readonly number[]): HistoryAppend[] {
           name: id,
           framework: 'onnx',
           use_case: 'test',
-          description: `text \0 ${a}`,
+          description: `text ${a}`,
         };
         return append([onModel(id, { type: 'register', data })]);
       }

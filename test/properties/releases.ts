@@ -49,7 +49,7 @@ export function releasesIn({ rollouts, model, version, rollout, onModel, onVersi
           type: 'rollback',
           target: target ?? null,
           trigger: 'manual',
-          reason: 'bad \0 news \ud800',
+          reason: 'bad news',
           evidence: null,
           isStable,
         }),
