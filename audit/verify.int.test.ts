@@ -1,6 +1,9 @@
 /** The invariant checker finds nothing in legal histories, and finds each fault put into one. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { activity } from '../projections/activity/project.ts';
 import { projections } from '../projections/registry.ts';
+import { schemaOf } from '../projections/table.ts';
+import { versions } from '../projections/versions/project.ts';
 import { runCheckpoints } from '../relay/checkpoints.ts';
 import { historyFrom, openStage, type Stage } from '../test/properties/stage.ts';
 import { until } from '../test/support/log.ts';
@@ -213,10 +216,10 @@ describe('verify', () => {
     stage.follow();
     await stage.caughtUp(await stage.tell(historyFrom(42, 300)));
     const [version] = await tamper(
-      `UPDATE rm_versions_v2.versions SET parent = '9.9.9' WHERE ctid = (SELECT ctid FROM rm_versions_v2.versions LIMIT 1)
+      `UPDATE ${schemaOf(versions)}.versions SET parent = '9.9.9' WHERE ctid = (SELECT ctid FROM ${schemaOf(versions)}.versions LIMIT 1)
         RETURNING version, valid_from`,
     );
-    await tamper('DELETE FROM rm_activity_v2.activity WHERE log_index = 3');
+    await tamper(`DELETE FROM ${schemaOf(activity)}.activity WHERE log_index = 3`);
     const { findings, steps } = await check({});
     expect(told(findings).sort()).toEqual(
       [

@@ -1,7 +1,7 @@
 /** Two fillings of one read model, row by row, as of one place in the log. */
 import type { Client } from '../store/connect.ts';
 import { quote } from './ddl.ts';
-import type { Projection, TableDef } from './table.ts';
+import { tablesOf, type Projection, type TableDef } from './table.ts';
 
 export interface Difference {
   readonly table: string;
@@ -85,6 +85,6 @@ export async function compareSchemas(
   comparison: Comparison,
 ): Promise<Difference[]> {
   const found: Difference[] = [];
-  for (const table of projection.tables) found.push(...(await compareTable(client, table, comparison)));
+  for (const table of tablesOf(projection)) found.push(...(await compareTable(client, table, comparison)));
   return found.sort((a, b) => a.index - b.index);
 }

@@ -1,6 +1,6 @@
 /** The schema of a read model in Postgres: made by the app's role, thrown away and made again at will. */
 import type { Client } from '../store/connect.ts';
-import type { Projection, TableDef } from './table.ts';
+import { tablesOf, type Projection, type TableDef } from './table.ts';
 
 const MAX_NAME = 63;
 export const quote = (name: string) => `"${name.replaceAll('"', '""')}"`;
@@ -52,7 +52,7 @@ export async function schemaExists(client: Client, schema: string): Promise<bool
 export async function createSchema(client: Client, schema: string, projection: Projection): Promise<void> {
   if (schema.length > MAX_NAME) throw new Error(`schema name ${schema} is longer than ${MAX_NAME} characters`);
   if (await schemaExists(client, schema)) return;
-  const tables = projection.tables.flatMap((table) => tableDdl(schema, table));
+  const tables = tablesOf(projection).flatMap((table) => tableDdl(schema, table));
   // One simple query is one transaction.
   await client.query([`CREATE SCHEMA ${quote(schema)}`, ...checkpointDdl(schema), ...tables].join(';\n'));
 }

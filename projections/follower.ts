@@ -7,15 +7,20 @@
  *
  * Everybody who writes rows moves the checkpoint first, so a move that succeeds proves that the rows read before it are the
  * rows of that position. A crash before COMMIT leaves all as it was; after it, the next batch goes on from there.
+ *
+ * A fact that cannot be read, projected or stored is set aside with its subject (`setAside.ts`), in the same transaction; the
+ * others go on. What is set aside follows from the log alone, so every filling of the read model sets aside the same.
  */
 import type { SequencedEvent } from '../domain/events/envelope.ts';
+import { printable } from '../domain/hash/soundJson.ts';
 import type { Client } from '../store/connect.ts';
 import { codeOf } from '../store/connect.ts';
 import { UndecodableFact } from '../store/log/rows.ts';
 import { moveCheckpoint, readCheckpoint, recordStop, type Checkpoint } from './checkpoint.ts';
 import { createRows, type BatchRows } from './rows.ts';
+import { readSubjects } from './setAside.ts';
 import { BrokenRows, load, save } from './storage.ts';
-import type { Need, Projection } from './table.ts';
+import { add, setAsideRows, type About, type Need, type Projection } from './table.ts';
 
 /** The part of the event store that a projection reads. */
 export interface LogReader {
@@ -33,12 +38,27 @@ export interface FollowerOptions {
   readonly maxEvents: number;
 }
 
+export interface SetAsideNow {
+  readonly subject: string;
+  /** Log index of the subject's first fact that was set aside. */
+  readonly first: number;
+  readonly isFirst: boolean;
+  readonly why: string;
+}
+
 export type Step =
-  | { readonly kind: 'applied'; readonly count: number; readonly position: number; readonly writeMs: number }
+  | {
+      readonly kind: 'applied';
+      /** Facts that are behind it now, applied or set aside. */
+      readonly count: number;
+      readonly position: number;
+      readonly writeMs: number;
+      readonly setAside: readonly SetAsideNow[];
+    }
   | { readonly kind: 'idle'; readonly position: number }
   /** Another process, or a rebuild's swap, moved the checkpoint: nothing was written; go on from what is there now. */
   | { readonly kind: 'moved' }
-  /** The fact at `at` cannot be applied. Nothing is skipped; the rows stand before it. */
+  /** The log has no fact at `at`. The rows stand before it. */
   | { readonly kind: 'stopped'; readonly at: number; readonly position: number; readonly why: string };
 
 export interface Follower {
@@ -49,65 +69,73 @@ export interface Follower {
 const LEAST_EVENTS = 16;
 const MAX_KNOWN_ROWS = 20_000;
 const PREFETCH_ROUNDS = 3;
+const WHY_MOST = 500;
 
 /** What Postgres says of values that do not fit or a key that is there twice: the fact's fault, not the connection's. */
-const isFaultOfFact = (error: unknown) => error instanceof BrokenRows || /^2[123]/.test(codeOf(error) ?? '');
+const isFaultOfFact = (error: unknown) => error instanceof BrokenRows || /^(2[123]|54)/.test(codeOf(error) ?? '');
 const messageOf = (error: unknown) => (error instanceof Error ? error.message : String(error));
 
-/** The projection threw at this fact. */
-class ProjectionFault extends Error {
-  readonly at: number;
-  constructor(event: SequencedEvent, cause: unknown) {
-    super(`${event.fact.type} of ${event.stream}@${event.version}: ${messageOf(cause)}`, { cause });
-    this.at = event.logIndex;
-  }
+/** One place of the log; `event` is absent where its fact cannot be read, and `why` says so. */
+interface Entry {
+  readonly logIndex: number;
+  readonly about: About;
+  readonly event?: SequencedEvent;
+  readonly why?: string;
 }
-function asked<T>(event: SequencedEvent, run: () => T): T {
-  try {
-    return run();
-  } catch (error) {
-    throw new ProjectionFault(event, error);
-  }
+const readable = (event: SequencedEvent): Entry => {
+  const { logIndex, stream, version, fact } = event;
+  return { logIndex, about: { stream, version, type: fact.type, data: fact.data }, event };
+};
+const unreadable = (logIndex: number, error: UndecodableFact): Entry => {
+  const { stream, version, type, data } = error;
+  return { logIndex, about: { stream, version, type, data }, why: error.why };
+};
+
+/** What is known at a position: rows by key, and the subjects that are set aside with the index of their first fact. */
+interface Known {
+  readonly rows: BatchRows;
+  readonly subjects: Map<string, number>;
 }
-function unlessOfFact(error: unknown): Computed['fault'] {
-  if (error instanceof ProjectionFault) return { at: error.at, why: error.message };
-  throw error;
+interface Batch extends Known {
+  readonly setAside: SetAsideNow[];
 }
 
 interface Computed {
   readonly position: number;
   readonly count: number;
-  readonly fault: { readonly at: number; readonly why: string } | undefined;
+  /** The index at which the log has a gap. */
+  readonly gap: number | undefined;
 }
 
 export function createFollower(options: FollowerOptions): Follower {
   const { client, schema, projection, log, budgetMs, maxEvents } = options;
-  let known: { readonly build: string; readonly log_index: number; readonly rows: BatchRows } | undefined;
+  let known: (Known & { readonly build: string; readonly log_index: number }) | undefined;
   let size = maxEvents;
 
-  /** The rows we hold are current only if nobody moved the checkpoint since. */
-  function rowsAt(checkpoint: Checkpoint): BatchRows {
+  /** What we hold is current only if nobody moved the checkpoint since. */
+  async function knownAt(checkpoint: Checkpoint): Promise<Known> {
     const isCurrent = known?.build === checkpoint.build && known.log_index === checkpoint.log_index;
-    return known && isCurrent && known.rows.size < MAX_KNOWN_ROWS ? known.rows : createRows();
+    if (known && isCurrent && known.rows.size < MAX_KNOWN_ROWS) return known;
+    return { rows: createRows(), subjects: await readSubjects(client, schema) };
   }
 
-  async function read(after: number, limit: number): Promise<{ events: SequencedEvent[]; fault: Computed['fault'] }> {
+  async function read(after: number, limit: number): Promise<Entry[]> {
+    if (limit < 1) return [];
     try {
-      return { events: await log.readLog(after, limit), fault: undefined };
+      return (await log.readLog(after, limit)).map(readable);
     } catch (error) {
       if (!(error instanceof UndecodableFact) || error.logIndex === null) throw error;
-      const before = error.logIndex - after - 1;
-      const events = before > 0 ? await log.readLog(after, before) : [];
-      return { events, fault: { at: error.logIndex, why: error.message } };
+      const before = await read(after, Math.min(error.logIndex - after, limit) - 1);
+      return [...before, unreadable(error.logIndex, error)];
     }
   }
 
   /** Loads what the whole batch needs in few queries; rows that the batch itself makes are found one by one later. */
-  async function prefetch(events: readonly SequencedEvent[], rows: BatchRows): Promise<void> {
+  async function prefetch(entries: readonly Entry[], rows: BatchRows): Promise<void> {
     for (let round = 0; round < PREFETCH_ROUNDS; round += 1) {
       const wanted = new Map<string, Need>();
-      for (const event of events) {
-        for (const one of rows.missing(asked(event, () => projection.needs(event, rows)))) {
+      for (const { event } of entries) {
+        for (const one of event ? rows.missing(projection.needs(event, rows)) : []) {
           wanted.set(JSON.stringify([one.table.name, one.key]), one);
         }
       }
@@ -116,35 +144,63 @@ export function createFollower(options: FollowerOptions): Follower {
     }
   }
 
-  async function apply(event: SequencedEvent, rows: BatchRows): Promise<void> {
-    for (;;) {
-      const missing = rows.missing(asked(event, () => projection.needs(event, rows)));
-      if (missing.length === 0) break;
-      await load(client, schema, missing, rows);
-    }
-    asked(event, () => rows.apply(projection.project(event, rows), event.logIndex));
+  async function subjectOf({ about }: Entry, rows: BatchRows): Promise<string | undefined> {
+    const missing = rows.missing(projection.subjectNeeds?.(about) ?? []);
+    if (missing.length > 0) await load(client, schema, missing, rows);
+    return projection.subjectOf ? projection.subjectOf(about, rows) : about.stream;
   }
 
-  async function compute(checkpoint: Checkpoint, limit: number, rows: BatchRows): Promise<Computed> {
-    const { events, fault: unread } = await read(checkpoint.log_index, limit);
-    let fault = unread;
-    let position = checkpoint.log_index;
-    let count = 0;
-    try {
-      await prefetch(events, rows).catch(unlessOfFact); // it will be met again below, at its own fact
-      for (const event of events) {
-        if (event.logIndex !== position + 1) {
-          fault = { at: position + 1, why: `the log has no fact at ${position + 1}; run \`edgeml audit verify\`` };
-          break;
+  /** Changes the rows. @returns why the fact cannot be applied: then nothing was changed */
+  async function apply(event: SequencedEvent, rows: BatchRows): Promise<string | undefined> {
+    for (;;) {
+      const missing: Need[] = [];
+      try {
+        missing.push(...rows.missing(projection.needs(event, rows)));
+        if (missing.length === 0) {
+          rows.apply(projection.project(event, rows), event.logIndex);
+          return undefined;
         }
-        await apply(event, rows);
-        position = event.logIndex;
-        count += 1;
+      } catch (error) {
+        return messageOf(error);
       }
-    } catch (error) {
-      fault = unlessOfFact(error);
+      try {
+        await load(client, schema, missing, rows);
+      } catch (error) {
+        if (!isFaultOfFact(error)) throw error;
+        return messageOf(error);
+      }
     }
-    return { position, count, fault };
+  }
+
+  /** @param unstorable why Postgres does not take what this fact makes, if that is known already */
+  async function take(entry: Entry, { rows, subjects, setAside }: Batch, unstorable: string | undefined): Promise<void> {
+    const { logIndex, about, event } = entry;
+    const subject = await subjectOf(entry, rows);
+    // An unreadable fact of another read model, or one that this one would not have looked at.
+    if (subject === undefined && !event) return;
+    const since = subject === undefined ? undefined : subjects.get(subject);
+    const why =
+      since === undefined
+        ? (entry.why ?? unstorable ?? (event && (await apply(event, rows))))
+        : `its subject is set aside since ${since}`;
+    if (why === undefined) return;
+    const row = { subject: subject ?? about.stream, type: about.type, why: printable(why.slice(0, WHY_MOST)) };
+    if (since === undefined) subjects.set(row.subject, logIndex);
+    rows.apply([add(setAsideRows, row)], logIndex);
+    setAside.push({ subject: row.subject, first: since ?? logIndex, isFirst: since === undefined, why: row.why });
+  }
+
+  async function compute(after: number, limit: number, now: Batch, unstorable?: string): Promise<Computed> {
+    const entries = await read(after, limit);
+    // What goes wrong here is met again below, at its own fact.
+    await prefetch(entries, now.rows).catch(() => undefined);
+    let position = after;
+    for (const entry of entries) {
+      if (entry.logIndex !== position + 1) return { position, count: position - after, gap: position + 1 };
+      await take(entry, now, unstorable);
+      position = entry.logIndex;
+    }
+    return { position, count: position - after, gap: undefined };
   }
 
   async function write(checkpoint: Checkpoint, to: number, rows: BatchRows): Promise<boolean> {
@@ -160,35 +216,37 @@ export function createFollower(options: FollowerOptions): Follower {
     }
   }
 
-  async function stop(checkpoint: Checkpoint, at: number, why: string): Promise<Step> {
+  async function stop(checkpoint: Checkpoint, at: number): Promise<Step> {
+    const why = `the log has no fact at ${at}; run \`edgeml audit verify\``;
     await recordStop(client, schema, checkpoint, at, why);
     return { kind: 'stopped', at, position: checkpoint.log_index, why };
   }
 
-  async function attempt(limit: number): Promise<Step> {
+  async function attempt(limit: number, unstorable?: string): Promise<Step> {
     const checkpoint = await readCheckpoint(client, schema);
     if (!checkpoint) return { kind: 'moved' };
-    const rows = rowsAt(checkpoint);
+    const now: Batch = { ...(await knownAt(checkpoint)), setAside: [] };
     known = undefined; // until the batch is committed
-    const { position, count, fault } = await compute(checkpoint, limit, rows);
+    const { position, count, gap } = await compute(checkpoint.log_index, limit, now, unstorable);
+    const { build } = checkpoint;
     if (count === 0) {
-      if (fault) return stop(checkpoint, fault.at, fault.why);
-      known = { build: checkpoint.build, log_index: position, rows };
+      if (gap !== undefined) return stop(checkpoint, gap);
+      known = { rows: now.rows, subjects: now.subjects, build, log_index: position };
       return { kind: 'idle', position };
     }
     const began = performance.now();
     try {
-      if (!(await write(checkpoint, position, rows))) return { kind: 'moved' };
+      if (!(await write(checkpoint, position, now.rows))) return { kind: 'moved' };
     } catch (error) {
-      if (!isFaultOfFact(error)) throw error;
-      // Which fact it was is told by going one by one.
-      return count > 1 ? attempt(1) : stop(checkpoint, position, messageOf(error));
+      if (!isFaultOfFact(error) || unstorable !== undefined) throw error;
+      // Halves of halves end at the fact that it was.
+      return count > 1 ? attempt(Math.floor(count / 2)) : attempt(1, messageOf(error));
     }
     const writeMs = performance.now() - began;
     if (writeMs > budgetMs) size = Math.max(LEAST_EVENTS, Math.floor(size / 2));
     else if (writeMs < budgetMs / 3) size = Math.min(maxEvents, size * 2);
-    known = { build: checkpoint.build, log_index: position, rows };
-    return { kind: 'applied', count, position, writeMs };
+    known = { rows: now.rows, subjects: now.subjects, build, log_index: position };
+    return { kind: 'applied', count, position, writeMs, setAside: now.setAside };
   }
 
   return {

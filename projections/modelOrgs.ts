@@ -1,7 +1,7 @@
 /** Pure. Whose each model is, kept beside the rows of a projection, so that every row it makes carries its organisation. */
 import type { SequencedEvent } from '../domain/events/envelope.ts';
-import { parseStream } from '../domain/events/streams.ts';
-import { historyTable, need, put, type Change, type Need, type Rows } from './table.ts';
+import { parseStream, type StreamKind } from '../domain/events/streams.ts';
+import { historyTable, need, put, type About, type Change, type Need, type Rows } from './table.ts';
 
 export interface ModelOrgRow {
   model_id: string;
@@ -28,6 +28,13 @@ export function learnOrg({ stream, fact }: SequencedEvent): Change[] {
   const parsed = parseStream(stream);
   if (parsed?.kind !== 'model' || fact.type !== 'ModelRegistered') return [];
   return [put(modelOrgs, { model_id: parsed.modelId, org_id: fact.data.org_id })];
+}
+
+/** Subjects of a projection that lists {@link modelOrgs}: the streams of its own kind, and models where they are registered. */
+export function subjectAmong(kind: StreamKind, { stream, type }: About): string | undefined {
+  const parsed = parseStream(stream);
+  if (parsed?.kind === kind) return stream;
+  return parsed?.kind === 'model' && type === 'ModelRegistered' ? stream : undefined;
 }
 
 /** @throws Error for a model that was never registered */

@@ -3,7 +3,7 @@ import { asOrgId } from '../domain/org.ts';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { historyFrom, openStage, type Stage } from '../test/properties/stage.ts';
 import { readCheckpoint } from './checkpoint.ts';
-import { quote, schemaExists } from './ddl.ts';
+import { quote } from './ddl.ts';
 import { rebuild, rebuildAll, RebuildStopped } from './rebuild.ts';
 import { projections } from './registry.ts';
 import { add, factsTable, schemaOf, type Projection } from './table.ts';
@@ -67,9 +67,9 @@ describe('a rebuild', () => {
     await stage.caughtUp(await stage.tell(historyFrom(24, 200)));
     const before = await dumpAll();
     const { rows } = await stage.log.admin.query<{ at: string }>(
-      `UPDATE rm_catalog_v1.models SET description = 'tampered' WHERE model_id = 'm-0' AND valid_to IS NULL RETURNING valid_from AS at`,
+      `UPDATE ${schemaOf(named('catalog'))}.models SET description = 'tampered' WHERE model_id = 'm-0' AND valid_to IS NULL RETURNING valid_from AS at`,
     );
-    await stage.log.admin.query(`DELETE FROM rm_activity_v2.activity WHERE log_index = 5`);
+    await stage.log.admin.query(`DELETE FROM ${schemaOf(named('activity'))}.activity WHERE log_index = 5`);
     const catalog = await rebuild(named('catalog'), options());
     expect(catalog.differences).toMatchObject([
       {
@@ -101,7 +101,7 @@ describe('a rebuild', () => {
       onProgress: (_name, done) => done > 200 && cancel.abort(),
     });
     await expect(cancelled).rejects.toThrow('cancelled');
-    const there = await readCheckpoint(stage.log.admin, 'rm_activity_v2__next');
+    const there = await readCheckpoint(stage.log.admin, `${schemaOf(named('activity'))}__next`);
     expect(Number(there?.log_index)).toBeGreaterThan(200);
     const first: number[] = [];
     const done = await rebuild(activity, { ...options(), onProgress: (_name, at) => void first.push(at) });
@@ -137,9 +137,9 @@ describe('a rebuild', () => {
     expect(again.flatMap((r) => r.differences)).toEqual([]);
   });
 
-  it('leaves the live one in place where the log cannot be applied', async () => {
+  it('puts right what an earlier build could not apply, and names it as a difference', async () => {
     const seen = factsTable<{ type: string }>('seen', { columns: { type: 'text' } });
-    let isBroken = false;
+    let isBroken = true;
     const brittle: Projection = {
       name: 'brittle',
       version: 1,
@@ -149,13 +149,32 @@ describe('a rebuild', () => {
         if (isBroken && event.logIndex === 4) throw new Error('no');
         return [add(seen, { type: event.fact.type })];
       },
+      subjectOf: ({ stream, version }) => `${stream}@${version}`,
     };
-    await stage.tell(historyFrom(27, 60));
+    const head = await stage.tell(historyFrom(27, 60));
     await rebuild(brittle, options());
-    isBroken = true;
-    await expect(rebuild(brittle, options())).rejects.toThrow(RebuildStopped);
-    expect(await schemaExists(stage.log.admin, 'rm_brittle_v1')).toBe(true);
-    isBroken = false;
+    expect(await stage.dump(brittle)).toMatchObject({ set_aside: [{ log_index: '4', why: 'no' }] });
+    // Another filling by the same build sets the same aside.
     expect((await rebuild(brittle, options())).differences).toEqual([]);
+    isBroken = false;
+    const { differences } = await rebuild(brittle, options());
+    expect(differences.map(({ table, index }) => [table, index])).toEqual([
+      ['seen', 4],
+      ['set_aside', 4],
+    ]);
+    const { seen: rows, set_aside } = await stage.dump(brittle);
+    expect([rows!.length, set_aside]).toEqual([head + 1, []]);
+  });
+
+  it('leaves the live one in place where the log has a gap', async () => {
+    await stage.tell(historyFrom(28, 60));
+    const catalog = named('catalog');
+    await rebuild(catalog, options());
+    const before = await stage.dump(catalog);
+    await stage.log.admin.query('ALTER TABLE store.log DISABLE TRIGGER ALL; DELETE FROM store.log WHERE log_index = 3');
+    const stopped = rebuild(catalog, options());
+    await expect(stopped).rejects.toThrow(RebuildStopped);
+    await expect(stopped).rejects.toMatchObject({ logIndex: 3 });
+    expect(await stage.dump(catalog)).toEqual(before);
   });
 });

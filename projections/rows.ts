@@ -27,6 +27,7 @@ export interface BatchRows extends Rows {
   /** A row as stored, or undefined: known to be absent. */
   remember(table: TableDef, key: readonly KeyValue[], row: Row | undefined, from: number): void;
   missing(needs: readonly Need[]): Need[];
+  /** All or nothing. @throws Error for a row that is not known, or changed twice by one fact (bugs of the projection) */
   apply(changes: readonly Change[], logIndex: number): void;
   /** What was changed since the last call, per table; the current rows stay known. */
   take(): ReadonlyMap<TableDef, Writes>;
@@ -34,6 +35,12 @@ export interface BatchRows extends Rows {
 }
 
 const textOf = (key: readonly KeyValue[]) => (key.length === 1 ? String(key[0]) : JSON.stringify(key));
+
+function keyOf(change: Exclude<Change, { kind: 'add' }>): readonly KeyValue[] {
+  if (change.kind === 'del') return change.key;
+  const row = change.row as Row; // safe: rows are flat objects of columns
+  return change.table.key.map((column) => row[column] as KeyValue); // safe: key columns are text or bigint
+}
 
 /** Nothing known, nothing changed. One owner; not shared between batches that may fail. */
 export function createRows(): BatchRows {
@@ -59,17 +66,27 @@ export function createRows(): BatchRows {
     inner.set(text, value);
   }
 
+  function check(changes: readonly Change[], logIndex: number): void {
+    const seen = new Set<string>();
+    for (const one of changes) {
+      if (one.kind === 'add') continue;
+      const { table } = one;
+      const text = textOf(keyOf(one));
+      if (!current.get(table)?.has(text))
+        throw new Error(`${table.name} ${text} is changed but was not among the needs of the projection`);
+      const name = JSON.stringify([table.name, text]);
+      if (seen.has(name)) throw new Error(`${table.name} ${text} is changed twice by the fact at ${logIndex}`);
+      seen.add(name);
+    }
+  }
+
   function change(table: TableDef, key: readonly KeyValue[], row: Row | undefined, logIndex: number): void {
     const text = textOf(key);
     const before = current.get(table)?.get(text);
-    if (!before) throw new Error(`${table.name} ${text} is changed but was not among the needs of the projection`);
-    if (before.row && before.from === logIndex) {
-      throw new Error(`${table.name} ${text} is changed twice by the fact at ${logIndex}`);
-    }
     const opened = under(open, table);
     const mine = opened.get(text);
     if (mine) mine.to = logIndex;
-    else if (before.row) writesOf(table).closes.push({ key, to: logIndex });
+    else if (before?.row) writesOf(table).closes.push({ key, to: logIndex });
     opened.delete(text);
     know(table, text, { row, from: logIndex });
     if (!row) return;
@@ -91,20 +108,11 @@ export function createRows(): BatchRows {
     remember: (table, key, row, from) => know(table, textOf(key), { row, from }),
     missing: (needs) => needs.filter(({ table, key }) => !current.get(table)?.has(textOf(key))),
     apply(changes, logIndex) {
+      check(changes, logIndex);
+      // Safe: rows are flat objects of columns.
       for (const one of changes) {
-        if (one.kind === 'del') {
-          change(one.table, one.key, undefined, logIndex);
-          continue;
-        }
-        const row = one.row as Row; // safe: rows are flat objects of columns
-        if (one.kind === 'add') writesOf(one.table).inserts.push({ row, from: logIndex, to: null });
-        else
-          change(
-            one.table,
-            one.table.key.map((column) => row[column] as KeyValue), // key columns are text or bigint
-            row,
-            logIndex,
-          ); // safe: keys are text or integers
+        if (one.kind === 'add') writesOf(one.table).inserts.push({ row: one.row as Row, from: logIndex, to: null });
+        else change(one.table, keyOf(one), one.kind === 'put' ? (one.row as Row) : undefined, logIndex);
       }
     },
     take() {

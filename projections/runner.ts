@@ -18,8 +18,10 @@ export interface ProjectionState {
   readonly role: 'standby' | 'leading';
   /** As this process last saw it; -1 before the first fact, or while another process leads. */
   readonly position: number;
-  /** The fact at which it stands and why; null while it runs. */
+  /** The gap in the log at which it stands; null while it runs. */
   readonly stopped: { readonly at: number; readonly why: string } | null;
+  /** Facts that this process has set aside since it leads. */
+  readonly setAside: number;
 }
 
 export interface ProjectionsOptions {
@@ -67,12 +69,18 @@ async function follow(
   const start = await readCheckpoint(client, schema);
   tell({ role: 'leading', position: start?.log_index ?? -1, stopped: null });
   let stoppedAt: number | undefined;
+  let setAside = 0;
   while (!signal.aborted) {
     const step = await follower.advance();
     switch (step.kind) {
       case 'applied':
-        tell({ position: step.position, stopped: null });
+        setAside += step.setAside.length;
+        tell({ position: step.position, stopped: null, setAside });
         stoppedAt = undefined;
+        for (const { subject, first, why } of step.setAside.filter((one) => one.isFirst)) {
+          const detail = { projection: projection.name, subject, log_index: first, why };
+          logger.error(detail, 'a fact could not be applied: its subject is set aside');
+        }
         break;
       case 'idle':
         tell({ position: step.position, stopped: null });
@@ -96,8 +104,9 @@ async function follow(
 }
 
 /**
- * Starts every projection. Needs Postgres only: a bell that is silent costs at most a second. A projection that cannot apply a
- * fact stands before it, says so in its state, its checkpoint row and the log, and tries again every 5 s; the others go on.
+ * Starts every projection. Needs Postgres only: a bell that is silent costs at most a second. A fact that a projection cannot
+ * apply is set aside with its subject (`setAside.ts`) and told to the log; before a gap in the log it stands, says so in its state
+ * and its checkpoint row, and tries again every 5 s.
  */
 export function startProjections(options: ProjectionsOptions): RunningProjections {
   const { connectionString, log, doorbell, signal, logger, onState } = options;
@@ -105,7 +114,7 @@ export function startProjections(options: ProjectionsOptions): RunningProjection
   const loops = (options.projections ?? projections).map((projection) => {
     const schema = schemaOf(projection);
     const bell = createBell();
-    const idle: ProjectionState = { name: projection.name, schema, role: 'standby', position: -1, stopped: null };
+    const idle: ProjectionState = { name: projection.name, schema, role: 'standby', position: -1, stopped: null, setAside: 0 };
     const tell = (change: Partial<ProjectionState>) => {
       const state = { ...(states.get(projection.name) ?? idle), ...change };
       states.set(projection.name, state);

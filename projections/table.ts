@@ -42,6 +42,24 @@ export function factsTable<R extends object>(
   return { name, kind: 'facts', key: [], columns: def.columns, indexes: def.indexes ?? [] };
 }
 
+/** A fact that was not applied (`setAside.ts`). */
+export interface SetAsideRow {
+  /** What stands or falls together, as `Projection.subjectOf` names it: a stream, mostly. */
+  subject: string;
+  type: string;
+  why: string;
+}
+
+/** In the schema of every read model, beside its own tables. */
+export const setAsideRows = factsTable<SetAsideRow>('set_aside', {
+  columns: { subject: 'text', type: 'text', why: 'text' },
+  indexes: [['subject']],
+});
+export const tablesOf = ({ tables }: { readonly tables: readonly TableDef[] }): readonly TableDef[] => [
+  ...tables,
+  setAsideRows,
+];
+
 /** The current rows of history tables, as of the fact before the one at hand. */
 export interface Rows {
   /** @throws Error for a row that `needs` did not name (a bug of the projection) */
@@ -56,7 +74,8 @@ export interface Need {
 export const need = (table: TableDef, ...key: KeyValue[]): Need => ({ table, key });
 
 export type Change =
-  | { readonly kind: 'put' | 'add'; readonly table: TableDef; readonly row: object }
+  | { readonly kind: 'put'; readonly table: TableDef; readonly row: object }
+  | { readonly kind: 'add'; readonly table: TableDef; readonly row: object }
   | { readonly kind: 'del'; readonly table: TableDef; readonly key: readonly KeyValue[] };
 
 /** From this fact on, the row of its key is `row`. */
@@ -65,6 +84,14 @@ export const put = <R extends object>(table: Table<R>, row: NoInfer<R>): Change 
 export const del = (table: TableDef, ...key: KeyValue[]): Change => ({ kind: 'del', table, key });
 /** The row of this fact in a `facts` table. */
 export const add = <R extends object>(table: Table<R>, row: NoInfer<R>): Change => ({ kind: 'add', table, row });
+
+/** What is known of every fact, also of one that its schema refuses: then `data` is whatever its JSON holds. */
+export interface About {
+  readonly stream: string;
+  readonly version: number;
+  readonly type: string;
+  readonly data: unknown;
+}
 
 /**
  * A read model. Pure; reads no clock; looks at facts and its own rows only, so that a rebuild gives the same rows. A change of
@@ -77,6 +104,13 @@ export interface Projection {
   /** Rows that `project` will read. Asked again, with those loaded, until it names nothing new. */
   needs(event: SequencedEvent, rows: Rows): readonly Need[];
   project(event: SequencedEvent, rows: Rows): readonly Change[];
+  /** Rows that `subjectOf` will read. */
+  subjectNeeds?(about: About): readonly Need[];
+  /**
+   * What is set aside with a fact that cannot be applied: all facts of one subject stand or fall together. Undefined: the fact is
+   * none of this read model's business. Every stream is a subject of its own unless this says otherwise.
+   */
+  subjectOf?(about: About, rows: Rows): string | undefined;
 }
 
 /** Where a projection of this build keeps its tables. */

@@ -5,7 +5,7 @@
 import type { SequencedEvent } from '../events/envelope.ts';
 import type { ModelFact } from '../events/model.ts';
 import type { RolloutFact } from '../events/rollout.ts';
-import { parseStream } from '../events/streams.ts';
+import { modelStream, parseStream } from '../events/streams.ts';
 import type { VersionFact } from '../events/version.ts';
 import { latestOf } from '../semver.ts';
 import type { Pointer, PointerRollout, Threshold } from './pointer.ts';
@@ -36,6 +36,41 @@ export function applyFact(pointer: Pointer | undefined, event: SequencedEvent): 
   if (!changed) return pointer;
   const next = { ...pointer, ...changed, epoch: event.logIndex };
   return { ...next, latest: latestOf(next.listed.filter((v) => !next.rolled_back.includes(v))) ?? null };
+}
+
+/** Facts that move no pointer, whatever they hold. */
+const NO_MOVE: ReadonlySet<string> = new Set([
+  'ModelContractDeclared',
+  'VersionDrafted',
+  'TrainingStarted',
+  'TrainingCompleted',
+  'TrainingFailed',
+  'ArtifactUploaded',
+  'PublishRequested',
+  'PublishRefused',
+  'VersionPublished',
+  'DeploymentStarted',
+  'DeploymentCompleted',
+  'VersionRestored',
+  'RootCauseRecorded',
+] satisfies (ModelFact | VersionFact | RolloutFact)['type'][]);
+
+/**
+ * Whose pointer is no longer to be told once a fact cannot be applied to it, also one that cannot be read: the stream of its
+ * model; the rollout's own where nothing says which model that is; undefined for a fact that moves no pointer.
+ *
+ * @param modelOf the model of a rollout whose RolloutCreated was applied
+ */
+export function pointerSubject(
+  { stream, type, data }: { readonly stream: string; readonly type: string; readonly data: unknown },
+  modelOf: (rolloutId: number) => string | undefined,
+): string | undefined {
+  const parsed = parseStream(stream);
+  if (!parsed || parsed.kind === 'training' || NO_MOVE.has(type)) return undefined;
+  if (parsed.kind !== 'rollout') return modelStream(parsed.modelId);
+  const named = typeof data === 'object' && data !== null && 'model_id' in data ? data.model_id : undefined;
+  const modelId = modelOf(parsed.rolloutId) ?? (typeof named === 'string' ? named : undefined);
+  return modelId === undefined ? stream : modelStream(modelId);
 }
 
 const emptyPointer = (orgId: string, modelId: string, epoch: number): Pointer => ({

@@ -44,7 +44,7 @@ function project(event: SequencedEvent, rows: Rows): Change[] {
 
 export const activity: Projection = {
   name: 'activity',
-  version: 2,
+  version: 3,
   tables: [activityRows, owners, modelOrgs],
   needs(event) {
     const kind = parseStream(event.stream)?.kind;
@@ -55,4 +55,6 @@ export const activity: Projection = {
     ];
   },
   project,
+  // Each fact is a row of its own.
+  subjectOf: ({ stream, version }) => `${stream}@${version}`,
 };

@@ -1,15 +1,15 @@
 /** Pure. `catalog`: which models there are, their contract, stable and latest version. */
 import type { SequencedEvent } from '../../domain/events/envelope.ts';
-import { parseStream } from '../../domain/events/streams.ts';
+import { modelStream, parseStream } from '../../domain/events/streams.ts';
 import { latestOf } from '../../domain/semver.ts';
-import { need, put, type Change, type Projection, type Rows } from '../table.ts';
+import { need, put, type About, type Change, type Projection, type Rows } from '../table.ts';
 import { models, type ModelRow } from './schema.ts';
 
 /** The model that a fact of the catalogue is about; a version's end counts, since it may no longer be the latest. */
-function modelOf(event: SequencedEvent): string | undefined {
-  const stream = parseStream(event.stream);
-  if (stream?.kind === 'model') return stream.modelId;
-  return stream?.kind === 'version' && event.fact.type === 'VersionRolledBack' ? stream.modelId : undefined;
+function modelOf({ stream, type }: Pick<About, 'stream' | 'type'>): string | undefined {
+  const parsed = parseStream(stream);
+  if (parsed?.kind === 'model') return parsed.modelId;
+  return parsed?.kind === 'version' && type === 'VersionRolledBack' ? parsed.modelId : undefined;
 }
 
 function withLatest(row: ModelRow): ModelRow {
@@ -43,9 +43,9 @@ function changed(row: ModelRow, event: SequencedEvent): ModelRow | undefined {
 }
 
 function project(event: SequencedEvent, rows: Rows): Change[] {
-  const modelId = modelOf(event);
+  const { fact, stream: name } = event;
+  const modelId = modelOf({ stream: name, type: fact.type });
   if (modelId === undefined) return [];
-  const { fact } = event;
   if (fact.type === 'ModelRegistered') {
     return [
       put(models, {
@@ -78,11 +78,15 @@ function project(event: SequencedEvent, rows: Rows): Change[] {
 
 export const catalog: Projection = {
   name: 'catalog',
-  version: 1,
+  version: 2,
   tables: [models],
   needs(event) {
-    const modelId = modelOf(event);
+    const modelId = modelOf({ stream: event.stream, type: event.fact.type });
     return modelId === undefined ? [] : [need(models, modelId)];
   },
   project,
+  subjectOf(about) {
+    const modelId = modelOf(about);
+    return modelId === undefined ? undefined : modelStream(modelId);
+  },
 };

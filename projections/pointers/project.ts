@@ -1,7 +1,7 @@
 /** Pure. `pointers`: what devices must get now, by the same fold that tests and audit use (`domain/rollout/pointerFold.ts`). */
 import type { SequencedEvent } from '../../domain/events/envelope.ts';
 import { parseStream } from '../../domain/events/streams.ts';
-import { applyFact } from '../../domain/rollout/pointerFold.ts';
+import { applyFact, pointerSubject } from '../../domain/rollout/pointerFold.ts';
 import { need, put, type Change, type Need, type Projection, type Rows } from '../table.ts';
 import { pointerRows, rolloutModels } from './schema.ts';
 
@@ -45,8 +45,14 @@ function project(event: SequencedEvent, rows: Rows): Change[] {
 
 export const pointers: Projection = {
   name: 'pointers',
-  version: 3,
+  version: 4,
   tables: [pointerRows, rolloutModels],
   needs,
   project,
+  subjectNeeds({ stream }) {
+    const parsed = parseStream(stream);
+    return parsed?.kind === 'rollout' ? [need(rolloutModels, parsed.rolloutId)] : [];
+  },
+  subjectOf: ({ stream, type, data }, rows) =>
+    pointerSubject({ stream, type, data }, (id) => rows.get(rolloutModels, id)?.model_id),
 };

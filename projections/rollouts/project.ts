@@ -2,7 +2,7 @@
 import type { SequencedEvent } from '../../domain/events/envelope.ts';
 import type { RolloutFact } from '../../domain/events/rollout.ts';
 import { parseStream } from '../../domain/events/streams.ts';
-import { learnOrg, modelOrgs, needOrg, needsOfLearning, orgOfModel } from '../modelOrgs.ts';
+import { learnOrg, modelOrgs, needOrg, needsOfLearning, orgOfModel, subjectAmong } from '../modelOrgs.ts';
 import { add, need, put, type Change, type Projection, type Rows } from '../table.ts';
 import { judgements, rolloutRows, type RolloutRow } from './schema.ts';
 
@@ -122,7 +122,7 @@ function project(event: SequencedEvent, rows: Rows): Change[] {
 
 export const rollouts: Projection = {
   name: 'rollouts',
-  version: 3,
+  version: 4,
   tables: [rolloutRows, judgements, modelOrgs],
   needs(event) {
     const stream = parseStream(event.stream);
@@ -131,4 +131,5 @@ export const rollouts: Projection = {
     return event.fact.type === 'RolloutCreated' ? [row, needOrg(event.fact.data.model_id)] : [row];
   },
   project,
+  subjectOf: (about) => subjectAmong('rollout', about),
 };

@@ -2,7 +2,7 @@
 import type { SequencedEvent } from '../../domain/events/envelope.ts';
 import { parseStream } from '../../domain/events/streams.ts';
 import type { TrainingFact } from '../../domain/events/training.ts';
-import { learnOrg, modelOrgs, needOrg, needsOfLearning, orgOfModel } from '../modelOrgs.ts';
+import { learnOrg, modelOrgs, needOrg, needsOfLearning, orgOfModel, subjectAmong } from '../modelOrgs.ts';
 import { add, need, put, type Change, type Projection, type Rows } from '../table.ts';
 import { rounds, runs, type RunRow } from './schema.ts';
 
@@ -79,7 +79,7 @@ function project(event: SequencedEvent, rows: Rows): Change[] {
 
 export const training: Projection = {
   name: 'training',
-  version: 2,
+  version: 3,
   tables: [runs, rounds, modelOrgs],
   needs(event) {
     const stream = parseStream(event.stream);
@@ -88,4 +88,5 @@ export const training: Projection = {
     return event.fact.type === 'TrainingRequested' ? [row, needOrg(event.fact.data.spec.model_id)] : [row];
   },
   project,
+  subjectOf: (about) => subjectAmong('training', about),
 };

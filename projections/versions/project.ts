@@ -2,7 +2,7 @@
 import type { SequencedEvent } from '../../domain/events/envelope.ts';
 import { parseStream } from '../../domain/events/streams.ts';
 import type { ArtifactFile, VersionFact } from '../../domain/events/version.ts';
-import { learnOrg, modelOrgs, needOrg, needsOfLearning, orgOfModel } from '../modelOrgs.ts';
+import { learnOrg, modelOrgs, needOrg, needsOfLearning, orgOfModel, subjectAmong } from '../modelOrgs.ts';
 import { need, put, type Change, type Projection, type Rows } from '../table.ts';
 import { versionRows, type VersionRow } from './schema.ts';
 
@@ -111,7 +111,7 @@ function project(event: SequencedEvent, rows: Rows): Change[] {
 
 export const versions: Projection = {
   name: 'versions',
-  version: 2,
+  version: 3,
   tables: [versionRows, modelOrgs],
   needs(event) {
     const stream = parseStream(event.stream);
@@ -119,4 +119,5 @@ export const versions: Projection = {
     return [need(versionRows, stream.modelId, stream.version), needOrg(stream.modelId)];
   },
   project,
+  subjectOf: (about) => subjectAmong('version', about),
 };

@@ -39,14 +39,18 @@ export interface RawLogRow {
   readonly event: RawEvent | null;
 }
 
-/** A stored fact that its own schema refuses. Nobody skips it: whoever reads it stops here. */
+/** A stored fact that its own schema refuses. Nobody skips it in silence: whoever reads it stops here, or sets it aside. */
 export class UndecodableFact extends Error {
   override readonly name = 'UndecodableFact';
   readonly stream: string;
   readonly version: number;
   readonly logIndex: number | null;
-  readonly pointer: string;
-  constructor(row: PlacedRow, pointer: string, why: string) {
+  readonly type: string;
+  /** What its JSON holds; undefined where it is none. */
+  readonly data: unknown;
+  /** Without the place. */
+  readonly why: string;
+  constructor(row: PlacedRow, data: unknown, pointer: string, why: string) {
     super(
       `${row.type} v${row.schema_version} at ${row.stream_id}@${row.stream_version} (log index ${row.log_index ?? 'none yet'}) ` +
         `does not decode at "${pointer}": ${why}; run \`edgeml audit verify\``,
@@ -54,7 +58,9 @@ export class UndecodableFact extends Error {
     this.stream = row.stream_id;
     this.version = row.stream_version;
     this.logIndex = row.log_index;
-    this.pointer = pointer;
+    this.type = row.type;
+    this.data = data;
+    this.why = pointer === '' ? why : `"${pointer}": ${why}`;
   }
 }
 
@@ -62,14 +68,15 @@ function parseJson(row: PlacedRow): unknown {
   try {
     return JSON.parse(row.data);
   } catch (error) {
-    throw new UndecodableFact(row, '', `not JSON (${String(error)})`);
+    throw new UndecodableFact(row, undefined, '', `not JSON (${String(error)})`);
   }
 }
 
 /** @throws UndecodableFact */
 export function eventOf(row: PlacedRow): StoredEvent {
-  const decoded = decode(row.stream_id, row.type, row.schema_version, parseJson(row));
-  if (!decoded.ok) throw new UndecodableFact(row, decoded.pointer, decoded.why);
+  const data = parseJson(row);
+  const decoded = decode(row.stream_id, row.type, row.schema_version, data);
+  if (!decoded.ok) throw new UndecodableFact(row, data, decoded.pointer, decoded.why);
   return {
     id: row.event_id,
     stream: row.stream_id,

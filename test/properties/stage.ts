@@ -8,7 +8,7 @@ import type { Logger } from '../../store/leader.ts';
 import { createReadModels, type ReadModels } from '../../projections/readModels.ts';
 import { projections as allProjections } from '../../projections/registry.ts';
 import { startProjections, type RunningProjections } from '../../projections/runner.ts';
-import { schemaOf, type Projection } from '../../projections/table.ts';
+import { schemaOf, tablesOf, type Projection } from '../../projections/table.ts';
 import { runSequencer } from '../../relay/sequencer.ts';
 import { openLog, until, type LogFixture } from '../support/log.ts';
 import { historyOf } from './history.ts';
@@ -108,7 +108,7 @@ export async function openStage(): Promise<Stage> {
       ),
     async dump(projection, schema = schemaOf(projection)) {
       const tables: Record<string, unknown[]> = {};
-      for (const table of projection.tables) {
+      for (const table of tablesOf(projection)) {
         const order = table.kind === 'facts' ? 'log_index' : [...table.key.map(quote), 'valid_from'].join(', ');
         const { rows } = await log.admin.query(`SELECT * FROM ${quote(schema)}.${quote(table.name)} ORDER BY ${order}`);
         tables[table.name] = rows;
