@@ -18,8 +18,8 @@ export interface Metrics {
 export interface Probes {
   /** Age of the oldest fact without a place in the log; 0 if there is none. */
   sequencerLagSeconds(): Promise<number>;
-  /** Facts that are not yet in each read model. */
-  projectionLags(): Promise<ReadonlyMap<string, number>>;
+  /** Of each read model: facts that are not yet in it, and subjects that miss one. */
+  projections(): Promise<ReadonlyMap<string, { readonly lag: number; readonly setAside: number }>>;
   /** Facts that each relay has not handed on. */
   relayLags(): Promise<ReadonlyMap<string, number>>;
   readonly log: Pick<EventStore, 'head' | 'readLog'>;
@@ -51,8 +51,18 @@ export function createMetrics(version: string, probes: Probes): Metrics {
     labelNames: ['projection'],
     registers,
     async collect() {
-      const lags = await probes.projectionLags().catch(() => new Map<string, number>());
-      for (const [projection, lag] of lags) this.set({ projection }, lag);
+      const all = await probes.projections().catch(() => new Map<string, { lag: number; setAside: number }>());
+      for (const [projection, { lag }] of all) this.set({ projection }, lag);
+    },
+  });
+  new Gauge({
+    name: 'edgeml_projection_set_aside',
+    help: 'Rows or models that miss a fact, which the read model could not apply',
+    labelNames: ['projection'],
+    registers,
+    async collect() {
+      const all = await probes.projections().catch(() => new Map<string, { lag: number; setAside: number }>());
+      for (const [projection, { setAside }] of all) this.set({ projection }, setAside);
     },
   });
   new Gauge({

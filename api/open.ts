@@ -19,6 +19,7 @@ import type { App } from './app.ts';
 import type { ApiDeps, PartState } from './context.ts';
 import { createLogWatch } from './logWatch.ts';
 import { createMetrics, observeAppends } from './metrics.ts';
+import { partsInDatabase, relayPlaces, sequencerLag } from './readiness.ts';
 import { createServer } from './server.ts';
 
 export interface OpenOptions {
@@ -69,9 +70,9 @@ export async function openDoor(options: OpenOptions): Promise<OpenDoor> {
   const reads = createReadModels({ connectionString });
   const metrics = createMetrics(options.version, {
     sequencerLagSeconds: () => sequencerLag(on),
-    projectionLags: async () => {
+    projections: async () => {
       const [head, all] = await Promise.all([store.head(), reads.status()]);
-      return new Map(all.map((p) => [p.name, head - p.position]));
+      return new Map(all.map((p) => [p.name, { lag: head - p.position, setAside: p.setAside.count }]));
     },
     relayLags: async () => relayLags(on, await store.head()),
     log: store,
@@ -93,7 +94,13 @@ export async function openDoor(options: OpenOptions): Promise<OpenDoor> {
     watch,
     verify: (asked) => verify({ connectionString, log }, asked),
     metrics,
-    parts: async () => [await askPostgres(deps), ...((await otherParts?.()) ?? [])],
+    async parts() {
+      const postgres = await askPostgres(deps);
+      const others = (await otherParts?.()) ?? [];
+      // Without Postgres there is nothing to read, and each question would wait in vain.
+      if (postgres.state === 'down') return [postgres, ...others];
+      return [postgres, ...others, ...(await partsInDatabase(on, reads, deps.pointers))];
+    },
     publicUrl: options.publicUrl,
     maxUploadBytes: options.maxUploadBytes,
     version: options.version,
@@ -113,22 +120,9 @@ export async function openDoor(options: OpenOptions): Promise<OpenDoor> {
   };
 }
 
-/** Facts get their places in order, so those above the last place wait. */
-async function sequencerLag(on: Queryable): Promise<number> {
-  const { rows } = await on.query<{ seconds: number | null }>(
-    `SELECT extract(epoch FROM clock_timestamp() - min(e.recorded_at))::float8 AS seconds FROM store.events e
-      WHERE e.position > coalesce((SELECT position FROM store.log ORDER BY log_index DESC LIMIT 1), 0)`,
-  );
-  return rows[0]?.seconds ?? 0;
-}
-
-/** A relay that never stood anywhere has handed on nothing. */
+/** How many facts each relay has not handed on. */
 async function relayLags(on: Queryable, head: number): Promise<Map<string, number>> {
-  const { rows } = await on.query<{ name: string; log_index: number }>(
-    `SELECT name, log_index FROM store.followers WHERE name IN ('nats', 'temporal')`,
-  );
-  const at = new Map(rows.map((r) => [r.name, r.log_index]));
-  return new Map(['nats', 'temporal'].map((relay) => [relay, Math.max(0, head - (at.get(relay) ?? -1))]));
+  return new Map([...(await relayPlaces(on))].map(([relay, at]) => [relay, Math.max(0, head - at)]));
 }
 
 async function askPostgres({ log }: Pick<ApiDeps, 'log'>): Promise<PartState> {

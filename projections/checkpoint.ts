@@ -12,7 +12,8 @@ export interface Checkpoint {
   readonly stopped_why: string | null;
 }
 
-const isMissing = (error: unknown) => ['42P01', '3F000'].includes(codeOf(error) ?? '');
+/** No such schema or table. */
+export const isMissing = (error: unknown) => ['42P01', '3F000'].includes(codeOf(error) ?? '');
 
 /** Undefined where the schema is not there yet, or is retired by a rebuild. */
 export async function readCheckpoint(db: Client | Pool, schema: string): Promise<Checkpoint | undefined> {

@@ -8,12 +8,12 @@ import type { Pointer } from '../domain/rollout/pointer.ts';
 import { createBell } from '../store/bell.ts';
 import { codeOf, createPool } from '../store/connect.ts';
 import type { Logger } from '../store/leader.ts';
-import { UndecodableFact } from '../store/log/rows.ts';
 import type { LogDatabase } from '../store/log/tables.ts';
 import { pause } from '../store/pause.ts';
 import type { ReadTables } from './database.ts';
 import { readPointers } from './pointers/query.ts';
-import { applyTail, createPointers } from './pointerTail.ts';
+import { modelStream } from '../domain/events/streams.ts';
+import { applyTail, createPointers, LogGap } from './pointerTail.ts';
 import type { Doorbell } from './runner.ts';
 
 export interface PointerTableOptions {
@@ -26,6 +26,8 @@ export interface PointerTableOptions {
 export interface PointerTable {
   /** The pointer as of `position`; undefined for a model that the organisation has not registered. */
   get(orgId: OrgId, modelId: string): Pointer | undefined;
+  /** Log index of the first fact that the model's pointer misses, for a model of the organisation; undefined: it misses none. */
+  missesSince(orgId: OrgId, modelId: string): number | undefined;
   all(): IterableIterator<Pointer>;
   /** Log index up to which the table holds every fact; -1 before the first look. */
   readonly position: number;
@@ -53,7 +55,7 @@ const WAIT_MS = 10;
 const isNotThereYet = (error: unknown) => ['42P01', '3F000'].includes(codeOf(error) ?? '');
 
 /**
- * Loads all pointers, then follows: on the bell and each second. While Postgres is away, and before a fact that cannot be read,
+ * Loads all pointers, then follows: on the bell and each second. While Postgres is away, and before a gap in the log,
  * it answers what it has, and `ageMs` grows.
  *
  * @throws the driver's error if Postgres does not answer the first look
@@ -66,24 +68,33 @@ export async function createPointerTable(options: PointerTableOptions): Promise<
   const table = createPointers();
   const listeners = new Set<(changed: readonly Pointer[], position: number) => void>();
   let position = -1;
+  let build: string | undefined;
   // Database time minus our monotonic clock; before the first look our wall clock stands in.
   let offsetMs = Date.now() - performance.now();
   let latestMs = 0;
   let lookedAt = Number.NEGATIVE_INFINITY;
   let looking: Promise<void> | undefined;
 
-  /** What the read model has beyond us. One that is not there, or begins anew, has nothing. */
-  async function readModel(changed: Map<string, Pointer>): Promise<void> {
-    const asked = performance.now();
-    const found = await readPointers(db, position).catch((error: unknown) => {
+  const readFrom = (since: number) =>
+    readPointers(db, since).catch((error: unknown) => {
       if (isNotThereYet(error)) return undefined;
       throw error;
     });
+
+  /** What the read model has beyond us. One that is not there, or begins anew, has nothing. */
+  async function readModel(changed: Map<string, Pointer>): Promise<void> {
+    const asked = performance.now();
+    let found = await readFrom(position);
+    // Another filling may have put right what was set aside, or altered, at any place.
+    if (found && found.build !== build && found.position >= position) found = await readFrom(-1);
     const nowMs =
       found?.nowMs ?? (await sql<{ now: Date }>`SELECT clock_timestamp() AS now`.execute(db)).rows[0]!.now.getTime();
     // The answer was on its way for up to half the round trip; the middle is the best guess.
     offsetMs = nowMs - (asked + performance.now()) / 2;
-    if (!found || found.position <= position) return;
+    if (!found || (found.build === build ? found.position <= position : found.position < position)) return;
+    build = found.build;
+    table.setAside.clear();
+    for (const [subject, first] of found.setAside) table.setAside.set(subject, first);
     for (const { pointer } of found.rows) {
       table.set(pointer);
       changed.set(pointer.model_id, pointer);
@@ -126,8 +137,8 @@ export async function createPointerTable(options: PointerTableOptions): Promise<
   try {
     await refresh();
   } catch (error) {
-    // Over a log that cannot be read on, stops must work all the same; devices are told nothing, since `ageMs` has no end.
-    if (!(error instanceof UndecodableFact)) {
+    // Over a log with a gap, stops must work all the same; devices are told nothing, since `ageMs` has no end.
+    if (!(error instanceof LogGap)) {
       unsubscribe?.();
       await db.destroy();
       throw error;
@@ -143,6 +154,8 @@ export async function createPointerTable(options: PointerTableOptions): Promise<
       const pointer = table.get(modelId);
       return pointer?.org_id === orgId ? pointer : undefined;
     },
+    missesSince: (orgId, modelId) =>
+      table.get(modelId)?.org_id === orgId ? table.setAside.get(modelStream(modelId)) : undefined,
     all: () => table.all(),
     get position() {
       return position;

@@ -8,7 +8,8 @@ import type { LogDatabase } from '../store/log/tables.ts';
 import { listEvents, type EventFilter } from './activity/query.ts';
 import { findModel, listModels, type ModelFilter } from './catalog/query.ts';
 import type { ModelRow } from './catalog/schema.ts';
-import { readCheckpoint } from './checkpoint.ts';
+import { isMissing, readCheckpoint } from './checkpoint.ts';
+import { countSetAside, readSetAside, type SetAside } from './setAside.ts';
 import type { ReadTables } from './database.ts';
 import type { Page, PageRequest } from './page.ts';
 import { projections } from './registry.ts';
@@ -28,6 +29,8 @@ export interface ReadModelStatus {
   /** -1 before the first fact, or while nobody has begun to fill it. */
   readonly position: number;
   readonly stopped: { readonly at: number; readonly why: string } | null;
+  /** Subjects that miss a fact: how many, and the first few. */
+  readonly setAside: { readonly count: number; readonly first: readonly SetAside[] };
 }
 
 /** Items of a list that is not paged, and the log index as of which it was read. */
@@ -61,6 +64,7 @@ export interface ReadModels {
 }
 
 const POLL_MS = 15;
+const SHOWN = 5;
 const schemas = new Map(projections.map((p) => [p.name, schemaOf(p)]));
 
 /** Opens a pool lazily; the caller closes it. Lists throw `projection_behind` where they are asked beyond the checkpoint. */
@@ -80,6 +84,19 @@ export function createReadModels({
     if (schema === undefined) throw new Error(`there is no read model ${name}`);
     return readCheckpoint(pool, schema);
   };
+
+  /** None where the schema was swapped in that moment. */
+  async function setAsideOf(name: string): Promise<ReadModelStatus['setAside']> {
+    const schema = schemas.get(name);
+    if (schema === undefined) return { count: 0, first: [] };
+    try {
+      const [count, first] = await Promise.all([countSetAside(pool, schema), readSetAside(pool, schema, SHOWN)]);
+      return { count, first };
+    } catch (error) {
+      if (isMissing(error)) return { count: 0, first: [] };
+      throw error;
+    }
+  }
 
   /** Position of a read model that somebody fills. */
   async function place(name: ReadModelName): Promise<number> {
@@ -115,6 +132,7 @@ export function createReadModels({
             name,
             position: checkpoint?.log_index ?? -1,
             stopped: stopped_at === null ? null : { at: stopped_at, why: stopped_why ?? '' },
+            setAside: checkpoint ? await setAsideOf(name) : { count: 0, first: [] },
           };
         }),
       );

@@ -6,6 +6,7 @@ import { compareSchemas, type Difference } from '../../projections/compare.ts';
 import { createSchema, dropSchema } from '../../projections/ddl.ts';
 import { createFollower, type LogReader } from '../../projections/follower.ts';
 import { fill, RebuildStopped } from '../../projections/rebuild.ts';
+import { readSetAside } from '../../projections/setAside.ts';
 import { schemaOf, type Projection } from '../../projections/table.ts';
 import { createFindings, type Findings } from '../finding.ts';
 
@@ -63,6 +64,10 @@ async function checkOne(
   if (live.stopped_at !== null) {
     const detail = `${projection.name} stands before ${live.stopped_at}: ${live.stopped_why ?? ''}`;
     findings.add('projection_stopped', detail, { index: live.stopped_at });
+  }
+  for (const { subject, first, type, why, facts } of await readSetAside(client, schema, LIMIT)) {
+    const detail = `${projection.name} has set aside ${subject} from ${type} on (${facts} facts so far): ${why}`;
+    findings.add('set_aside', detail, { index: first, stream: subject });
   }
   const at = Math.min(head, live.log_index);
   while (!(await tryLock(session, scratch))) {

@@ -68,7 +68,7 @@ export const notRegistered = (device: string) =>
   );
 
 /** Older than this, a pointer may name a version that was rolled back since: better no answer, and the device keeps what it has. */
-const STALE_MS = 10_000;
+export const STALE_MS = 10_000;
 
 /** The model's pointer, from memory. @throws LifecycleError `model_not_found`; `projection_behind` while it may be out of date */
 export function knownModel(deps: Pick<ApiDeps, 'pointers'>, request: FastifyRequest, text: string) {
@@ -79,6 +79,12 @@ export function knownModel(deps: Pick<ApiDeps, 'pointers'>, request: FastifyRequ
   const { orgId } = whoAsks(request);
   const modelId = modelIdFrom(orgId, text);
   const pointer = deps.pointers.get(orgId, modelId);
+  const first = deps.pointers.missesSince(orgId, modelId);
+  if (first !== undefined) {
+    // No retry soon mends it: an operator must. Other models are served.
+    const detail = `The pointer of model ${text} misses the fact at ${first}. Keep the version you have; the operator is told.`;
+    throw new LifecycleError('projection_behind', detail, { retry_after_s: 60 });
+  }
   if (pointer) return { modelId, pointer };
   throw new LifecycleError('model_not_found', `There is no model ${text}.`);
 }

@@ -1,0 +1,82 @@
+/**
+ * What the service runs, judged by what stands in the database: so one process sees that a part in another one stopped. Nothing
+ * here makes the service unready, since stopping a rollout needs Postgres alone.
+ */
+import type { PointerTable } from '../projections/pointerTable.ts';
+import type { ReadModels, ReadModelStatus } from '../projections/readModels.ts';
+import type { Queryable } from '../store/log/eventStore.ts';
+import type { PartState } from './context.ts';
+import { STALE_MS } from './routes/own/devices.ts';
+
+/** Seconds for which a fact may wait before it is said that nobody takes it. */
+const PATIENCE_S = { sequencer: 5, follower: 15 };
+const RELAYS = ['nats', 'temporal'];
+
+/** Age of the oldest fact without a place, seconds. Facts get their places in order, so those above the last place wait. */
+export async function sequencerLag(on: Queryable): Promise<number> {
+  const { rows } = await on.query<{ seconds: number | null }>(
+    `SELECT extract(epoch FROM clock_timestamp() - min(e.recorded_at))::float8 AS seconds FROM store.events e
+      WHERE e.position > coalesce((SELECT position FROM store.log ORDER BY log_index DESC LIMIT 1), 0)`,
+  );
+  return rows[0]?.seconds ?? 0;
+}
+
+/** Log index up to which each relay has handed on; -1 for one that never stood anywhere. */
+export async function relayPlaces(on: Queryable): Promise<ReadonlyMap<string, number>> {
+  const { rows } = await on.query<{ name: string; log_index: number }>(
+    'SELECT name, log_index FROM store.followers WHERE name = ANY ($1::text[])',
+    [RELAYS],
+  );
+  const at = new Map(rows.map((r) => [r.name, r.log_index]));
+  return new Map(RELAYS.map((relay) => [relay, at.get(relay) ?? -1]));
+}
+
+/** For how many seconds the fact after each index has been there; none after the head. */
+async function waitingSince(on: Queryable, after: readonly number[]): Promise<ReadonlyMap<number, number>> {
+  const { rows } = await on.query<{ log_index: number; seconds: number }>(
+    `SELECT log_index, extract(epoch FROM clock_timestamp() - sequenced_at)::float8 AS seconds
+       FROM store.log WHERE log_index = ANY ($1::bigint[])`,
+    [after.map((index) => index + 1)],
+  );
+  return new Map(rows.map((row) => [row.log_index - 1, row.seconds]));
+}
+
+const ok = (name: string): PartState => ({ name, state: 'ok' });
+const degraded = (name: string, detail: string): PartState => ({ name, state: 'degraded', detail });
+
+function followerPart(name: string, position: number, waits: ReadonlyMap<number, number>): PartState {
+  const seconds = waits.get(position) ?? 0;
+  if (seconds <= PATIENCE_S.follower) return ok(name);
+  return degraded(name, `stands at ${position}; the fact after it has been there for ${Math.round(seconds)} s`);
+}
+
+function projectionPart(model: ReadModelStatus, waits: ReadonlyMap<number, number>): PartState {
+  const name = `projection ${model.name}`;
+  if (model.stopped) return degraded(name, `stands before ${model.stopped.at}: ${model.stopped.why}`);
+  const { count, first } = model.setAside;
+  if (count === 0) return followerPart(name, model.position, waits);
+  const told = first.map((one) => `${one.subject} since ${one.first} (${one.type}): ${one.why}`);
+  const rest = count > first.length ? `; and ${count - first.length} more` : '';
+  return degraded(name, `${count} set aside: ${told.join('; ')}${rest}`);
+}
+
+/** The sequencer, the relays, the read models and the pointers of this process. @throws the driver's error */
+export async function partsInDatabase(
+  on: Queryable,
+  reads: Pick<ReadModels, 'status'>,
+  pointers: Pick<PointerTable, 'ageMs'>,
+): Promise<PartState[]> {
+  const [lag, relays, models] = await Promise.all([sequencerLag(on), relayPlaces(on), reads.status()]);
+  const waits = await waitingSince(on, [...relays.values(), ...models.map((m) => m.position)]);
+  const stale = Math.round(pointers.ageMs() / 1_000);
+  return [
+    lag > PATIENCE_S.sequencer
+      ? degraded('sequencer', `a fact has waited for its place for ${Math.round(lag)} s; is a sequencer running?`)
+      : ok('sequencer'),
+    ...[...relays].map(([relay, position]) => followerPart(`relay ${relay}`, position, waits)),
+    ...models.map((model) => projectionPart(model, waits)),
+    pointers.ageMs() > STALE_MS
+      ? degraded('pointers', `did not follow the log for ${Number.isFinite(stale) ? `${stale} s` : 'ever'}`)
+      : ok('pointers'),
+  ];
+}
