@@ -11,6 +11,7 @@ import type { PostgresEventStore } from '../store/log/postgresEventStore.ts';
 import type { Links } from './access/links.ts';
 import type { LogWatch } from './logWatch.ts';
 import type { Metrics } from './metrics.ts';
+import type { RebuildResult } from './schemas/admin.ts';
 import type { Verify } from './views/auditLines.ts';
 import type { PointerTable } from '../projections/pointerTable.ts';
 import type { ReadModels } from '../projections/readModels.ts';
@@ -33,6 +34,15 @@ export interface ApiDeps {
   ) => Promise<Recorded>;
   readonly watch: LogWatch;
   readonly verify: Verify;
+  readonly readModels: {
+    readonly names: readonly string[];
+    /** @throws LifecycleError `conflict` where it is rebuilt already */
+    rebuild(
+      name: string,
+      signal: AbortSignal,
+      onProgress: (done: number, total: number) => void,
+    ): Promise<RebuildResult['result']>;
+  };
   readonly metrics: Metrics;
   /** What the process knows of its parts; `postgres` alone decides whether it is ready. */
   readonly parts: () => Promise<readonly PartState[]>;

@@ -20,6 +20,7 @@ import type { ApiDeps, PartState } from './context.ts';
 import { createLogWatch } from './logWatch.ts';
 import { createMetrics, observeAppends } from './metrics.ts';
 import { partsInDatabase, relayPlaces, sequencerLag } from './readiness.ts';
+import { rebuildable } from './rebuildable.ts';
 import { createServer } from './server.ts';
 
 export interface OpenOptions {
@@ -92,6 +93,7 @@ export async function openDoor(options: OpenOptions): Promise<OpenDoor> {
     devices: createDeviceStore(on),
     recordReport: (device, report, attribution) => recordReport(on, device, report, attribution),
     watch,
+    readModels: rebuildable({ connectionString, log: store, logger, reads }),
     verify: (asked) => verify({ connectionString, log }, asked),
     metrics,
     async parts() {

@@ -252,6 +252,11 @@ const TABLE: Readonly<Record<string, Entry>> = {
     flags: { '--fast': bare('--fast', 'fast', true) },
     waits: { with: [], bar: false },
   },
+  'admin rebuild': {
+    base: ['admin', 'rebuild', 'catalog'],
+    path: '/admin/read-models/catalog/rebuild',
+    waits: { with: [], bar: false },
+  },
   'audit replay': {
     base: ['audit', 'replay', 's'],
     path: '/audit/replay?stream=s',
@@ -412,7 +417,7 @@ describe.each(leaves.map((command) => [pathOf(command), command] as const))('edg
     if (entry.waits.with.length > 0) usage(await recorder.run([...line, '--timeout', '1h']), /takes no --timeout/);
     // Nothing changes any more, and for a verify nothing is even said.
     recorder.stand({ status: 'active', state: 'running', ended: null });
-    if (pathOf(command) === 'audit verify') recorder.answer(() => true);
+    if (['audit verify', 'admin rebuild'].includes(pathOf(command))) recorder.answer(() => true);
     const ran = await recorder.run([...line, ...entry.waits.with, '--timeout', '60ms']);
     expect({ code: ran.code, err: ran.err }).toEqual({
       code: 5,

@@ -1,5 +1,6 @@
 /** The `edgeml` command. */
 import { Command, CommanderError } from 'commander';
+import { addAdminCommands } from './commands/admin.ts';
 import { addAuditCommands } from './commands/audit.ts';
 import { addModelCommands } from './commands/model.ts';
 import { addRolloutCommands } from './commands/rollout.ts';
@@ -17,6 +18,7 @@ export function createProgram(): Command {
   addTrainCommands(program);
   addRolloutCommands(program);
   addAuditCommands(program);
+  addAdminCommands(program);
   for (const command of everyCommand(program)) command.exitOverride();
   return program;
 }

@@ -81,7 +81,7 @@ export async function startRecorder(): Promise<Recorder> {
       const items = first ? [{ ...ITEM, ...standing }] : [];
       const begun =
         one.method === 'POST' && /\/(train|publish)$/.test(one.path) ? { id: 'training:r', state: 'running' } : {};
-      const answer = url.pathname.endsWith('/audit/verify') ? RESULT : { ...RESOURCE, items, ...begun, ...standing };
+      const answer = /\/(verify|rebuild)$/.test(url.pathname) ? RESULT : { ...RESOURCE, items, ...begun, ...standing };
       response.end(one.accept.includes('markdown') ? '# text' : JSON.stringify(answer));
     });
   });

@@ -8,6 +8,7 @@
  *                                                 a crash here: swapped, or not
  *   drop the old                                  a crash here: the next rebuild or start drops it
  */
+import { LifecycleError } from '../domain/errors.ts';
 import { codeOf, openSession, type Client } from '../store/connect.ts';
 import { tryLock, type Logger } from '../store/leader.ts';
 import { compareSchemas, type Difference } from './compare.ts';
@@ -133,7 +134,7 @@ async function dropOld(client: Client, schema: string, logger: Logger): Promise<
  * Rebuilds one read model. The live one answers all the while; a reader sees one or the other, at no lower position. A killed
  * rebuild is resumed by the next call.
  *
- * @throws Error if another process rebuilds it now; RebuildStopped where the log cannot be applied
+ * @throws LifecycleError `conflict` if another process rebuilds it now; RebuildStopped where the log cannot be applied
  */
 export async function rebuild(projection: Projection, options: RebuildOptions): Promise<Rebuilt> {
   const { connectionString, log, logger, signal = never, onProgress } = options;
@@ -144,7 +145,7 @@ export async function rebuild(projection: Projection, options: RebuildOptions): 
   const { client } = session;
   const swapper = await openSession(connectionString, `swap ${name}`);
   try {
-    if (!(await tryLock(session, next))) throw new Error(`another process rebuilds ${name}; wait for it`);
+    if (!(await tryLock(session, next))) throw new LifecycleError('conflict', `The read model ${name} is being rebuilt. Wait for that rebuild.`);
     await dropOld(client, `${live}__old`, logger);
     await createSchema(client, next, projection);
     const follower = createFollower({

@@ -62,7 +62,7 @@ async function close(client: Client, schema: string, table: TableDef, closes: re
   );
   if (rowCount !== closes.length) {
     throw new BrokenRows(
-      `${table.name}: ${rowCount} of ${closes.length} rows were closed; rebuild the read model`,
+      `${table.name}: ${rowCount} of ${closes.length} rows were closed; somebody else wrote them`,
     );
   }
 }

@@ -1,7 +1,8 @@
 /** Reading and checking the record: events, streams, replay, verify; and keys. */
+import { EdgeMLError, type Problem } from './errors.ts';
 import { segment, pick } from './registry.ts';
 import type { CallOptions, Http } from './http.ts';
-import type { AuditResult, EventPage, Key, KeyCreated, Keys, Me, Replay, Role, Stream } from './types.ts';
+import type { AuditResult, EventPage, Key, KeyCreated, Keys, Me, RebuildResult, Replay, Role, Stream } from './types.ts';
 
 const own = '/lifecycle/v1';
 
@@ -41,6 +42,17 @@ export class Audit {
     const lines = new TextDecoder().decode(answer.bytes).trim().split('\n');
     const last = JSON.parse(lines.at(-1)!) as AuditResult; // the last line, by the route's schema
     return last.result;
+  }
+
+  /** Makes a read model again from the log. @throws EdgeMLError `conflict` while another rebuild of it runs */
+  async rebuild(name: string, o: CallOptions = {}): Promise<RebuildResult['result']> {
+    const path = `${own}/admin/read-models/${segment(name)}/rebuild`;
+    const answer = await this.#http.send('POST', path, { body: {}, ...pick(o) });
+    const last = new TextDecoder().decode(answer.bytes).trim().split('\n').at(-1)!;
+    // The last line, by the route's schema: the result, or the problem that stopped it after it had begun.
+    const line = JSON.parse(last) as RebuildResult | { readonly error: Problem };
+    if ('result' in line) return line.result;
+    throw new EdgeMLError(line.error.detail, line.error.status, line.error);
   }
 
   createKey(k: { name: string; roles: Role[] }, o: CallOptions = {}): Promise<KeyCreated> {

@@ -2,6 +2,7 @@
 export type { Architecture } from '../domain/events/model.ts';
 export type { ReportAnswer } from '../api/schemas/device.ts';
 export type { Event, EventPage, Replay, Stream } from '../api/schemas/event.ts';
+export type { RebuildResult } from '../api/schemas/admin.ts';
 export type { AuditFinding, AuditResult, Key, KeyCreated, Keys, Me, Role } from '../api/schemas/key.ts';
 export type { Lineage, LineageNode, Model, ModelPage, ModelSummary } from '../api/schemas/model.ts';
 export type { Operation } from '../api/schemas/operation.ts';

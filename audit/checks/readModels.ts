@@ -58,7 +58,7 @@ async function checkOne(
   const scratch = `${schema}__audit`;
   const live = await livePlace(session, schema, head);
   if (!live) {
-    findings.add('not_filled', `the read model ${projection.name} does not exist; start its projection, or rebuild it`);
+    findings.add('not_filled', `the read model ${projection.name} does not exist; start its projection, or run \`edgeml admin rebuild ${projection.name}\``);
     return -1;
   }
   if (live.stopped_at !== null) {
@@ -66,7 +66,7 @@ async function checkOne(
     findings.add('projection_stopped', detail, { index: live.stopped_at });
   }
   for (const { subject, first, type, why, facts } of await readSetAside(client, schema, LIMIT)) {
-    const detail = `${projection.name} has set aside ${subject} from ${type} on (${facts} facts so far): ${why}`;
+    const detail = `${projection.name} has set aside ${subject} from ${type} on (${facts} facts so far): ${why}; once its cause is gone, run \`edgeml admin rebuild ${projection.name}\``;
     findings.add('set_aside', detail, { index: first, stream: subject });
   }
   const at = Math.min(head, live.log_index);

@@ -7,7 +7,7 @@ import { resolveAsOf } from './asOf.ts';
 import { createDoorbell } from './doorbell.ts';
 import type { AppendResult, EventStore, Lane, Loaded } from './eventStore.ts';
 import { createIndexWaiter } from './indexWaiter.ts';
-import { eventOf, sequencedEventOf, type PlacedRow, type RawLogRow } from './rows.ts';
+import { eventOf, eventToFold, sequencedEventOf, type PlacedRow, type RawLogRow } from './rows.ts';
 import { selectEvents, selectLog, selectRawLog, type LogDatabase } from './tables.ts';
 import { appendAlone, inTransaction } from './transactions.ts';
 
@@ -34,7 +34,7 @@ type LoadRow = PlacedRow & { now: Date; of_command: boolean | null; same_request
 function loadedOf(streams: readonly string[], rows: readonly LoadRow[]): Loaded {
   const first = rows.filter((r) => r.of_command === true);
   const byStream = new Map<string, StoredEvent[]>(streams.map((s) => [s, []]));
-  for (const row of rows) if (row.of_command === false) byStream.get(row.stream_id)!.push(eventOf(row));
+  for (const row of rows) if (row.of_command === false) byStream.get(row.stream_id)!.push(eventToFold(row));
   return {
     streams: byStream,
     known:

@@ -77,11 +77,15 @@ export function eventOf(row: PlacedRow): StoredEvent {
   const data = parseJson(row);
   const decoded = decode(row.stream_id, row.type, row.schema_version, data);
   if (!decoded.ok) throw new UndecodableFact(row, data, decoded.pointer, decoded.why);
+  return storedAs(row, decoded.fact);
+}
+
+function storedAs(row: PlacedRow, fact: StoredEvent['fact']): StoredEvent {
   return {
     id: row.event_id,
     stream: row.stream_id,
     version: row.stream_version,
-    fact: decoded.fact,
+    fact,
     schemaVersion: row.schema_version,
     machine: row.machine,
     // Safe: only `append` writes it, and its caller's type is ActorKind.
@@ -94,6 +98,21 @@ export function eventOf(row: PlacedRow): StoredEvent {
     logIndex: row.log_index,
     sequencedAt: row.sequenced_at?.toISOString() ?? null,
   };
+}
+
+/**
+ * For whoever folds a stream to decide: a fact that cannot be read has a type that every machine refuses, so the stream has
+ * diverged there, and a stop is decided from the last good state.
+ */
+export function eventToFold(row: PlacedRow): StoredEvent {
+  try {
+    return eventOf(row);
+  } catch (error) {
+    if (!(error instanceof UndecodableFact)) throw error;
+    // No fact of ours: a machine looks at the type first, and never at the data of one that it refuses.
+    const fact = { type: `Undecodable ${row.type}`, data: {} } as unknown as StoredEvent['fact'];
+    return storedAs(row, fact);
+  }
 }
 
 /** @throws UndecodableFact */

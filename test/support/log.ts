@@ -2,6 +2,8 @@
 import { randomUUID } from 'node:crypto';
 import pg from 'pg';
 import { createDatabase } from './services.ts';
+import { parseStream } from '../../domain/events/streams.ts';
+import { machineFor } from '../../machines/registry.ts';
 import { namedSql } from '../../store/sql/namedSql.ts';
 import { appendValues, type AppendAnswer } from '../../store/log/appendCall.ts';
 import type { AppendRequest, Expected } from '../../store/log/eventStore.ts';
@@ -95,8 +97,7 @@ export async function appendUnchecked(
   client: pg.Client,
   { stream, type, data }: { readonly stream: string; readonly type: string; readonly data: string },
 ): Promise<void> {
-  const kind = stream.split('-')[0]!;
-  const machine = `${kind}@1`;
+  const machine = parseStream(stream) ? machineFor(stream).name : 'none@1';
   const values = [randomUUID(), null, 'system', 'test', null, null, [stream], [-2], [stream], [randomUUID()]];
   await client.query(APPEND, [...values, [type], [1], [machine], [data]]);
 }

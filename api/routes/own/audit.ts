@@ -12,7 +12,7 @@ import { closed } from '../../schemas/common.ts';
 import { Replay } from '../../schemas/event.ts';
 import { AuditResult } from '../../schemas/key.ts';
 import { eventView } from '../../views/event.ts';
-import { auditLines } from '../../views/auditLines.ts';
+import { progressLines } from '../../views/auditLines.ts';
 
 const tags = ['audit'];
 
@@ -30,7 +30,10 @@ export function auditRoutes(app: App, deps: ApiDeps): void {
     handler: async (request, reply) => {
       const stop = new AbortController();
       request.raw.socket.once('close', () => stop.abort());
-      const lines = auditLines(deps.verify, { fast: request.body.fast ?? false, signal: stop.signal });
+      const { fast = false } = request.body;
+      const lines = progressLines(request.url, (onProgress) =>
+        deps.verify({ fast, signal: stop.signal, onProgress }),
+      );
       const answer: FastifyReply = reply; // the typed one wants the last line's object, and this is a stream of lines
       return answer.type('application/x-ndjson').header('cache-control', 'no-store').send(Readable.from(lines));
     },

@@ -2,6 +2,7 @@
 import type { App } from '../../app.ts';
 import type { ApiDeps } from '../../context.ts';
 import { blobReads, blobWrites } from '../blobs.ts';
+import { adminRoutes } from './admin.ts';
 import { auditRoutes } from './audit.ts';
 import { deviceRoutes } from './devices.ts';
 import { eventRoutes } from './events.ts';
@@ -30,6 +31,7 @@ export function ownRoutes(deps: ApiDeps) {
     operationRoutes(app, deps);
     eventRoutes(app, deps);
     auditRoutes(app, deps);
+    adminRoutes(app, deps);
     keyRoutes(app, deps);
     orgRoutes(app, deps);
   };

@@ -181,6 +181,7 @@ const OWN_ROUTES: Readonly<Record<string, Probes>> = {
   'GET /streams/:stream': (two, url) =>
     streamsOfA(two).map((stream) => ({ path: withIdsOfA(two, url, { stream }), expected: 'absent' })),
   'POST /audit/verify': one('refused', { body: { fast: true } }),
+  'POST /admin/read-models/:name/rebuild': one('refused', { body: {} }),
   'GET /audit/replay': (two, path) => [
     ...streamsOfA(two).map((stream): Probe => ({
       path: `${path}?stream=${encodeURIComponent(stream)}`,
