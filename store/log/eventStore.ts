@@ -46,7 +46,10 @@ export interface Known {
 }
 
 export interface Loaded {
-  /** Events of each stream asked for, in version order; empty where the stream does not exist. */
+  /**
+   * Events of each stream asked for, in version order; empty where the stream does not exist. One that its schema refuses has
+   * the type `Undecodable <type>` and no data: its machine refuses it, so the stream has diverged there.
+   */
   readonly streams: ReadonlyMap<string, readonly StoredEvent[]>;
   /** The first outcome of `commandId`, if the log holds it already. */
   readonly known: Known | undefined;
@@ -96,7 +99,7 @@ export interface EventStore {
   /** The same, where the transaction must read under an advisory lock before it knows what to append. */
   transaction<T>(lane: Lane, body: (tx: AppendTransaction) => Promise<T>): Promise<T>;
 
-  /** Events of one stream, in version order, up to a log index (inclusive) if given. */
+  /** Events of one stream, in version order, up to a log index (inclusive) if given; undecodable ones as in {@link Loaded}. */
   readStream(stream: string, upTo?: number): Promise<StoredEvent[]>;
 
   /** Up to `limit` facts with `logIndex > after`, in order. `after` is -1 for the beginning. */

@@ -7,7 +7,7 @@ import { resolveAsOf } from './asOf.ts';
 import { createDoorbell } from './doorbell.ts';
 import type { AppendResult, EventStore, Lane, Loaded } from './eventStore.ts';
 import { createIndexWaiter } from './indexWaiter.ts';
-import { eventOf, eventToFold, sequencedEventOf, type PlacedRow, type RawLogRow } from './rows.ts';
+import { eventToFold, sequencedEventOf, type PlacedRow, type RawLogRow } from './rows.ts';
 import { selectEvents, selectLog, selectRawLog, type LogDatabase } from './tables.ts';
 import { appendAlone, inTransaction } from './transactions.ts';
 
@@ -110,7 +110,7 @@ export function createEventStore(options: EventStoreOptions): PostgresEventStore
     async readStream(stream, upTo) {
       let query = selectEvents(db).where('e.stream_id', '=', stream).orderBy('e.stream_version');
       if (upTo !== undefined) query = query.where('l.log_index', '<=', upTo);
-      return (await query.execute()).map(eventOf);
+      return (await query.execute()).map(eventToFold);
     },
 
     readLog: async (after, limit) => (await selectLog(db, after, limit).execute()).map(sequencedEventOf),

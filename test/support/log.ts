@@ -94,7 +94,7 @@ export async function until(what: string, isSo: () => Promise<boolean> | boolean
 
 /** Writes a fact past every check of ours, as someone with the app's password could. `data` is JSON text as it is to be stored. */
 export async function appendUnchecked(
-  client: pg.Client,
+  client: Pick<pg.ClientBase, 'query'>,
   { stream, type, data }: { readonly stream: string; readonly type: string; readonly data: string },
 ): Promise<void> {
   const machine = parseStream(stream) ? machineFor(stream).name : 'none@1';
