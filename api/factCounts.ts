@@ -3,6 +3,7 @@ import { Counter, type Registry } from 'prom-client';
 import type { SequencedEvent } from '../domain/events/envelope.ts';
 import { parseStream } from '../domain/events/streams.ts';
 import type { EventStore } from '../store/log/eventStore.ts';
+import { readPast } from '../store/log/readPast.ts';
 
 const PAGE = 500;
 const KNOWN = {
@@ -21,10 +22,11 @@ export function countFacts(registry: Registry, log: Pick<EventStore, 'head' | 'r
   const read = async () => {
     cursor ??= await log.head();
     for (;;) {
-      const events = await log.readLog(cursor, PAGE);
+      const { events, upTo, unread, isEnd } = await readPast(log, cursor, PAGE);
       events.forEach(count);
-      cursor = events.at(-1)?.logIndex ?? cursor;
-      if (events.length < PAGE) return;
+      if (unread) appended.inc({ stream: parseStream(unread.stream)?.kind ?? 'unknown' });
+      cursor = upTo;
+      if (isEnd) return;
     }
   };
   // One pass for all counters of a scrape, and of scrapes that overlap.

@@ -145,7 +145,8 @@ export async function rebuild(projection: Projection, options: RebuildOptions): 
   const { client } = session;
   const swapper = await openSession(connectionString, `swap ${name}`);
   try {
-    if (!(await tryLock(session, next))) throw new LifecycleError('conflict', `The read model ${name} is being rebuilt. Wait for that rebuild.`);
+    if (!(await tryLock(session, next)))
+      throw new LifecycleError('conflict', `The read model ${name} is being rebuilt. Wait for that rebuild.`);
     await dropOld(client, `${live}__old`, logger);
     await createSchema(client, next, projection);
     const follower = createFollower({

@@ -61,9 +61,7 @@ async function close(client: Client, schema: string, table: TableDef, closes: re
     [jsonText(closes.map(({ key, to }) => ({ ...keyObject(table, key), valid_to: to })))],
   );
   if (rowCount !== closes.length) {
-    throw new BrokenRows(
-      `${table.name}: ${rowCount} of ${closes.length} rows were closed; somebody else wrote them`,
-    );
+    throw new BrokenRows(`${table.name}: ${rowCount} of ${closes.length} rows were closed; somebody else wrote them`);
   }
 }
 

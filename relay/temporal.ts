@@ -9,6 +9,7 @@ import { createBell, type Bell } from '../store/bell.ts';
 import { lead, type Logger } from '../store/leader.ts';
 import { pause } from '../store/pause.ts';
 import type { EventStore } from '../store/log/eventStore.ts';
+import { readPast } from '../store/log/readPast.ts';
 import {
   createProcessTable,
   type ProcessChange,
@@ -100,19 +101,20 @@ async function tell(
 async function follow(desk: Desk, bell: Bell, onMove: (logIndex: number) => void): Promise<void> {
   let cursor = await desk.table.cursor();
   while (!desk.signal.aborted) {
-    const events = await desk.log.readLog(cursor, PAGE);
-    const last = events.at(-1);
-    if (last) {
+    const { events, upTo, unread, isEnd } = await readPast(desk.log, cursor, PAGE);
+    // Its own process cannot fold it either; the others must not wait for it. `audit verify` and the read models name it.
+    if (unread) desk.logger.error({ alarm: 'undecodable_fact', log_index: upTo, why: unread.message }, 'passed over');
+    if (upTo > cursor) {
       const news = newsOf(events);
       const known = await desk.table.find(news.map((n) => n.change.id));
       const changes: ProcessChange[] = [];
       // A crash here makes these calls again: starts find their runs, rings are old news.
       for (const one of news) changes.push(await tell(desk, one, known.get(one.change.id)));
-      await desk.table.move(cursor, last.logIndex, changes);
-      cursor = last.logIndex;
+      await desk.table.move(cursor, upTo, changes);
+      cursor = upTo;
       onMove(cursor);
     }
-    if (events.length < PAGE) await bell.wait(IDLE_POLL_MS, desk.signal);
+    if (isEnd) await bell.wait(IDLE_POLL_MS, desk.signal);
   }
 }
 

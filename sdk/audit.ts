@@ -2,7 +2,18 @@
 import { EdgeMLError, type Problem } from './errors.ts';
 import { segment, pick } from './registry.ts';
 import type { CallOptions, Http } from './http.ts';
-import type { AuditResult, EventPage, Key, KeyCreated, Keys, Me, RebuildResult, Replay, Role, Stream } from './types.ts';
+import type {
+  AuditResult,
+  EventPage,
+  Key,
+  KeyCreated,
+  Keys,
+  Me,
+  RebuildResult,
+  Replay,
+  Role,
+  Stream,
+} from './types.ts';
 
 const own = '/lifecycle/v1';
 

@@ -1,6 +1,7 @@
 /** The one error body of both doors, and how faults of the framework become ours. */
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { ERRORS, Fatal, LifecycleError, type ErrorCode } from '../../domain/errors.ts';
+import { UndecodableFact } from '../../store/log/rows.ts';
 import { isConnectionLost } from '../../store/connect.ts';
 import type { Problem } from '../schemas/common.ts';
 
@@ -43,6 +44,7 @@ export function lifecycleErrorOf(error: unknown): LifecycleError {
     });
   }
   if (isConnectionLost(error)) return unavailable('Postgres does not answer.');
+  if (error instanceof UndecodableFact) return new LifecycleError('stream_diverged', `${error.message}.`);
   const framework = frameworkError(error);
   return (
     framework ?? new LifecycleError('server_error', 'Something failed on our side.', { more: { appended: 'unknown' } })

@@ -58,7 +58,10 @@ async function checkOne(
   const scratch = `${schema}__audit`;
   const live = await livePlace(session, schema, head);
   if (!live) {
-    findings.add('not_filled', `the read model ${projection.name} does not exist; start its projection, or run \`edgeml admin rebuild ${projection.name}\``);
+    findings.add(
+      'not_filled',
+      `the read model ${projection.name} does not exist; start its projection, or run \`edgeml admin rebuild ${projection.name}\``,
+    );
     return -1;
   }
   if (live.stopped_at !== null) {

@@ -61,7 +61,9 @@ async function isSetAside(projection: string, subject: string, first: number): P
   const metrics = await (await fetch(`${t.url}/metrics`)).text();
   expect(metrics).toMatch(new RegExp(`edgeml_projection_set_aside\\{projection="${projection}"\\} [1-9]`));
   const { findings } = await t.door.deps.verify({});
-  const found = findings.filter((f) => f.code === 'set_aside' && f.stream === subject && f.detail.startsWith(projection));
+  const found = findings.filter(
+    (f) => f.code === 'set_aside' && f.stream === subject && f.detail.startsWith(projection),
+  );
   expect(found).toMatchObject([{ step: 'read_model', index: first }]);
   expect(findings.filter((f) => ['row_differs', 'unprojectable', 'projection_stopped'].includes(f.code))).toEqual([]);
   const before = (await t.door.deps.reads.status()).find((m) => m.name === projection)!.setAside;
@@ -92,7 +94,9 @@ describe('a fact that one projection cannot apply', () => {
   });
 
   it('catalog: a name that no index can hold', async () => {
-    const words = Array.from({ length: 400 }, (_, i) => modelIdOf(asOrgId('org_local'), String(i)).slice(0, 8)).join('');
+    const words = Array.from({ length: 400 }, (_, i) => modelIdOf(asOrgId('org_local'), String(i)).slice(0, 8)).join(
+      '',
+    );
     const org = JSON.stringify({ org_id: words, name: 'n', framework: 'f', use_case: 'u', description: '' });
     const model = modelIdOf(asOrgId('org_local'), 'long');
     const at = await poison(`model-${model}`, 'ModelRegistered', org);

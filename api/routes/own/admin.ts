@@ -19,7 +19,10 @@ export function adminRoutes(app: App, deps: ApiDeps): void {
       params: Type.Object({ name: Type.String({ maxLength: 60 }) }, closed),
       body: Type.Object({}, closed),
       response: {
-        200: { description: 'Progress, then the result', content: { 'application/x-ndjson': { schema: RebuildResult } } },
+        200: {
+          description: 'Progress, then the result',
+          content: { 'application/x-ndjson': { schema: RebuildResult } },
+        },
       },
     },
     handler: async (request, reply) => {

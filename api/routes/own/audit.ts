@@ -31,9 +31,7 @@ export function auditRoutes(app: App, deps: ApiDeps): void {
       const stop = new AbortController();
       request.raw.socket.once('close', () => stop.abort());
       const { fast = false } = request.body;
-      const lines = progressLines(request.url, (onProgress) =>
-        deps.verify({ fast, signal: stop.signal, onProgress }),
-      );
+      const lines = progressLines(request.url, (onProgress) => deps.verify({ fast, signal: stop.signal, onProgress }));
       const answer: FastifyReply = reply; // the typed one wants the last line's object, and this is a stream of lines
       return answer.type('application/x-ndjson').header('cache-control', 'no-store').send(Readable.from(lines));
     },
