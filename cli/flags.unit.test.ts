@@ -270,6 +270,12 @@ const TABLE: Readonly<Record<string, Entry>> = {
   },
   'key list': { base: ['key', 'list'], path: '/keys' },
   'key revoke': { base: ['key', 'revoke', 'k'], path: '/keys/k/revoke' },
+  'org create': {
+    base: ['org', 'create', 'Acme'],
+    path: '/orgs',
+    flags: { '--id': body('--id', 'org_acme', 'id') },
+  },
+  'org list': { base: ['org', 'list'], path: '/orgs' },
   whoami: { base: ['whoami'], path: '/access/me' },
 };
 

@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander';
 import { addAdminCommands } from './commands/admin.ts';
 import { addAuditCommands } from './commands/audit.ts';
 import { addModelCommands } from './commands/model.ts';
+import { addOrgCommands } from './commands/org.ts';
 import { addRolloutCommands } from './commands/rollout.ts';
 import { addTrainCommands } from './commands/train.ts';
 import { EXIT, exitCodeOf, explain } from './exit.ts';
@@ -19,6 +20,7 @@ export function createProgram(): Command {
   addRolloutCommands(program);
   addAuditCommands(program);
   addAdminCommands(program);
+  addOrgCommands(program);
   for (const command of everyCommand(program)) command.exitOverride();
   return program;
 }

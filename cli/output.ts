@@ -42,7 +42,7 @@ function bar(title: string) {
   const single = new SingleBar({
     format: `${title} {bar} {value}/{total} {detail}`,
     stream: process.stderr,
-    hideCursor: true,
+    hideCursor: false, // Ctrl-C would leave the terminal without one
     clearOnComplete: false,
   });
   let started = false;

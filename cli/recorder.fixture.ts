@@ -45,6 +45,8 @@ const RESOURCE = {
     progress: { done: 1, total: 1, unit: 'rounds', message: 'x' },
     stable_version: '1.0.0',
     org_id: 'o',
+    admin_key: { id: 'k', key: 'ek_y' },
+    created_at: 't',
     key_id: 'k',
   },
 };

@@ -10,6 +10,9 @@ import type {
   Keys,
   Me,
   RebuildResult,
+  Org,
+  OrgCreated,
+  Orgs,
   Replay,
   Role,
   Stream,
@@ -78,5 +81,14 @@ export class Audit {
   }
   whoAmI(o: CallOptions = {}): Promise<Me> {
     return this.#http.json('GET', `${own}/access/me`, { signal: o.signal });
+  }
+
+  /** An organisation, and the key of its first admin, which is shown this once. Needs the role `instance`. */
+  createOrg(org: { name: string; id?: string }, o: CallOptions = {}): Promise<OrgCreated> {
+    return this.#http.json('POST', `${own}/orgs`, { body: org, ...pick(o) });
+  }
+  async listOrgs(o: CallOptions = {}): Promise<readonly Org[]> {
+    const orgs: Orgs = await this.#http.json('GET', `${own}/orgs`, { signal: o.signal });
+    return orgs.items;
   }
 }

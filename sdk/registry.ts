@@ -3,7 +3,16 @@ import { sha256Hex } from '../domain/hash/sha256.ts';
 import { EdgeMLError } from './errors.ts';
 import type { CallOptions, Http } from './http.ts';
 import { follow, settle } from './operation.ts';
-import type { Architecture, Lineage, Model, ModelPage, ModelSummary, Operation, Version, VersionPage } from './types.ts';
+import type {
+  Architecture,
+  Lineage,
+  Model,
+  ModelPage,
+  ModelSummary,
+  Operation,
+  Version,
+  VersionPage,
+} from './types.ts';
 
 const own = '/lifecycle/v1';
 

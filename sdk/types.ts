@@ -6,6 +6,7 @@ export type { RebuildResult } from '../api/schemas/admin.ts';
 export type { AuditFinding, AuditResult, Key, KeyCreated, Keys, Me, Role } from '../api/schemas/key.ts';
 export type { Lineage, LineageNode, Model, ModelPage, ModelSummary } from '../api/schemas/model.ts';
 export type { Operation } from '../api/schemas/operation.ts';
+export type { Org, OrgCreated, Orgs } from '../api/schemas/org.ts';
 export type { CreateRollout, Rollout, RolloutHealth, RolloutPage, RolloutSummary } from '../api/schemas/rollout.ts';
 export type { AssignedVersion, RegisteredDevice, SdkDownload } from '../api/schemas/sdk.ts';
 export type { CheckInAnswer, Task, UpdateReceipt } from '../api/schemas/task.ts';
