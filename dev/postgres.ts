@@ -1,5 +1,4 @@
 /** A Postgres cluster of our own: the binaries of the npm package, a data folder, one superuser, one database. */
-import { execFile } from 'node:child_process';
 import { randomBytes, createHash } from 'node:crypto';
 import {
   chownSync,
@@ -13,13 +12,10 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { promisify } from 'node:util';
 import pg from 'pg';
 import { runToEnd } from './runToEnd.ts';
 import { closedParent, openFolder, postgresUser, type RunAs } from './reach.ts';
 import type { Program, ServiceSpec } from './supervise.ts';
-
-const run = promisify(execFile);
 
 const MAJOR = '18';
 
@@ -85,7 +81,7 @@ async function nativeFolder(user: RunAs | undefined): Promise<string> {
   if (existsSync(copy)) return copy;
   const work = `${copy}.${randomBytes(4).toString('hex')}`;
   cpSync(native, work, { recursive: true, verbatimSymlinks: true });
-  await run('chmod', ['-R', 'a+rX', work]);
+  await runToEnd('chmod', ['-R', 'a+rX', work], { timeoutMs: 60_000 });
   try {
     renameSync(work, copy);
   } catch (error) {
@@ -184,7 +180,9 @@ export async function createCluster({ home, port, durable, note, signal }: Clust
   if (closed !== undefined)
     note(`Postgres may not run as root and ${closed} is closed to others: its data is in ${data}.`);
   const secrets = passwords(home);
-  const version = (await run(binary, ['--version'], { cwd: '/', ...(user ?? {}) })).stdout.trim().split(' ').at(-1)!;
+  const as = user === undefined ? {} : { uid: user.uid, gid: user.gid };
+  const said = await runToEnd(binary, ['--version'], { timeoutMs: 20_000, cwd: '/', signal, ...as });
+  const version = said.stdout.trim().split(' ').at(-1)!;
   const url = (login: 'postgres' | 'edgeml_app', database: string): string =>
     `postgresql://${login}:${secrets[login]}@127.0.0.1:${port()}/${database}`;
   const program = async (): Promise<Program> => {

@@ -1,6 +1,7 @@
 /**
  * `node dev/run.mjs [--bin] <file or program> [arguments]`: installs what the lock file asks for if that has not been done, then runs the
- * file with tsx, or the installed program. Node's own modules only, since it runs before anything is installed.
+ * file with tsx, or the installed program. Node's own modules only, since it runs before anything is installed. The scripts of package.json
+ * that start services say `exec`: the shell between npm and this file would keep a signal that npm passes on to itself.
  */
 import { spawn } from 'node:child_process';
 import { realpathSync, statSync } from 'node:fs';

@@ -176,6 +176,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   } catch (error) {
     removeStackFile(home);
     lock.release();
+    refuseInterrupted(options.signal); // it says more than what failed because of it
     throw error;
   }
 }
@@ -306,7 +307,6 @@ async function startLocked(options: StackOptions, release: () => void): Promise<
     refuseInterrupted(signal);
   } catch (error) {
     await stop();
-    refuseInterrupted(signal); // it says more than what failed because of it
     throw error;
   } finally {
     signal?.removeEventListener('abort', stopNow);
