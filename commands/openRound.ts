@@ -5,6 +5,7 @@ import type { RoundOpenedData, TrainingSpec } from '../domain/events/training.ts
 import { trainingStream } from '../domain/events/streams.ts';
 import { openingTerms } from '../domain/learning/admission.ts';
 import { leasesNeeded } from '../domain/learning/leases.ts';
+import { roomOf } from '../domain/learning/requestSums.ts';
 import type { OrgId } from '../domain/org.ts';
 import { isPrerelease } from '../domain/semver.ts';
 import { currentBase, type TrainingContext } from '../machines/trainingRun.ts';
@@ -13,9 +14,6 @@ import { roundIdOf, type NewRound } from '../store/rounds/roundRow.ts';
 import type { Caller, CommandDeps, Outcome } from './context.ts';
 import { execute, joinDecisions } from './execute.ts';
 import { existingRun } from './existing.ts';
-
-/** Most updates of a round without a goal, unless its quorum is higher. */
-const ROOM = 4096;
 
 /** RoundOpened, with the round's row in the same transaction. Deadlines are absolute, on the store's clock. */
 export async function openRound(
@@ -76,7 +74,7 @@ const rowOf = (runId: string, orgId: OrgId, spec: TrainingSpec, data: RoundOpene
   baseLabel: data.base_label,
   goal: data.goal,
   minUpdates: data.min_updates,
-  room: data.goal ?? Math.max(ROOM, data.min_updates),
+  room: roomOf(data),
   maxNorm: data.max_norm,
   gridLimit: data.limit,
   plan: {

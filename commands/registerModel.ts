@@ -2,8 +2,7 @@
 import { LifecycleError } from '../domain/errors.ts';
 import type { Architecture } from '../domain/events/model.ts';
 import { modelStream } from '../domain/events/streams.ts';
-import { parseKind } from '../domain/formats/architecture.ts';
-import { isRefused } from '../domain/refused.ts';
+import { architectureProblem } from '../domain/formats/architecture.ts';
 import { canonicalSha } from '../domain/hash/canonicalJson.ts';
 import type { OrgId } from '../domain/org.ts';
 import { modelIdOf } from '../domain/hash/uuid.ts';
@@ -33,11 +32,11 @@ export async function registerModel(
   caller: Caller,
   input: RegisterModel,
 ): Promise<Outcome & { readonly modelId: string }> {
-  const kind = input.architecture ? parseKind(input.architecture) : undefined;
-  if (kind && isRefused(kind)) {
-    throw new LifecycleError(kind.refused, `/architecture/kind ${kind.detail}.`, {
-      errors: [{ pointer: '/architecture/kind', detail: kind.detail }],
-    });
+  const problem = input.architecture && architectureProblem(input.architecture);
+  if (problem) {
+    const { refused, detail } = problem;
+    const pointer = `/architecture${problem.pointer}`;
+    throw new LifecycleError(refused, `${pointer} ${detail}.`, { errors: [{ pointer, detail }] });
   }
   const modelId = modelIdOf(input.orgId, input.name);
   const stream = modelStream(modelId);

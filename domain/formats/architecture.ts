@@ -3,6 +3,7 @@ import type { Architecture } from '../events/model.ts';
 import { isRefused, refuse, type Refused } from '../refused.ts';
 import { compareNatural, orderLayers, type MlpLayer } from './layerOrder.ts';
 import { isOtherFloat } from './safetensors/dtype.ts';
+import { LIMITS } from './safetensors/limits.ts';
 import type { TensorShape } from './safetensors/write.ts';
 
 export type HiddenActivation = 'relu' | 'tanh' | 'sigmoid';
@@ -39,6 +40,21 @@ export function parseKind(architecture: Architecture): MlpKind | Refused {
   }
   // The pattern admits these words only.
   return { hidden: (match[1] ?? 'relu') as HiddenActivation, output: (match[2] ?? 'linear') as OutputActivation };
+}
+
+/**
+ * What a declared graph cannot be, whatever its tensors: of an unknown kind, or with more weights than a file may hold.
+ *
+ * @returns the JSON pointer of the member at fault, below the architecture; undefined if a graph can be built
+ */
+export function architectureProblem(architecture: Architecture): (Refused & { readonly pointer: string }) | undefined {
+  const kind = parseKind(architecture);
+  if (isRefused(kind)) return { ...kind, pointer: '/kind' };
+  const { input_dim: input, hidden_dim: hidden, output_dim: output } = architecture;
+  const weights = hidden === undefined ? input * output : input * hidden + hidden * output;
+  if (weights <= LIMITS.parameters) return undefined;
+  const detail = `its layers have at least ${weights} weights, at most ${LIMITS.parameters} are allowed`;
+  return { ...mismatch(detail), pointer: hidden === undefined ? '/output_dim' : '/hidden_dim' };
 }
 
 function layersOf(tensors: readonly TensorShape[]): MlpLayer[] | Refused {

@@ -24,8 +24,10 @@ const integer =
       ? undefined
       : `must be a whole number ${max === Number.MAX_SAFE_INTEGER ? `of at least ${min}` : `from ${min} to ${max}`}`;
 
-const positive: Check = (v) =>
-  typeof v === 'number' && Number.isFinite(v) && v > 0 ? undefined : 'must be a number above 0';
+const positive =
+  (max: number): Check =>
+  (v) =>
+    typeof v === 'number' && v > 0 && v <= max ? undefined : `must be a number above 0 and at most ${max}`;
 
 const oneOf =
   (values: readonly unknown[], why = ''): Check =>
@@ -43,8 +45,14 @@ const sha256: Check = (v) =>
 const version: Check = (v) => (typeof v === 'string' ? versionProblem(v) : 'must be a version such as 1.1.0');
 
 const duration: Check = (v) =>
-  typeof v === 'string' && (parseDuration(v) ?? 0) > 0 ? undefined : 'must be a duration such as 500ms, 2m or 7d';
+  typeof v === 'string' && (parseDuration(v) ?? 0) > 0
+    ? undefined
+    : 'must be a duration such as 500ms, 2m or 7d, at most 365d';
 
+/** Updates of one round: each is a row, and all of them are read when it closes. */
+const MOST_UPDATES = 1_000_000;
+const MOST_RATE = 1_000;
+const MOST_NORM = 1e12;
 const MODEL_METRICS = ['loss', 'accuracy'];
 const later = (what: string) => `; this release offers no ${what}`;
 
@@ -54,8 +62,8 @@ export const FIELDS: Readonly<Record<string, Field | Group>> = {
   init_artifact: field(null, orNull(sha256)),
   new_version: field(undefined, version),
   rounds: field(20, integer(1, 10_000)),
-  min_updates: field(100, integer(1)),
-  goal: field(undefined, orNull(integer(1))), // default: min_updates
+  min_updates: field(100, integer(1, MOST_UPDATES)),
+  goal: field(undefined, orNull(integer(1, MOST_UPDATES))), // default: min_updates
   seed: field(null, orNull(sha256)),
   selection: {
     members: {
@@ -68,7 +76,7 @@ export const FIELDS: Readonly<Record<string, Field | Group>> = {
   },
   on_quorum_miss: {
     members: {
-      retry: field(3, integer(0)),
+      retry: field(3, integer(0, 1_000)),
       backoff: field(['1m', '30m'], (v) =>
         Array.isArray(v) && v.length === 2 && v.every((d) => duration(d) === undefined)
           ? undefined
@@ -78,9 +86,9 @@ export const FIELDS: Readonly<Record<string, Field | Group>> = {
   },
   client: {
     members: {
-      epochs: field(1, integer(1)),
-      batch_size: field(10, integer(1)),
-      lr: field(0.1, positive),
+      epochs: field(1, integer(1, 10_000)),
+      batch_size: field(10, integer(1, 1_000_000)),
+      lr: field(0.1, positive(MOST_RATE)),
       proximal_mu: field(0, oneOf([0], later('FedProx'))),
     },
   },
@@ -92,15 +100,20 @@ export const FIELDS: Readonly<Record<string, Field | Group>> = {
     },
   },
   server_optimizer: {
-    members: { name: field('sgd', oneOf(['sgd'], later('adaptive server optimisers'))), lr: field(1, positive) },
+    members: {
+      name: field('sgd', oneOf(['sgd'], later('adaptive server optimisers'))),
+      lr: field(1, positive(MOST_RATE)),
+    },
   },
   admission: {
     members: {
       max_norm: field(
         null,
-        orNull((v) => (v === 'adaptive' ? `must be a number or null${later('adaptive norm')}` : positive(v))),
+        orNull((v) =>
+          v === 'adaptive' ? `must be a number or null${later('adaptive norm')}` : positive(MOST_NORM)(v),
+        ),
       ),
-      max_samples: field(100_000, integer(1)),
+      max_samples: field(100_000, integer(1, 2 ** 40)),
       zero_samples: field('reject', oneOf(['reject'], later('updates of unknown size'))),
       per_device: field(1, oneOf([1], later('more than one update a device and round'))),
     },

@@ -2,6 +2,7 @@
 import type { ErrorCode } from '../errors.ts';
 import type { TrainingSpec } from '../events/training.ts';
 import { canonicalSha } from '../hash/canonicalJson.ts';
+import { requestSums } from './requestSums.ts';
 import { FIELDS, NOT_YET, type Field, type Group } from './requestFields.ts';
 
 /** A request with its defaults; the seed is null unless the caller pinned one. */
@@ -67,7 +68,7 @@ function disagreements(request: TrainingRequest): { pointer: string; detail: str
   if (request.base_version !== null && request.init_artifact !== null) {
     errors.push({ pointer: '/init_artifact', detail: 'names first weights, base_version a version: send one of them' });
   }
-  return errors;
+  return [...errors, ...requestSums(request)];
 }
 
 function refusal(found: Found): RequestErrors {
@@ -95,8 +96,8 @@ export function parseTrainingRequest(body: unknown): TrainingRequest | RequestEr
     goal: Object.hasOwn(rest, 'goal') ? rest['goal'] : rest['min_updates'],
     ...(allowed === null ? {} : { allow_rolled_back_base: allowed }),
   } as unknown as TrainingRequest;
-  found.errors.push(...disagreements(request));
-  return found.errors.length > 0 ? refusal(found) : request;
+  const errors = disagreements(request);
+  return errors.length > 0 ? refusal({ errors, hasUnknown: false }) : request;
 }
 
 /**

@@ -85,6 +85,51 @@ describe('parseTrainingRequest', () => {
       /one of them/,
     ],
     ['a negative rate', { client: { lr: -1 } }, 'invalid_input', '/client/lr', /above 0/],
+    ['a rate that no float32 survives', { client: { lr: 1e300 } }, 'invalid_input', '/client/lr', /at most 1000/],
+    ['a window of ages', { windows: { report: '999999999999d' } }, 'invalid_input', '/windows/report', /at most 365d/],
+    [
+      'a window of many digits',
+      { windows: { extend: `${'9'.repeat(400)}s` } },
+      'invalid_input',
+      '/windows/extend',
+      /365d/,
+    ],
+    [
+      'a pause of ages',
+      { on_quorum_miss: { backoff: ['1m', '366d'] } },
+      'invalid_input',
+      '/on_quorum_miss/backoff',
+      /two/,
+    ],
+    ['a quorum without end', { min_updates: 1e15, goal: null }, 'invalid_input', '/min_updates', /to 1000000/],
+    [
+      'rounds that together last for centuries',
+      { rounds: 10_000, windows: { report: '30d' } },
+      'invalid_input',
+      '/rounds',
+      /at most 3650 are planned/,
+    ],
+    [
+      'pauses that together last for centuries',
+      { on_quorum_miss: { retry: 1_000, backoff: ['1m', '365d'] } },
+      'invalid_input',
+      '/on_quorum_miss/retry',
+      /at most 3650/,
+    ],
+    [
+      'a weight that no sum holds',
+      { min_updates: 1_000_000, aggregation: { weight_cap: 2 ** 40 } },
+      'invalid_input',
+      '/aggregation/weight_cap',
+      /2\^53/,
+    ],
+    [
+      'samples that no count holds',
+      { rounds: 10_000, admission: { max_samples: 2 ** 40 } },
+      'invalid_input',
+      '/admission/max_samples',
+      /2\^53/,
+    ],
   ];
   it.each(faults)('refuses %s', (_, members, code, pointer, detail) => {
     const { refused: found, errors } = refused({ new_version: '1.1.0', ...members });

@@ -1,5 +1,5 @@
 /** Pure. A rollout spec from what people and SDKs ask for: defaults filled in, mistakes named by JSON pointer (`rollout.md` 1). */
-import { durationMs, formatDuration } from '../duration.ts';
+import { durationMs, formatDuration, LONGEST_MS, LONGEST_PLAN_MS } from '../duration.ts';
 import type { RolloutSpec, Rule, Stage } from '../events/rollout.ts';
 import { versionProblem } from '../semver.ts';
 import { isPlatform } from './assignment.ts';
@@ -11,8 +11,11 @@ const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
 const MAX_STAGES = 100;
 const MAX_RULES = 50;
-const LONGEST_MS = 365 * DAY;
 const SHORTEST_LOOK_MS = 50;
+/** A verdict is as late as the look that gives it. */
+const LONGEST_LOOK_MS = 7 * DAY;
+/** Limits of a latency rule, ms. */
+const SLOWEST_MS = DAY;
 
 const PRESETS = { canary: [10, 25, 50, 75, 100], immediate: [100] } as const;
 const DEFAULT_LOOK = '60s';
@@ -68,7 +71,7 @@ export function parseRolloutRequest(body: unknown): ParsedRequest {
     version: readVersion(read, request['version']),
     stages: readStages(read, request['stages'], request['preset']),
     ...(cohort === undefined ? {} : { cohort }),
-    look: read.duration(request['look'], '/look', DEFAULT_LOOK, SHORTEST_LOOK_MS, LONGEST_MS),
+    look: read.duration(request['look'], '/look', DEFAULT_LOOK, SHORTEST_LOOK_MS, LONGEST_LOOK_MS),
     policy: readPolicy(read, request['policy']),
     on_regressed: read.oneOf(request['on_regressed'], '/on_regressed', ['rollback', 'hold'] as const, 'rollback'),
   };
@@ -100,6 +103,11 @@ function readStages(read: Reader, value: unknown, preset: unknown): Stage[] {
       read.problem(`/stages/${index}/percent`, `percents must rise: ${percent} follows ${before}`);
     }
   });
+  const planned = stages.reduce((sum, { ramp, max_bake }) => sum + durationMs(ramp) + durationMs(max_bake), 0);
+  if (planned > LONGEST_PLAN_MS) {
+    const [days, most] = [Math.ceil(planned / DAY), LONGEST_PLAN_MS / DAY];
+    read.problem('/stages', `ramps and bakes come to ${days} days; at most ${most} are planned`);
+  }
   return stages;
 }
 
@@ -163,8 +171,11 @@ function readRule(read: Reader, value: unknown, at: string): Rule {
   const metric = read.oneOf(rule['metric'], `${at}/metric`, METRICS);
   const limit = rule['value'];
   const isRate = metric !== 'latency_p95';
-  if (typeof limit !== 'number' || !Number.isFinite(limit) || limit < 0 || (isRate && limit > 1)) {
-    read.problem(`${at}/value`, isRate ? 'must be a ratio from 0 to 1' : 'must be milliseconds, 0 or more');
+  if (typeof limit !== 'number' || !(limit >= 0 && limit <= (isRate ? 1 : SLOWEST_MS))) {
+    read.problem(
+      `${at}/value`,
+      isRate ? 'must be a ratio from 0 to 1' : `must be milliseconds from 0 to ${SLOWEST_MS}`,
+    );
   }
   const minDevices = read.count(rule['min_devices'], `${at}/min_devices`, DEFAULT_MIN_DEVICES);
   return {

@@ -1,5 +1,5 @@
 /** Pure. Reads members of an unknown JSON value and collects what is wrong with them, each with its pointer (RFC 6901). */
-import { parseDuration } from '../duration.ts';
+import { formatDuration, parseDuration } from '../duration.ts';
 
 export interface Problem {
   readonly pointer: string;
@@ -16,10 +16,13 @@ export interface Reader {
   duration(value: unknown, pointer: string, fallback: string, minMs: number, maxMs: number): string;
   /** One of the words; without a fallback it is required. */
   oneOf<T extends string>(value: unknown, pointer: string, words: readonly [T, ...T[]], fallback?: T): T;
-  /** A whole number of 1 or more. */
+  /** A whole number from 1 to 1,000,000,000. */
   count(value: unknown, pointer: string, fallback: number): number;
   flag(value: unknown, pointer: string, fallback: boolean): boolean;
 }
+
+/** Devices or predictions: no fleet has more, and twenty times as many is still an exact number. */
+const MOST = 1_000_000_000;
 
 const escaped = (name: string) => name.replaceAll('~', '~0').replaceAll('/', '~1');
 const isAbsent = (value: unknown) => value === undefined || value === null;
@@ -54,7 +57,7 @@ export function createReader(): Reader {
         const ms = parseDuration(value);
         if (ms !== undefined && ms >= minMs && ms <= maxMs) return value;
       }
-      const bounds = minMs > 0 ? `of at least ${minMs}ms` : `of at most ${maxMs / 86_400_000}d`;
+      const bounds = `from ${formatDuration(minMs)} to ${formatDuration(maxMs)}`;
       problem(pointer, `must be a duration ${bounds}, such as "90s" or "24h", not ${JSON.stringify(value)}`);
       return fallback;
     },
@@ -67,8 +70,8 @@ export function createReader(): Reader {
     },
     count(value, pointer, fallback) {
       if (isAbsent(value)) return fallback;
-      if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 1) return value;
-      problem(pointer, 'must be a whole number of 1 or more');
+      if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 1 && value <= MOST) return value;
+      problem(pointer, `must be a whole number from 1 to ${MOST}`);
       return fallback;
     },
     flag(value, pointer, fallback) {

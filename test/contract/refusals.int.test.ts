@@ -151,7 +151,11 @@ describe('a missing or wrong member', () => {
     ],
     ['/models/refusals/rollouts', { version: '1.0.0', stages: [{ percent: 0 }] }, '/stages/0/percent'],
     ['/models/refusals/rollouts', { version: '1.0.0', look: 'soon' }, '/look'],
+    ['/models/refusals/rollouts', { version: '1.0.0', look: '999999999999d' }, '/look'],
     ['/models/refusals/train', { new_version: '2.0.0', rounds: 0 }, '/rounds'],
+    ['/models/refusals/train', { new_version: '2.0.0', windows: { report: '999999999999d' } }, '/windows/report'],
+    ['/models/refusals/train', { new_version: '2.0.0', rounds: 9_999, windows: { report: '365d' } }, '/rounds'],
+    ['/models/refusals/train', { new_version: '2.0.0', client: { epochs: 1e15 } }, '/client/epochs'],
     ['/keys', { name: 'k', roles: ['root'] }, '/roles/0'],
   ])('%s %j: %s', async (path, body, pointer) => {
     const answer = await refused('POST', OWN + path, { body }, 'invalid_input');
@@ -162,6 +166,34 @@ describe('a missing or wrong member', () => {
     for (const verb of ['pause', 'abort', 'rollback']) {
       await refused('POST', `${OWN}/rollouts/${rolloutId}/${verb}`, { body: {} }, 'invalid_input');
     }
+  });
+});
+
+describe('a number that nothing here could hold', () => {
+  it('has no graph to build: a hundred million weights are the most', async () => {
+    const architecture = { kind: 'mlp:relu:softmax', input_dim: 1_000_000, hidden_dim: 1_000_000, output_dim: 2 };
+    const body = { name: 'wide', framework: 'f', use_case: 'u', architecture };
+    const { errors } = (await refused('POST', `${OWN}/models`, { body }, 'architecture_mismatch')).body;
+    expect(errors).toMatchObject([{ pointer: '/architecture/hidden_dim' }]);
+  });
+
+  it.each([
+    `${OWN}/events?from=1e300`,
+    `${OWN}/events?from=99999999999999999999`,
+    `${SDK}/models?offset=1e300`,
+    `${SDK}/models/refusals/versions?limit=1e19`,
+  ])('%s', async (path) => {
+    await refused('GET', path, {}, 'invalid_input');
+  });
+
+  it.each([
+    [{ increment_step: 0.0001 }, '/increment_step'],
+    [{ rollout_percentage: 0.01, increment_step: 0.01 }, '/increment_step'],
+    [{ rollout_percentage: 1e300 }, '/rollout_percentage'],
+  ])('a deploy of the SDK door by %j', async (numbers, pointer) => {
+    const body = { version: '1.1.0', ...numbers };
+    const { errors } = (await refused('POST', `${SDK}/models/refusals/rollouts`, { body }, 'invalid_input')).body;
+    expect((errors as { pointer: string }[]).map((e) => e.pointer)).toContain(pointer);
   });
 });
 

@@ -30,7 +30,7 @@ export function eventRoutes(app: App, deps: ApiDeps): void {
           ...PageQuery,
           ...AsOfQuery,
           /** First position, inclusive. */
-          from: Type.Optional(Type.Integer({ minimum: 0 })),
+          from: Type.Optional(Type.Integer({ minimum: 0, maximum: 999_999_999_999_999 })),
           kind: Type.Optional(StreamKind),
           type: Type.Optional(Type.String({ maxLength: 100 })),
           model: Type.Optional(Type.String({ maxLength: 200 })),

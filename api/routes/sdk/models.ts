@@ -29,8 +29,8 @@ const downloads = { scope: ['artifacts:read', 'devices:heartbeat'] } as const;
 const ModelPath = Type.Object({ model: Type.String({ maxLength: 300 }) });
 const VersionPath = Type.Object({ model: Type.String({ maxLength: 300 }), version: Type.String({ maxLength: 100 }) });
 const Paging = {
-  limit: Type.Optional(Type.Integer({ minimum: 0 })),
-  offset: Type.Optional(Type.Integer({ minimum: 0 })),
+  limit: Type.Optional(Type.Integer({ minimum: 0, maximum: 1_000_000_000 })),
+  offset: Type.Optional(Type.Integer({ minimum: 0, maximum: 1_000_000_000 })),
 };
 const PUBLISH_WAIT_MS = 15_000;
 

@@ -4,7 +4,6 @@ export { compareTensors, compareUtf8 } from './order.ts';
 export {
   findTensor,
   headerLength,
-  LIMITS,
   parseHeader,
   readHeader,
   readSafetensors,

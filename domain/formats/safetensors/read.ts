@@ -2,11 +2,10 @@
 import { isRefused, refuse, type Refused } from '../../refused.ts';
 import { elementsOf, isDtype, sizeOf, type Dtype } from './dtype.ts';
 import { parseHeaderText } from './headerText.ts';
+import { LIMITS } from './limits.ts';
 import { compareTensors } from './order.ts';
 import type { Tensor } from './tensor.ts';
 import type { TensorShape } from './write.ts';
-
-export const LIMITS = { headerBytes: 16 * 1024 * 1024, tensors: 20_000, rank: 8, parameters: 100_000_000 } as const;
 
 export interface HeaderEntry extends TensorShape {
   /** Offsets into the data, which begin at `dataStart` of the file. */

@@ -1,0 +1,3 @@
+/** Pure. How large a safetensors file may be, for readers and for those who plan one. */
+
+export const LIMITS = { headerBytes: 16 * 1024 * 1024, tensors: 20_000, rank: 8, parameters: 100_000_000 } as const;
