@@ -14,6 +14,18 @@ const EVERYWHERE = [
   ),
   ban("ImportDeclaration[source.value='node:process']", 'process is a global; its environment is read in config.ts.'),
 ];
+/** A call takes its arguments on the stack: some ten thousand of them, and it throws a RangeError. */
+const MANY = '/^(min|max|hypot|push|unshift|splice|concat|fromCharCode|fromCodePoint)$/';
+const SPREAD_MESSAGE = 'Data decide how long that array is, and a long one exhausts the stack: loop, or reduce.';
+const SPREADS = [
+  ban(
+    `CallExpression[callee.property.name=${MANY}] > SpreadElement.arguments:not([argument.type='ArrayExpression'])`,
+    SPREAD_MESSAGE,
+  ),
+  ban(`CallExpression[callee.property.name='apply'][callee.object.property.name=${MANY}]`, SPREAD_MESSAGE),
+  ban(`CallExpression[callee.object.name='Reflect'][callee.property.name='apply']`, SPREAD_MESSAGE),
+  ban(`NewExpression[callee.name=/Array$/] > SpreadElement.arguments`, SPREAD_MESSAGE),
+];
 const ONE_DOOR = [ban('ExportDefaultDeclaration', 'Export by name; only files that a tool loads have a default.')];
 const PURE = [
   ban("CallExpression[callee.object.name='Date'][callee.property.name='now']", 'Pure: time arrives as an argument.'),
@@ -113,7 +125,7 @@ export default tseslint.config(
       'no-var': 'error',
       'no-warning-comments': ['error', { terms: ['todo', 'fixme', 'xxx'] }],
       'prefer-const': 'error',
-      ...syntax(...EVERYWHERE, ...ONE_DOOR),
+      ...syntax(...EVERYWHERE, ...SPREADS, ...ONE_DOOR),
     },
   },
   {
@@ -124,13 +136,13 @@ export default tseslint.config(
       'edgeml/says-pure': 'error',
       'no-restricted-imports': ['error', NO_NODE],
       'no-restricted-globals': ['error', ...PURE_GLOBALS],
-      ...syntax(...EVERYWHERE, ...ONE_DOOR, ...PURE),
+      ...syntax(...EVERYWHERE, ...SPREADS, ...ONE_DOOR, ...PURE),
     },
   },
   {
     files: ['machines/**/*.ts'],
     ignores: TESTS,
-    rules: syntax(...EVERYWHERE, ...ONE_DOOR, ...PURE, ...MACHINES),
+    rules: syntax(...EVERYWHERE, ...SPREADS, ...ONE_DOOR, ...PURE, ...MACHINES),
   },
   {
     files: ['workflows/**/*.ts'],
@@ -141,9 +153,11 @@ export default tseslint.config(
         { ...NO_NODE, paths: [{ name: 'zod', message: 'Shapes are TypeBox, checked in activities.' }] },
       ],
       'no-restricted-globals': ['error', ...PURE_GLOBALS.filter((name) => name !== 'setTimeout'), 'structuredClone'],
-      ...syntax(...EVERYWHERE, ...ONE_DOOR, ...WORKFLOWS),
+      ...syntax(...EVERYWHERE, ...SPREADS, ...ONE_DOOR, ...WORKFLOWS),
     },
   },
+  // They make their own data, and few of them.
+  { files: [...TESTS, 'bench/**'], rules: syntax(...EVERYWHERE, ...ONE_DOOR) },
   { files: ['cli/**', 'dev/**', 'examples/**', 'bench/**'], rules: { 'no-console': 'off' } },
   // The one reader of the environment.
   { files: ['config.ts'], rules: syntax(...ONE_DOOR) },

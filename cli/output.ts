@@ -74,7 +74,7 @@ function lines(title: string, note: (line: string) => void) {
 
 /** Columns padded to their widest cell. */
 export function table(head: readonly string[], rows: readonly (readonly string[])[]): string[] {
-  const width = head.map((h, i) => Math.max(h.length, ...rows.map((r) => (r[i] ?? '').length)));
+  const width = head.map((h, i) => rows.reduce((most, r) => Math.max(most, (r[i] ?? '').length), h.length));
   return [head, ...rows].map((r) =>
     r
       .map((cell, i) => cell.padEnd(width[i]!))

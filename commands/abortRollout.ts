@@ -44,9 +44,11 @@ async function concludeAbort(streams: Streams, rolloutId: number, reason: string
   }
   if (target?.kind === 'version') {
     const restored = { target: target.version, leaving: version, rolloutId, reason };
-    parts.push(...(await restoreParts(streams, modelId, model, restored)));
+    for (const part of await restoreParts(streams, modelId, model, restored)) parts.push(part);
   }
-  if (target?.kind === 'nothing')
-    parts.push(...withdrawParts(streams, modelId, model, { leaving: version, rolloutId, reason }));
+  if (target?.kind === 'nothing') {
+    const leaving = { leaving: version, rolloutId, reason };
+    for (const part of withdrawParts(streams, modelId, model, leaving)) parts.push(part);
+  }
   return joinDecisions(parts);
 }

@@ -238,7 +238,7 @@ export function joinDecisions(parts: readonly DecidedPart[], also?: (tx: Queryab
   const facts: NewFact[] = [];
   for (const { stream, decision } of parts) {
     if (decision.kind === 'refused') return { kind: 'refused', refusal: decision.refusal };
-    if (decision.kind === 'facts') facts.push(...decision.facts.map((fact) => ({ stream, fact })));
+    if (decision.kind === 'facts') for (const fact of decision.facts) facts.push({ stream, fact });
   }
   if (facts.length === 0) return { kind: 'already' };
   return also ? { kind: 'append', facts, also } : { kind: 'append', facts };

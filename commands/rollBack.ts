@@ -90,10 +90,12 @@ export async function rollbackParts(
   parts.push({ stream: versionStream(modelId, version), decision: marked });
   if (target.kind === 'version') {
     const restored = { target: target.version, leaving: version, rolloutId, reason };
-    parts.push(...(await restoreParts(streams, modelId, model, restored)));
+    for (const part of await restoreParts(streams, modelId, model, restored)) parts.push(part);
   }
-  if (target.kind === 'nothing')
-    parts.push(...withdrawParts(streams, modelId, model, { leaving: version, rolloutId, reason }));
+  if (target.kind === 'nothing') {
+    const leaving = { leaving: version, rolloutId, reason };
+    for (const part of withdrawParts(streams, modelId, model, leaving)) parts.push(part);
+  }
   return { parts, target };
 }
 

@@ -130,7 +130,7 @@ export async function tellStory(o: StoryOptions): Promise<StoryResult> {
       let opened = 0;
       for (;;) {
         const { items } = await federation.trainingRounds(runId);
-        const newest = Math.max(0, ...items.map((r) => r.round));
+        const newest = items.reduce((most, r) => Math.max(most, r.round), 0);
         if (newest > opened) {
           opened = newest;
           await moment({ during: 'training', version, step: newest });

@@ -60,7 +60,7 @@ async function compareTable(
         WHERE to_jsonb(e) IS DISTINCT FROM to_jsonb(a) ORDER BY 3 LIMIT $4`,
       [from, from + SPAN, at, limit],
     );
-    found.push(...rows.map((pair) => firstDifference(table, pair)));
+    for (const pair of rows) found.push(firstDifference(table, pair));
   }
   return found;
 }
@@ -84,7 +84,7 @@ export async function compareSchemas(
   projection: Projection,
   comparison: Comparison,
 ): Promise<Difference[]> {
-  const found: Difference[] = [];
-  for (const table of tablesOf(projection)) found.push(...(await compareTable(client, table, comparison)));
-  return found.sort((a, b) => a.index - b.index);
+  const found: Difference[][] = [];
+  for (const table of tablesOf(projection)) found.push(await compareTable(client, table, comparison));
+  return found.flat().sort((a, b) => a.index - b.index);
 }

@@ -109,7 +109,8 @@ export function createReadModels({
   }
 
   async function at(names: readonly ReadModelName[], asOf: number | undefined): Promise<number> {
-    const least = Math.min(...(await Promise.all(names.map(place))));
+    const places = await Promise.all(names.map(place));
+    const least = places.reduce((a, b) => Math.min(a, b));
     if (asOf === undefined || asOf <= least) return asOf ?? least;
     throw new LifecycleError(
       'projection_behind',

@@ -5,5 +5,6 @@ export { sha256Hex };
 
 /** Value of the `Repr-Digest` header for `bytes` (RFC 9530). */
 export function reprDigest(bytes: Uint8Array): string {
-  return `sha-256=:${btoa(String.fromCharCode(...sha256(bytes)))}:`;
+  const binary = Array.from(sha256(bytes), (byte) => String.fromCharCode(byte)).join('');
+  return `sha-256=:${btoa(binary)}:`;
 }

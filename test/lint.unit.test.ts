@@ -72,6 +72,26 @@ describe('lint refuses', () => {
       `/** Pure. */\nimport { readFileSync } from 'node:fs';\nexport const f = readFileSync;`,
       'no-restricted-imports',
     ],
+    ...[
+      'Math.min(...xs)',
+      'Math.max(0, ...xs.map((x) => x + 1))',
+      'Math.hypot(...xs)',
+      'list.push(...xs)',
+      'list.unshift(...xs)',
+      'list.splice(0, 1, ...xs)',
+      'list.concat(...xs)',
+      'String.fromCharCode(...xs)',
+      'Math.max.apply(null, xs)',
+      'Reflect.apply(Math.max, null, xs)',
+      'new Array(...xs)',
+    ].flatMap((call): [string, string, string, string][] =>
+      ['domain', 'machines', 'store', 'workflows', 'cli'].map((room) => [
+        `${call} in ${room}`,
+        `${room}/x.ts`,
+        `/** Pure. */\nexport const f = (list: number[], xs: number[]) => ${call};`,
+        'no-restricted-syntax',
+      ]),
+    ),
     ['a pure file that does not say so', 'domain/x.ts', `export const x = 1;`, 'edgeml/says-pure'],
     [
       'a machine that waits',
@@ -138,6 +158,12 @@ describe('lint allows', () => {
   it.each<[what: string, file: string, code: string]>([
     ['a date that is given', 'domain/x.ts', `/** Pure. */\nexport const f = (at: string) => new Date(at);`],
     ['the environment in config.ts', 'config.ts', `export const x = process.env['X'];`],
+    [
+      'a spread whose length is written down, or that makes an array',
+      'domain/x.ts',
+      `/** Pure. */\nexport const f = (xs: number[]) => [...xs, Math.max(...[1, 2])];`,
+    ],
+    ['a spread in a test', 'store/x.unit.test.ts', `export const f = (xs: number[]) => Math.max(...xs);`],
     ['console in the CLI', 'cli/x.ts', `console.log(1);`],
     ['a clock in a test of domain', 'domain/x.unit.test.ts', `export const f = () => Date.now();`],
     [

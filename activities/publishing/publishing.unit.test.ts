@@ -100,6 +100,17 @@ describe('publishVersion', () => {
     expect(result).toMatchObject({ kind: 'publishable' });
   });
 
+  it('publishes a keyboard of 10,000 words, whose outputs are more than a call takes as arguments', async () => {
+    const keyboard: Architecture = { kind: 'mlp:relu:softmax', input_dim: 16, hidden_dim: 8, output_dim: 10_000 };
+    const tensorsSha = await keep([
+      tensor('fc1.weight', [8, 16], (i) => Math.sin(i)),
+      tensor('fc2.weight', [10_000, 8], (i) => Math.cos(i * i)),
+    ]);
+    const result = await publishVersion(work(tensorsSha, { architecture: keyboard }));
+    expect(result).toMatchObject({ kind: 'publishable' });
+    expect(result.checks.find((c) => c.name === 'output_varies')?.detail).toMatch(/^outputs from \S*\d to \S*\d over/);
+  });
+
   it('publishes weights alone where there is no graph, and says what onnx needs', async () => {
     const tensorsSha = await keep([tensor('anything', [2, 2, 2], (i) => i)]);
     const result = await publishVersion(work(tensorsSha, { architecture: null }));

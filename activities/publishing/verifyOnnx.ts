@@ -87,6 +87,17 @@ async function run(...call: Parameters<typeof runOnce>): Promise<Ran | OnnxFailu
 
 const measured = (c: { difference: number; bound: number }) => `largest difference ${c.difference}, at most ${c.bound}`;
 
+/** Smallest and largest, in one loop: outputs may be more than a call takes as arguments. */
+function rangeOf(data: Float32Array): readonly [least: number, most: number] {
+  let least = Infinity;
+  let most = -Infinity;
+  for (const x of data) {
+    least = Math.min(least, x);
+    most = Math.max(most, x);
+  }
+  return [least, most];
+}
+
 function judge(
   name: string,
   ran: Ran | OnnxFailure,
@@ -127,7 +138,8 @@ export async function verifyOnnx(work: OnnxToVerify): Promise<VerifiedOnnx | Gat
     checks.push(made);
     if (isFailure(ran)) continue; // judged above
     name = ran.runtime;
-    const range = `outputs from ${Math.min(...ran.data)} to ${Math.max(...ran.data)}`;
+    const [least, most] = rangeOf(ran.data);
+    const range = `outputs from ${least} to ${most}`;
     const varies = check(
       4,
       'output_varies',

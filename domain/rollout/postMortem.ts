@@ -161,7 +161,7 @@ function exposureOf(events: readonly Event[], leaves: readonly Leaf[], told: num
       minutes: rounded(minutesBetween(recordedAt, left)),
     };
   });
-  const most = Math.max(0, ...stages.map((s) => s.devices));
+  const most = stages.reduce((m, s) => Math.max(m, s.devices), 0);
   const completed: CompletedExposure | null =
     completedAt === undefined || to === null
       ? null

@@ -96,7 +96,7 @@ function exposureLines({ exposure, devices, outcome }: PostMortem): string[] {
 function segmentLines(segments: readonly Segment[]): string[] {
   const shown = segments.slice(0, MOST_SEGMENTS);
   if (shown.length === 0) return ['No device reported in a stage.'];
-  const most = Math.max(1, ...shown.map((s) => s.excess));
+  const most = shown.reduce((m, s) => Math.max(m, s.excess), 1);
   const bar = (excess: number) => '█'.repeat(Math.max(0, Math.round((BAR * excess) / most)));
   return table(
     ['Segment', 'Canary', 'Control', 'Excess', ''],

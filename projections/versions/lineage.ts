@@ -24,7 +24,7 @@ async function allRollouts(db: ReadDb, of: ModelOf, at: number): Promise<Rollout
   for (let cursor: string | undefined; ;) {
     const request = { limit: PAGE, asOf: at, ...(cursor === undefined ? {} : { cursor }) };
     const page = await listRollouts(db, of, request, at);
-    rows.push(...page.items);
+    for (const row of page.items) rows.push(row);
     if (page.nextCursor === null) return rows;
     cursor = page.nextCursor;
   }

@@ -15,6 +15,7 @@ const pointer = { model_id, epoch: 3, stable: '1.0.0' } as unknown as Pointer;
 const aged = (ageMs: number) => ({
   pointers: {
     ageMs: () => ageMs,
+    missesSince: () => undefined,
     get: (_org: string, id: string) => (id === model_id ? pointer : undefined),
   } as unknown as PointerTable,
 });

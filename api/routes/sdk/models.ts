@@ -275,7 +275,7 @@ async function every<R>(
   const all: R[] = [];
   for (let cursor: string | undefined; ;) {
     const page = await read(cursor);
-    all.push(...page.items);
+    for (const item of page.items) all.push(item);
     if (page.nextCursor === null) return all;
     cursor = page.nextCursor;
   }
