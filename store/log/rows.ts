@@ -45,6 +45,7 @@ export class UndecodableFact extends Error {
   readonly stream: string;
   readonly version: number;
   readonly logIndex: number | null;
+  readonly pointer: string;
   readonly type: string;
   /** What its JSON holds; undefined where it is none. */
   readonly data: unknown;
@@ -58,6 +59,7 @@ export class UndecodableFact extends Error {
     this.stream = row.stream_id;
     this.version = row.stream_version;
     this.logIndex = row.log_index;
+    this.pointer = pointer;
     this.type = row.type;
     this.data = data;
     this.why = pointer === '' ? why : `"${pointer}": ${why}`;

@@ -32,7 +32,7 @@ export function adminRoutes(app: App, deps: ApiDeps): void {
         throw new LifecycleError('route_not_found', `There is no read model of that name. There are ${known}.`);
       }
       const stop = new AbortController();
-      request.raw.socket.once('close', () => stop.abort());
+      reply.raw.once('close', () => stop.abort());
       let tell: (now: object) => void = () => undefined;
       let begin = () => {};
       const begun = new Promise<void>((resolve) => (begin = resolve));

@@ -29,7 +29,7 @@ export function auditRoutes(app: App, deps: ApiDeps): void {
     },
     handler: async (request, reply) => {
       const stop = new AbortController();
-      request.raw.socket.once('close', () => stop.abort());
+      reply.raw.once('close', () => stop.abort());
       const { fast = false } = request.body;
       const lines = progressLines(request.url, (onProgress) => deps.verify({ fast, signal: stop.signal, onProgress }));
       const answer: FastifyReply = reply; // the typed one wants the last line's object, and this is a stream of lines
