@@ -12,9 +12,8 @@ const model_id = modelIdOf(orgId, 'mails');
 // The members that the function reads.
 const request = { principal: { orgId } } as unknown as FastifyRequest;
 const pointer = { model_id, epoch: 3, stable: '1.0.0' } as unknown as Pointer;
-const aged = (ageMs: number, missesSince?: number) => ({
+const aged = (ageMs: number) => ({
   pointers: {
-    missesSince: () => missesSince,
     ageMs: () => ageMs,
     missesSince: () => undefined,
     get: (_org: string, id: string) => (id === model_id ? pointer : undefined),
@@ -26,12 +25,6 @@ describe('what devices are told from', () => {
     expect(knownModel(aged(900), request, 'mails')).toEqual({ modelId: model_id, pointer });
     expect(() => knownModel(aged(900), request, 'others')).toThrow(
       expect.objectContaining({ code: 'model_not_found' }),
-    );
-  });
-
-  it('is nothing where the pointer misses a fact', () => {
-    expect(() => knownModel(aged(900, 7), request, 'mails')).toThrow(
-      expect.objectContaining({ code: 'projection_behind', message: expect.stringContaining('misses the fact at 7') }),
     );
   });
 
