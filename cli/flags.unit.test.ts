@@ -243,7 +243,7 @@ const TABLE: Readonly<Record<string, Entry>> = {
   'events tail': {
     base: ['events', 'tail'],
     path: '/events',
-    flags: { '--from': { ...query('--from', '3', 'from'), with: ['--timeout', '30ms'] } },
+    flags: { '--from': { ...query('--from', '3', 'from'), with: ['--timeout', '1s'] } },
     waits: { with: [], bar: false },
   },
   'audit verify': {
@@ -291,7 +291,7 @@ const place = (seen: Seen) => `${seen.method} ${seen.path}`;
 
 /** Ends what only --timeout ends, and answers what a command would ask a person. */
 const ending = (command: Command): string[] => [
-  ...(pathOf(command) === 'events tail' ? ['--timeout', '30ms'] : []),
+  ...(pathOf(command) === 'events tail' ? ['--timeout', '1s'] : []),
   ...(entryOf(command).asks ? ['-y'] : []),
 ];
 const plainly = (command: Command) => recorder.run([...entryOf(command).base, ...ending(command)]);
