@@ -77,6 +77,16 @@ describe('the edgeml command', { timeout: 120_000 }, () => {
     expect((await edgeml('--key-file', file, 'model', 'list')).code).toBe(7);
   });
 
+  it('makes an organisation whose admin sees nothing of the first', async () => {
+    const made = await json<{ id: string; admin_key: { key: string } }>('org', 'create', 'Acme', '--id', 'org_acme');
+    expect(made.id).toBe('org_acme');
+    const file = join(product.stack.home, 'acme.key');
+    writeFileSync(file, made.admin_key.key);
+    expect((await edgeml('--key-file', file, 'whoami')).out).toMatch(/of org_acme/);
+    expect((await edgeml('org', 'list', '-o', 'name')).out.split('\n')).toContain('org_acme');
+    expect((await edgeml('--key-file', file, 'org', 'list')).code).toBe(7);
+  });
+
   it('walks a model from the catalogue to a completed rollout, and back', async () => {
     const create = ['model', 'create', 'cli-model', '--framework', 'custom', '--use-case', 'test'];
     const graph = ['--architecture', 'mlp:relu:sigmoid', '--input-dim', '4', '--output-dim', '1'];
