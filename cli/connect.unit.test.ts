@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { connect, type ConnectFlags, type Surroundings } from './connect.ts';
-import { CliError, EXIT } from './exit.ts';
+import { type CliError, EXIT } from './exit.ts';
 import type { Http } from '../sdk/http.ts';
 import { startRecorder, type Recorder } from './recorder.fixture.ts';
 

@@ -387,11 +387,11 @@ describe.each(leaves.map((command) => [pathOf(command), command] as const))('edg
       await recorder.run([...line, '-o', 'jsonl']),
       await recorder.run([...line, '-o', 'name']),
     ];
-    expect(JSON.parse(json!.out)).toBeTypeOf('object');
-    expect(jsonl!.out.trim()).not.toMatch(/\n/);
-    expect(JSON.parse(jsonl!.out)).toBeTypeOf('object');
-    expect(name!.out.trim()).toMatch(/^\S+$/);
-    expect(text!.out).not.toBe(json!.out);
+    expect(JSON.parse(json.out)).toBeTypeOf('object');
+    expect(jsonl.out.trim()).not.toMatch(/\n/);
+    expect(JSON.parse(jsonl.out)).toBeTypeOf('object');
+    expect(name.out.trim()).toMatch(/^\S+$/);
+    expect(text.out).not.toBe(json.out);
     usage(await recorder.run([...line, '-o', 'xml']), /Allowed choices/);
   });
 

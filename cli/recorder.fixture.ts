@@ -130,9 +130,9 @@ export async function startRecorder(): Promise<Recorder> {
 
 function capture(stream: NodeJS.WriteStream, take: (text: string) => void): () => void {
   const { write } = stream;
-  stream.write = ((chunk: string | Uint8Array) => {
+  stream.write = (chunk: string | Uint8Array) => {
     take(typeof chunk === 'string' ? chunk : Buffer.from(chunk).toString());
     return true;
-  }) as typeof stream.write; // commands write text without a callback
+  }; // commands write text without a callback
   return () => (stream.write = write);
 }
