@@ -173,7 +173,11 @@ export function createFollower(options: FollowerOptions): Follower {
   }
 
   /** @param unstorable why Postgres does not take what this fact makes, if that is known already */
-  async function take(entry: Entry, { rows, subjects, setAside }: Batch, unstorable: string | undefined): Promise<void> {
+  async function take(
+    entry: Entry,
+    { rows, subjects, setAside }: Batch,
+    unstorable: string | undefined,
+  ): Promise<void> {
     const { logIndex, about, event } = entry;
     const subject = await subjectOf(entry, rows);
     // An unreadable fact of another read model, or one that this one would not have looked at.

@@ -114,7 +114,14 @@ export function startProjections(options: ProjectionsOptions): RunningProjection
   const loops = (options.projections ?? projections).map((projection) => {
     const schema = schemaOf(projection);
     const bell = createBell();
-    const idle: ProjectionState = { name: projection.name, schema, role: 'standby', position: -1, stopped: null, setAside: 0 };
+    const idle: ProjectionState = {
+      name: projection.name,
+      schema,
+      role: 'standby',
+      position: -1,
+      stopped: null,
+      setAside: 0,
+    };
     const tell = (change: Partial<ProjectionState>) => {
       const state = { ...(states.get(projection.name) ?? idle), ...change };
       states.set(projection.name, state);

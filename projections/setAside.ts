@@ -38,8 +38,6 @@ export async function readSubjects(db: Client, schema: string): Promise<Map<stri
 
 /** @throws the driver's 42P01 where the schema is not there */
 export async function countSetAside(db: Client | Pool, schema: string): Promise<number> {
-  const { rows } = await db.query<{ n: number }>(
-    `SELECT count(DISTINCT subject) AS n FROM ${quote(schema)}.set_aside`,
-  );
+  const { rows } = await db.query<{ n: number }>(`SELECT count(DISTINCT subject) AS n FROM ${quote(schema)}.set_aside`);
   return rows[0]!.n;
 }
