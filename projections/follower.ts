@@ -153,9 +153,9 @@ export function createFollower(options: FollowerOptions): Follower {
   /** Changes the rows. @returns why the fact cannot be applied: then nothing was changed */
   async function apply(event: SequencedEvent, rows: BatchRows): Promise<string | undefined> {
     for (;;) {
-      const missing: Need[] = [];
+      let missing: readonly Need[];
       try {
-        missing.push(...rows.missing(projection.needs(event, rows)));
+        missing = rows.missing(projection.needs(event, rows));
         if (missing.length === 0) {
           rows.apply(projection.project(event, rows), event.logIndex);
           return undefined;
