@@ -158,17 +158,30 @@ const downloadsFail = ({ numerator, denominator, op, limit }: Conviction) =>
   'see to the downloads, then resume: only downloads after that count';
 
 /**
- * Recomputes a recorded judgement from its own integers and the spec of its rollout: for audit, which never decides again.
+ * Recomputes a recorded judgement from its own integers and the spec of its rollout: for audit, which never decides again. Total:
+ * whatever a stored fact or spec holds, it answers and does not throw.
  *
- * @returns `expected` is what the judgement should have been; undefined where the spec has no such stage
+ * @returns `expected` is what the judgement should have been; undefined where the spec has no such stage, or where nothing can be
+ *   computed from what is recorded
  */
 export function recheck(
   judgement: Judgement,
   spec: RolloutSpec,
 ): { readonly equal: boolean; readonly expected: Judgement | undefined } {
+  try {
+    const expected = expectedOf(judgement, spec);
+    return { equal: expected !== undefined && canonicalJson(expected) === canonicalJson(judgement), expected };
+  } catch {
+    // A member of another kind than its schema says, or a duration that is none: no honest judgement looks so.
+    return { equal: false, expected: undefined };
+  }
+}
+
+/** @throws TypeError, RangeError for a judgement or spec that does not fit its schema */
+function expectedOf(judgement: Judgement, spec: RolloutSpec): Judgement | undefined {
   const stage = spec.stages[judgement.stage];
-  if (!stage) return { equal: false, expected: undefined };
-  const expected = judge({
+  if (!stage) return undefined;
+  return judge({
     spec,
     stage: judgement.stage,
     look: judgement.look,
@@ -179,5 +192,4 @@ export function recheck(
     minBakeMs: durationMs(stage.min_bake),
     maxBakeMs: durationMs(stage.max_bake),
   });
-  return { equal: canonicalJson(expected) === canonicalJson(judgement), expected };
 }

@@ -184,4 +184,24 @@ describe('laws', () => {
     for (const one of altered) expect(recheck(one, spec).equal, JSON.stringify(one)).toBe(false);
     expect(recheck(judgement, spec).equal).toBe(true);
   });
+
+  it('answers for whatever a fact or a spec may hold', () => {
+    const spec = specOf('1.1.0', { policy: { rules: [errors, latency, downloads] } });
+    const judgement = look([errors], { devices: 10, predictions: 200, errors: 11 }, EARLY);
+    fc.assert(
+      fc.property(fc.object({ withNullPrototype: true }), fc.anything(), (weird, other) => {
+        // Safe to lie about the type: this is what a stored fact of unknown origin is.
+        const facts = [
+          weird,
+          { ...judgement, counters: other },
+          { ...judgement, stage: other },
+        ] as (typeof judgement)[];
+        for (const fact of facts) expect(recheck(fact, spec).equal).toBe(false);
+        for (const broken of [weird, { ...spec, stages: other }, { ...spec, policy: other }] as (typeof spec)[])
+          expect(recheck(judgement, broken).equal).toBe(false);
+      }),
+    );
+    const noDuration = { ...spec, stages: spec.stages.map((s) => ({ ...s, ramp: 'soon' })) };
+    expect(recheck(judgement, noDuration)).toEqual({ equal: false, expected: undefined });
+  });
 });
