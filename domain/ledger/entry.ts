@@ -3,7 +3,7 @@ import { canonicalJson } from '../hash/canonicalJson.ts';
 import { leafHash } from '../hash/merkle.ts';
 import { bytesToHex, sha256, utf8ToBytes, type Hash } from '../hash/sha256.ts';
 
-/** A fact as an entry names it. Its `data` enters by hash only, as stored, so that erased plaintext leaves proofs valid. */
+/** A fact as an entry names it. Its `data` enters by hash only, as stored. */
 export interface LedgerFact {
   readonly eventId: string;
   readonly stream: string;
