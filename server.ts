@@ -1,6 +1,6 @@
 /**
- * The service process: config → connections → parts. Any number may run; leaders elect themselves. With `--rebase` it does that
- * one thing and ends.
+ * The service process: config → connections → parts. Any number may run; leaders elect themselves. With `--rebase` or
+ * `--accept-loss` it does that one thing and ends.
  */
 import { connect } from 'node:net';
 import { readFileSync } from 'node:fs';
@@ -15,8 +15,11 @@ import { runNatsRelay, subscribeDoorbell } from './relay/nats.ts';
 import { runSequencer } from './relay/sequencer.ts';
 import { runTemporalRelay } from './relay/temporal.ts';
 import { createFileStore } from './store/artifacts/fileStore.ts';
+import { createNamedFiles } from './store/artifacts/namedStore.ts';
 import { createPool } from './store/connect.ts';
 import { createKeyStore } from './store/keys/keyStore.ts';
+import { acceptLoss } from './store/ledger/acceptLoss.ts';
+import { createPublished } from './store/ledger/published.ts';
 import { createEventStore } from './store/log/postgresEventStore.ts';
 import { createOrgStore } from './store/orgs/orgStore.ts';
 import { queryableOf } from './store/queryable.ts';
@@ -105,11 +108,13 @@ async function ensureBootstrapKey({ database, bootstrapKeyFile, org }: Config): 
   }
 }
 
+const publishedOf = ({ blobDir }: Config) => createPublished(createNamedFiles(blobDir));
+
 function runSequencing({ config, signal, logger }: Service): Promise<unknown> {
   const connectionString = config.database.url;
   return Promise.all([
-    runSequencer({ connectionString, signal, log: logger }),
-    runCheckpoints({ connectionString, signal, logger }),
+    runSequencer({ connectionString, signal, log: logger, published: publishedOf(config) }),
+    runCheckpoints({ connectionString, signal, logger, published: publishedOf(config) }),
   ]);
 }
 
@@ -141,6 +146,7 @@ async function runApi(service: Service): Promise<void> {
     openDoor({
       connectionString: config.database.url,
       blobs: createFileStore(config.blobDir),
+      published: publishedOf(config),
       secret: readFileSync(secretFile),
       publicUrl: http.publicUrl,
       maxUploadBytes: config.maxUploadBytes,
@@ -230,8 +236,30 @@ async function rebaseOnce({ database: { migrateUrl } }: Config): Promise<string>
   return `Re-based: era ${era} begins; facts without a log index: ${tail}.`;
 }
 
-const { values } = parseArgs({ options: { run: { type: 'string' }, rebase: { type: 'boolean', default: false } } });
+/** Says what it did. Every server and worker is to be ended before, since they hold in memory what is lost. @throws as Postgres does */
+async function acceptLossOnce(config: Config): Promise<string> {
+  const { migrateUrl } = config.database;
+  if (migrateUrl === undefined)
+    throw new Error('--accept-loss needs DATABASE_MIGRATE_URL: it acts as the owner of the log.');
+  const done = await acceptLoss(migrateUrl, publishedOf(config));
+  if (done.outcome === 'no_fork')
+    return `Nothing to do: the log fits its newest published checkpoint (${done.origin}).`;
+  const { published, size } = done.fork;
+  return (
+    `Accepted: checkpoints up to ${published.size} facts were published, the log holds ${size}, and the two agree up to ` +
+    `${done.keptSize} at least. It goes on as ${done.origin}; the old checkpoints stay as evidence. Start the servers and workers.`
+  );
+}
+
+const { values } = parseArgs({
+  options: {
+    run: { type: 'string' },
+    rebase: { type: 'boolean', default: false },
+    'accept-loss': { type: 'boolean', default: false },
+  },
+});
 const parts = partsOf(values.run);
 const config = readConfig();
 if (values.rebase) process.stdout.write(`${await rebaseOnce(config)}\n`);
+else if (values['accept-loss']) process.stdout.write(`${await acceptLossOnce(config)}\n`);
 else await serve(parts, config, pino({ name: 'server', level: config.logLevel }));

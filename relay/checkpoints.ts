@@ -1,44 +1,41 @@
-/** Tree heads of the log, unsigned: `(tree_size, root)` every 10 s if the tree grew. Facts above the last one are pending. */
-import { growingTree } from '../domain/hash/merkle.ts';
+/**
+ * Tree heads of the log, unsigned, every 10 s if the tree grew: a row `(tree_size, root)`, then a file beside the blobs. Facts above the
+ * last one are pending.
+ *
+ *   commit the row                         a crash here: the next leader publishes the file that is due
+ *   publish the file, if there is none     an unknown result: the same; an equal file is as good, another one is a fork
+ */
+import { bytesToHex } from '../domain/hash/sha256.ts';
 import type { Client, Session } from '../store/connect.ts';
 import { lead, type Logger } from '../store/leader.ts';
+import { refuseFork } from '../store/ledger/fork.ts';
+import { originsOf } from '../store/ledger/origins.ts';
+import type { PublishedCheckpoints } from '../store/ledger/published.ts';
+import { emptyTree, grow, type Tree } from '../store/ledger/tree.ts';
 import { pause } from '../store/pause.ts';
-import { nodeSha256 } from '../store/log/leaf.ts';
 
 const EVERY_MS = 10_000;
-const PAGE = 10_000;
 
 export interface CheckpointOptions {
   readonly connectionString: string;
   readonly signal: AbortSignal;
   readonly logger: Logger;
+  /** Where each is kept outside the database. */
+  readonly published: PublishedCheckpoints;
   readonly everyMs?: number;
 }
 
-type Tree = ReturnType<typeof growingTree>;
-
-/** Adds the leaves from the tree's size on, at most up to `limit` leaves in all. */
-async function grow(client: Client, tree: Tree, limit: number): Promise<void> {
-  while (tree.size < limit) {
-    const { rows } = await client.query<{ log_index: number; leaf_hash: Buffer }>(
-      'SELECT log_index, leaf_hash FROM store.log WHERE log_index >= $1 AND log_index < $2 ORDER BY log_index LIMIT $3',
-      [tree.size, limit, PAGE],
-    );
-    if (rows.length === 0) return;
-    for (const row of rows) {
-      if (row.log_index !== tree.size)
-        throw new Error(`log index ${tree.size} is missing; run \`edgeml audit verify\``);
-      tree.add(row.leaf_hash);
-    }
-  }
+interface Row {
+  readonly tree_size: number;
+  readonly root: Buffer;
 }
 
 /** The tree up to the last checkpoint, made anew from the log. @throws Error if its root is not the one recorded */
 async function resume(client: Client): Promise<Tree> {
-  const { rows } = await client.query<{ tree_size: number; root: Buffer }>(
+  const { rows } = await client.query<Row>(
     'SELECT tree_size, root FROM store.checkpoints ORDER BY tree_size DESC LIMIT 1',
   );
-  const tree = growingTree(nodeSha256);
+  const tree = emptyTree();
   const last = rows[0];
   if (!last) return tree;
   await grow(client, tree, last.tree_size);
@@ -46,14 +43,36 @@ async function resume(client: Client): Promise<Tree> {
   throw new Error(`the log no longer has the root of checkpoint ${last.tree_size}; run \`edgeml audit verify\``);
 }
 
-async function keep({ client }: Session, signal: AbortSignal, everyMs: number): Promise<void> {
+/** Files that are due: those of rows above the newest file; of the newest row alone where there is no file at all. */
+async function publishDue(client: Client, published: PublishedCheckpoints, origin: string): Promise<void> {
+  const newest = await published.newest(origin);
+  const { rows } = newest
+    ? await client.query<Row>(
+        'SELECT tree_size, root FROM store.checkpoints WHERE is_filed AND tree_size > $1 ORDER BY tree_size',
+        [newest.size],
+      )
+    : await client.query<Row>('SELECT tree_size, root FROM store.checkpoints ORDER BY tree_size DESC LIMIT 1');
+  for (const { tree_size, root } of rows) {
+    await published.publish({ origin, size: tree_size, root: root.toString('hex') });
+  }
+}
+
+async function keep({ client }: Session, signal: AbortSignal, options: CheckpointOptions): Promise<void> {
+  const { published, everyMs = EVERY_MS } = options;
+  await refuseFork(client, published);
   const tree = await resume(client);
+  const { origin } = (await originsOf(client)).at(-1)!;
+  await publishDue(client, published, origin);
   while (!signal.aborted) {
     const before = tree.size;
     await grow(client, tree, Number.MAX_SAFE_INTEGER);
     if (tree.size > before) {
-      const values = [tree.size, Buffer.from(tree.root())];
-      await client.query('INSERT INTO store.checkpoints (tree_size, root) VALUES ($1, $2)', values);
+      const root = tree.root();
+      await client.query('INSERT INTO store.checkpoints (tree_size, root, is_filed) VALUES ($1, $2, true)', [
+        tree.size,
+        Buffer.from(root),
+      ]);
+      await published.publish({ origin, size: tree.size, root: bytesToHex(root) });
     }
     await pause(everyMs, signal);
   }
@@ -61,15 +80,11 @@ async function keep({ client }: Session, signal: AbortSignal, everyMs: number): 
 
 /**
  * Writes checkpoints until `signal` aborts; never throws. One process leads. It refuses to go on, loudly, where the log no
- * longer has the root it had at the last checkpoint.
+ * longer has the root it had at the last checkpoint, in the database or outside it.
  */
-export function runCheckpoints({
-  connectionString,
-  signal,
-  logger,
-  everyMs = EVERY_MS,
-}: CheckpointOptions): Promise<void> {
+export function runCheckpoints(options: CheckpointOptions): Promise<void> {
+  const { connectionString, signal, logger } = options;
   return lead({ connectionString, name: 'checkpoints', signal, logger }, (session, until) =>
-    keep(session, until, everyMs),
+    keep(session, until, options),
   );
 }

@@ -3,6 +3,7 @@ import { jetstream, jetstreamManager, type JetStreamManager } from '@nats-io/jet
 import { connect } from 'nats';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { abortedFact, openLog, request, until, type LogFixture } from '../test/support/log.ts';
+import { backUp } from '../test/support/published.ts';
 import { startNats } from '../test/support/services.ts';
 import { runNatsRelay, subscribeDoorbell } from './nats.ts';
 import { runSequencer } from './sequencer.ts';
@@ -247,5 +248,36 @@ describe('the doorbell', () => {
     const bell = subscribeDoorbell({ natsUrl: 'nats://127.0.0.1:1', signal: one.signal, onBell: () => undefined });
     one.abort();
     await expect(bell).resolves.toBeUndefined();
+  });
+
+  it('makes the stream anew where its last message is no fact of this log: it was restored to an earlier moment', async () => {
+    await appendMany(5);
+    await until('5 facts', async () => (await log.store.head()) === 4);
+    const restore = await backUp(log.admin);
+    const first = new AbortController();
+    const before = relay(first.signal);
+    await appendMany(4);
+    await until('9 are told', async () => (await streamEnd()) === 9);
+    first.abort();
+    stop.abort();
+    await Promise.all([before, ...running]);
+    await restore();
+
+    // As long as what was lost, so that the indexes alone say nothing.
+    stop = new AbortController();
+    running = [runSequencer({ connectionString: log.appUrl, signal: stop.signal, log: logger })];
+    await appendMany(4);
+    await until('9 facts again', async () => (await log.store.head()) === 8);
+    running.push(relay());
+    const inLog = async () => (await log.store.readRawLog(-1, 100)).map((r) => r.event!.event_id);
+    const inStream = () =>
+      withJetStream(async (jsm) => {
+        const ids: (string | undefined)[] = [];
+        for (let seq = 1; seq <= 9; seq += 1)
+          ids.push((await jsm.streams.getMessage(STREAM, { seq }))?.header.get('Nats-Msg-Id'));
+        return ids;
+      }).catch(() => []);
+    const due = await inLog();
+    await until('the stream is that of the log', async () => (await inStream()).join() === due.join());
   });
 });

@@ -17,6 +17,8 @@ const FOLLOWER = 'nats';
 /** How much of the log a new stream is given; older facts are read from Postgres. */
 const HISTORY = 10_000;
 const LOOK_BACK = 1_000;
+/** What `msgID` of a publish becomes. */
+const ID_HEADER = 'Nats-Msg-Id';
 
 export interface Tail {
   readonly created: string;
@@ -48,13 +50,29 @@ async function streamInfo(jsm: JetStreamManager) {
   }
 }
 
-/** Log index of the last message that is ours; a stranger's message on our subjects is passed over. */
-async function lastIndex(jsm: JetStreamManager, last: number, first: number): Promise<number | undefined> {
+interface LastMessage {
+  readonly index: number;
+  /** Event id. */
+  readonly event: string;
+}
+
+/** The last message that is ours; a stranger's message on our subjects is passed over. */
+async function lastMessage(jsm: JetStreamManager, last: number, first: number): Promise<LastMessage | undefined> {
   for (let seq = last; seq >= Math.max(first, last - LOOK_BACK); seq -= 1) {
-    const text = (await jsm.streams.getMessage(STREAM, { seq }))?.header.get(LOG_INDEX_HEADER);
-    if (text && /^\d+$/.test(text)) return Number(text);
+    const header = (await jsm.streams.getMessage(STREAM, { seq }))?.header;
+    const text = header?.get(LOG_INDEX_HEADER);
+    if (header && text && /^\d+$/.test(text)) return { index: Number(text), event: header.get(ID_HEADER) };
   }
   return undefined;
+}
+
+/** False where the log was restored to an earlier moment: the index is free again, or belongs to another fact. */
+async function isInLog(db: Client, { index, event }: LastMessage): Promise<boolean> {
+  const { rows } = await db.query<{ event_id: string }>(
+    'SELECT e.event_id FROM store.log l JOIN store.events e USING (position) WHERE l.log_index = $1',
+    [index],
+  );
+  return rows[0]?.event_id === event;
 }
 
 /** Where we stood when everything was told: used only where the messages themselves have aged out. */
@@ -76,15 +94,22 @@ async function savedIndex(db: Client, created: string, sequence: number): Promis
 
 /**
  * Where to go on: after the stream's own last message. A stream that is new, re-created or of unknown age starts at most
- * 10,000 facts before `head`; consumers drop what they have.
+ * 10,000 facts before `head`; consumers drop what they have. A stream whose last message is no fact of this log is made anew: the log
+ * was restored to an earlier moment, and its indexes are given out again.
  *
  * @throws the NATS client's error if the server does not answer
  */
 export async function readTail(nc: NatsConnection, db: Client, head: () => Promise<number>): Promise<Tail> {
   const jsm = await jetstreamManager(nc);
-  const { created, state } = await streamInfo(jsm);
+  let { created, state } = await streamInfo(jsm);
+  let last = state.messages > 0 ? await lastMessage(jsm, state.last_seq, state.first_seq) : undefined;
+  if (last && !(await isInLog(db, last))) {
+    await jsm.streams.delete(STREAM);
+    ({ created, state } = await streamInfo(jsm));
+    last = undefined;
+  }
   const index =
-    (state.messages > 0 ? await lastIndex(jsm, state.last_seq, state.first_seq) : undefined) ??
+    last?.index ??
     (state.last_seq > 0 ? await savedIndex(db, created, state.last_seq) : undefined) ??
     Math.max(0, (await head()) - HISTORY) - 1;
   return { created, sequence: state.last_seq, logIndex: index };

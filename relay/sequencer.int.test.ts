@@ -5,6 +5,7 @@ import { merkleRoot } from '../domain/hash/merkle.ts';
 import { leafOf } from '../store/log/leaf.ts';
 import { appendOn, openLog, request, until, type LogFixture } from '../test/support/log.ts';
 import { namedSql } from '../store/sql/namedSql.ts';
+import { openPublished } from '../test/support/published.ts';
 import { runCheckpoints } from './checkpoints.ts';
 import { runSequencer } from './sequencer.ts';
 
@@ -263,7 +264,8 @@ describe('checkpoints', () => {
   it('hold the root of the log at their size, also after a restart, and stop at a log that changed', async () => {
     sequencer();
     const first = new AbortController();
-    const options = { connectionString: log.appUrl, logger, everyMs: 20 };
+    const folder = await openPublished();
+    const options = { connectionString: log.appUrl, logger, published: folder.published, everyMs: 20 };
     const before = runCheckpoints({ ...options, signal: first.signal });
     for (let i = 0; i < 5; i += 1) await log.store.append(request({ 'rollout-1': 'any' }));
     await until('a checkpoint of 5', async () => (await checkpoints()).at(-1)?.tree_size === 5);
@@ -290,5 +292,6 @@ describe('checkpoints', () => {
     );
     again.abort();
     await third;
+    await folder.close();
   });
 });

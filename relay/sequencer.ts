@@ -11,6 +11,8 @@
 import { createBell } from '../store/bell.ts';
 import type { Client, Session } from '../store/connect.ts';
 import { lead, type Logger } from '../store/leader.ts';
+import { refuseFork } from '../store/ledger/fork.ts';
+import type { PublishedCheckpoints } from '../store/ledger/published.ts';
 import { leafOf } from '../store/log/leaf.ts';
 import type { EventRow } from '../store/log/rows.ts';
 import { namedSql } from '../store/sql/namedSql.ts';
@@ -36,6 +38,8 @@ export interface SequencerOptions {
   readonly connectionString: string;
   readonly signal: AbortSignal;
   readonly log: Logger;
+  /** What the log is compared with on taking the lead; without it a restore to an earlier moment is not noticed. */
+  readonly published?: PublishedCheckpoints;
   /** Told after each batch is stored. */
   readonly onBatch?: (batch: PlacedBatch) => void;
 }
@@ -128,12 +132,14 @@ function createAlarm(client: Client, log: Logger) {
   };
 }
 
-async function sequence({ client }: Session, signal: AbortSignal, { log, onBatch }: SequencerOptions): Promise<void> {
+async function sequence({ client }: Session, signal: AbortSignal, options: SequencerOptions): Promise<void> {
+  const { log, published, onBatch } = options;
   const bell = createBell();
   client.on('notification', () => bell.ring());
   await client.query('LISTEN edgeml_append');
   const alarm = createAlarm(client, log);
   let cursor = await readCursor(client);
+  if (published) await refuseFork(client, published);
   while (!signal.aborted) {
     const rows = await readSafe(client, cursor);
     if (rows.length > 0) {
@@ -152,7 +158,7 @@ async function sequence({ client }: Session, signal: AbortSignal, { log, onBatch
 /**
  * Sequences until `signal` aborts; never throws. Any number may run: one leads, the others stand by and take over within
  * seconds of its end. A lost connection re-elects. On a restored or copied database it logs `sequencer_rebase_required`
- * and places nothing.
+ * and places nothing; on one that was restored to an earlier moment, `ledger_fork`, likewise.
  */
 export function runSequencer(options: SequencerOptions): Promise<void> {
   const { connectionString, signal, log } = options;

@@ -1,9 +1,9 @@
-/** The contract of `ArtifactStore`: the same assertions over every adapter. */
+/** The contracts of `ArtifactStore` and `NamedStore`: the same assertions over every adapter. */
 import { createHash, randomBytes } from 'node:crypto';
 import { buffer } from 'node:stream/consumers';
 import { Readable } from 'node:stream';
 import { describe, expect, it } from 'vitest';
-import type { ArtifactStore } from './artifactStore.ts';
+import type { ArtifactStore, NamedStore } from './artifactStore.ts';
 
 const digest = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
 
@@ -99,6 +99,39 @@ export function artifactStoreContract(name: string, open: () => Promise<Artifact
       await store.remove(sha256);
       await store.remove(sha256);
       expect(await count()).toBe(0);
+    });
+  });
+}
+
+/** Declares the suite; `open` gives a fresh, empty store for each test. */
+export function namedStoreContract(name: string, open: () => Promise<NamedStore>): void {
+  describe(`named store: ${name}`, () => {
+    const one = Buffer.from('one');
+
+    it('writes a name once; of many at once, one wins and all read it whole', async () => {
+      const store = await open();
+      const texts = Array.from({ length: 8 }, (_, i) => Buffer.from(`${i}`.repeat(50_000)));
+      const won = await Promise.all(texts.map((bytes) => store.putIfAbsent('a/b', bytes)));
+      expect(won.filter(Boolean)).toHaveLength(1);
+      expect(Buffer.compare((await store.read('a/b'))!, texts[won.indexOf(true)]!)).toBe(0);
+      expect(await store.putIfAbsent('a/b', one)).toBe(false);
+      expect(await store.list('a')).toEqual(['b']);
+    });
+
+    it('lists what lies right below a folder, sorted', async () => {
+      const store = await open();
+      for (const name of ['x/010', 'x/002', 'x/001/a', 'y']) await store.putIfAbsent(name, one);
+      expect(await store.list('x')).toEqual(['001', '002', '010']);
+      expect(await store.list('z')).toEqual([]);
+      expect(await store.read('x/011')).toBeUndefined();
+    });
+
+    it('never leaves its place', async () => {
+      const store = await open();
+      for (const name of ['', '/a', 'a/', '../a', 'a/../b', '.a', 'a//b', 'a\0']) {
+        await expect(store.putIfAbsent(name, one)).rejects.toThrow('not a name');
+        await expect(store.read(name)).rejects.toThrow('not a name');
+      }
     });
   });
 }

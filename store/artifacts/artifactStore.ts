@@ -1,4 +1,4 @@
-/** The port of the blobs. Durable when it returns; concurrent; unordered; idempotent: a blob is named by its SHA-256. */
+/** The port of the blobs, and of small objects with names. Durable when it returns; concurrent; a blob is named by its SHA-256. */
 import type { Readable } from 'node:stream';
 
 export interface BlobStat {
@@ -19,4 +19,18 @@ export interface ArtifactStore {
   bytes(sha256: string): Promise<Uint8Array>;
   stat(sha256: string): Promise<BlobStat | undefined>;
   remove(sha256: string): Promise<void>;
+}
+
+/**
+ * Small objects that are written once under a name, such as `checkpoints/a/001`: parts of `A-Z a-z 0-9 . _ -`, none beginning with a
+ * dot, between slashes. Nothing here changes or removes one. A service like S3 does the first by a conditional put (`If-None-Match: *`)
+ * and the last by a listing with a delimiter.
+ */
+export interface NamedStore {
+  /** @returns false, and nothing is changed, where the name is taken. A fault leaves it unknown: read it again */
+  putIfAbsent(name: string, bytes: Uint8Array): Promise<boolean>;
+  /** Undefined where there is none. */
+  read(name: string): Promise<Uint8Array | undefined>;
+  /** Names of the objects and folders right below a folder, sorted; none where there is no such folder. */
+  list(folder: string): Promise<string[]>;
 }

@@ -1,14 +1,14 @@
 /** Blobs as files under one root: `sha256/<first two digits>/<digest>`, spooled in `spool/` of the same file system. */
 import { createHash, randomUUID } from 'node:crypto';
-import { mkdir, open, readdir, readFile, rename, rm, stat, type FileHandle } from 'node:fs/promises';
+import { open, readdir, readFile, rename, rm, stat, type FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { LifecycleError } from '../../domain/errors.ts';
 import type { ArtifactStore, BlobStat } from './artifactStore.ts';
+import { isAbsent, makeFolder, syncFolder } from './folder.ts';
 
 const DAY_MS = 86_400_000;
 const isDigest = (text: string) => /^[0-9a-f]{64}$/.test(text);
-const isAbsent = (error: unknown) => error instanceof Error && 'code' in error && error.code === 'ENOENT';
 const unknown = (sha256: string) =>
   new LifecycleError('blob_unknown', `no bytes with SHA-256 ${sha256} are stored; upload them first`);
 
@@ -37,21 +37,6 @@ async function copyAndHash(source: Readable | Uint8Array, to: FileHandle, max: n
     for (let at = 0; at < chunk.length;) at += (await to.write(chunk, at)).bytesWritten;
   }
   return { sha256: hash.digest('hex'), bytes };
-}
-
-async function syncFolder(path: string): Promise<void> {
-  const folder = await open(path, 'r');
-  await folder.sync().finally(() => folder.close());
-}
-
-/** Makes a folder and its parents, each with its name on disk. @returns whether anything was made */
-async function makeFolder(path: string): Promise<boolean> {
-  const first = await mkdir(path, { recursive: true });
-  if (first === undefined) return false;
-  for (let made = path; ; made = dirname(made)) {
-    await syncFolder(dirname(made));
-    if (made === first) return true;
-  }
 }
 
 /**

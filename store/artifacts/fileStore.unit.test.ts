@@ -3,8 +3,9 @@ import { mkdtemp, open, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { afterAll, describe, expect, it, vi } from 'vitest';
-import { artifactStoreContract } from './artifactStore.contract.ts';
+import { artifactStoreContract, namedStoreContract } from './artifactStore.contract.ts';
 import { createFileStore } from './fileStore.ts';
+import { createNamedFiles } from './namedStore.ts';
 
 /** Paths in the order in which they were synced. The real calls are made: only a power cut would show one that is missing. */
 const synced = vi.hoisted((): string[] => []);
@@ -45,6 +46,8 @@ artifactStoreContract('files', async () => {
     },
   };
 });
+
+namedStoreContract('files', async () => createNamedFiles(await freshRoot()));
 
 describe('the file store', () => {
   const bytes = Buffer.from('a model');
