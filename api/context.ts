@@ -1,5 +1,6 @@
 /** What the door is given; `server.ts` (the process) and the tests compose it. */
 import type { CommandDeps } from '../commands/context.ts';
+import type { Checkpoint } from '../domain/ledger/checkpoint.ts';
 import type { ArtifactStore } from '../store/artifacts/artifactStore.ts';
 import type { KeyStore } from '../store/keys/keyStore.ts';
 import type { OrgStore } from '../store/orgs/orgStore.ts';
@@ -43,6 +44,8 @@ export interface ApiDeps {
       onProgress: (done: number, total: number) => void,
     ): Promise<RebuildResult['result']>;
   };
+  /** The newest recorded checkpoint of the log. */
+  readonly checkpoint: () => Promise<Checkpoint>;
   readonly metrics: Metrics;
   /** What the process knows of its parts; `postgres` alone decides whether it is ready. */
   readonly parts: () => Promise<readonly PartState[]>;

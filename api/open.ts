@@ -7,6 +7,8 @@ import { createReadModels } from '../projections/readModels.ts';
 import type { ArtifactStore } from '../store/artifacts/artifactStore.ts';
 import { createPool } from '../store/connect.ts';
 import { createKeyStore, type KeyStore } from '../store/keys/keyStore.ts';
+import { newestCheckpoint } from '../store/ledger/newest.ts';
+import type { PublishedCheckpoints } from '../store/ledger/published.ts';
 import type { Queryable } from '../store/log/eventStore.ts';
 import { createEventStore } from '../store/log/postgresEventStore.ts';
 import { queryableOf } from '../store/queryable.ts';
@@ -27,6 +29,8 @@ export interface OpenOptions {
   /** As `edgeml_app`. */
   readonly connectionString: string;
   readonly blobs: ArtifactStore;
+  /** Checkpoints beside the blobs, which an audit compares with the log. */
+  readonly published?: PublishedCheckpoints;
   /** Bytes of the secret file, 32 or more. */
   readonly secret: Uint8Array;
   readonly publicUrl: string;
@@ -94,7 +98,8 @@ export async function openDoor(options: OpenOptions): Promise<OpenDoor> {
     recordReport: (device, report, attribution) => recordReport(on, device, report, attribution),
     watch,
     readModels: rebuildable({ connectionString, log: store, logger, reads }),
-    verify: (asked) => verify({ connectionString, log }, asked),
+    verify: (asked) => verify({ connectionString, log, published: options.published }, asked),
+    checkpoint: () => newestCheckpoint(pool),
     metrics,
     async parts() {
       const postgres = await askPostgres(deps);

@@ -3,7 +3,18 @@ import type { AnyFact } from '../domain/events/streams.ts';
 import type { RawEvent, RawLogRow } from '../store/log/rows.ts';
 
 /** In the order in which they are reported. */
-export const STEPS = ['coverage', 'bytes', 'tree', 'stream', 'decode', 'divergence', 'across', 'read_model'] as const;
+export const STEPS = [
+  'anchor',
+  'coverage',
+  'bytes',
+  'tree',
+  'stream',
+  'decode',
+  'divergence',
+  'across',
+  'verdict',
+  'read_model',
+] as const;
 export type StepName = (typeof STEPS)[number];
 
 export interface Finding {

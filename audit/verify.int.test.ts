@@ -6,6 +6,7 @@ import { schemaOf } from '../projections/table.ts';
 import { versions } from '../projections/versions/project.ts';
 import { runCheckpoints } from '../relay/checkpoints.ts';
 import { historyFrom, openStage, type Stage } from '../test/properties/stage.ts';
+import { openPublished } from '../test/support/published.ts';
 import { until } from '../test/support/log.ts';
 import type { Finding } from './finding.ts';
 import { verify, type VerifyOptions } from './verify.ts';
@@ -56,18 +57,20 @@ describe('verify', () => {
       const phases = new Set<string>();
       const report = await check({ onProgress: ({ phase }) => void phases.add(phase) });
       expect(report).toMatchObject({ passed: true, head, findings: [] });
-      expect(report.steps.map((s) => s.checked)).toEqual(Array(8).fill(head + 1));
+      expect(report.steps.map((s) => s.checked)).toEqual(Array(10).fill(head + 1));
       expect([...phases]).toEqual(['log', 'read_model']);
     }
   });
 
   it('accepts an empty log, and the roots that the relay records', async () => {
     expect(await check()).toMatchObject({ passed: true, head: -1 });
+    const folder = await openPublished();
     const stop = new AbortController();
     const recording = runCheckpoints({
       connectionString: stage.log.appUrl,
       signal: stop.signal,
       logger: stage.logger,
+      published: folder.published,
       everyMs: 50,
     });
     await stage.tell(historyFrom(33, 100));
@@ -80,7 +83,11 @@ describe('verify', () => {
     );
     stop.abort();
     await recording;
-    expect(await check()).toMatchObject({ passed: true });
+    const { published } = folder;
+    expect(
+      await verify({ connectionString: stage.log.appUrl, log: stage.log.store, published }, { fast: true }),
+    ).toMatchObject({ passed: true });
+    await folder.close();
   });
 
   it('names one flipped byte in data', async () => {

@@ -6,16 +6,22 @@
  * All steps run, whatever the earlier ones found. Reads only, apart from scratch schemas that are gone when it returns.
  */
 import { createPool, type Pool } from '../store/connect.ts';
+import { originsOf } from '../store/ledger/origins.ts';
+import type { PublishedCheckpoints } from '../store/ledger/published.ts';
+import { leafOf } from '../store/log/leaf.ts';
 import type { RawLogRow } from '../store/log/rows.ts';
 import type { LogReader } from '../projections/follower.ts';
 import { projections as allProjections } from '../projections/registry.ts';
 import type { Projection } from '../projections/table.ts';
+import { checkAnchors, type KeptCheckpoint } from './checks/anchor.ts';
 import { checkAcross } from './checks/across.ts';
 import { checkCoverage } from './checks/coverage.ts';
 import { checkDecode, checkDivergence } from './checks/facts.ts';
 import { checkBytes, checkTree, type RecordedRoot } from './checks/ledger.ts';
 import { checkReadModels } from './checks/readModels.ts';
 import { checkStreams } from './checks/stream.ts';
+import { checkVerdicts } from './checks/verdict.ts';
+import { readKept, type Loss } from './published.ts';
 import { STEPS, type Finding, type Findings, type PresentRow, type StepName } from './finding.ts';
 
 export interface VerifyDeps {
@@ -25,6 +31,8 @@ export interface VerifyDeps {
     readRawLog(after: number, limit: number): Promise<RawLogRow[]>;
     head(): Promise<number>;
   };
+  /** Checkpoints beside the blobs; without it only those of the database and of the caller are compared. */
+  readonly published?: PublishedCheckpoints | undefined;
   /** Those of this build, unless a test brings its own. */
   readonly projections?: readonly Projection[];
 }
@@ -32,6 +40,8 @@ export interface VerifyDeps {
 export interface VerifyOptions {
   /** Leaves `read_model` out. */
   readonly fast?: boolean;
+  /** What somebody kept outside. */
+  readonly checkpoints?: readonly KeptCheckpoint[];
   readonly signal?: AbortSignal;
   /** `phase`: the log, then the read models. Units are facts. */
   readonly onProgress?: (progress: { phase: 'log' | 'read_model'; done: number; total: number }) => void;
@@ -51,6 +61,11 @@ export interface VerifyReport {
   readonly head: number;
   /** Hex RFC 6962 root of the facts up to `head`. */
   readonly root: string;
+  /** Number of facts under `root`, and the name of this log: with it, a checkpoint. */
+  readonly size: number;
+  readonly origin: string;
+  /** Facts that were published and are lost, as operators accepted it: known, and no finding. */
+  readonly losses: readonly Loss[];
   readonly steps: readonly StepReport[];
   /** By step, then in log order. */
   readonly findings: readonly Finding[];
@@ -62,7 +77,12 @@ const nextIndexOf = async (db: Pool): Promise<number> =>
   (await db.query<{ next_index: number }>('SELECT next_index FROM store.sequencer')).rows[0]?.next_index ?? 0;
 
 const rootsOf = async (db: Pool): Promise<RecordedRoot[]> =>
-  (await db.query<RecordedRoot>('SELECT tree_size, root FROM store.checkpoints ORDER BY tree_size')).rows;
+  (
+    await db.query<RecordedRoot>(
+      `SELECT tree_size, root, is_filed AND created_at < clock_timestamp() - interval '60 s' AS is_file_due
+         FROM store.checkpoints ORDER BY tree_size`,
+    )
+  ).rows;
 
 /** The sequencer may cut an append between two of its batches: then its rest still waits. */
 async function isWhole(db: Pool, last: PresentRow | undefined): Promise<boolean> {
@@ -78,10 +98,19 @@ async function isWhole(db: Pool, last: PresentRow | undefined): Promise<boolean>
 async function verifyWith(db: Pool, deps: VerifyDeps, options: VerifyOptions): Promise<VerifyReport> {
   const { signal = new AbortController().signal, onProgress, fast = false } = options;
   // Roots and the next index first: the log that is read after them reaches at least so far.
+  // Files before rows: a row is committed before its file is published.
+  const origins = await originsOf(db);
+  const kept = await readKept(deps.published, origins);
   const roots = await rootsOf(db);
   const coverage = checkCoverage(await nextIndexOf(db));
   const head = await deps.log.head();
+  const anchor = checkAnchors(
+    [...kept.checkpoints, ...(options.checkpoints ?? [])],
+    origins.map((o) => o.origin),
+  );
+  kept.compareRows(anchor, roots);
   const bytes = checkBytes();
+  const verdict = checkVerdicts();
   const tree = checkTree(roots);
   const stream = checkStreams();
   const decode = checkDecode();
@@ -97,6 +126,7 @@ async function verifyWith(db: Pool, deps: VerifyDeps, options: VerifyOptions): P
     for (const row of rows) {
       coverage.see(row);
       tree.see(row.leaf_hash);
+      anchor.see(row.event ? leafOf(row.event, row.log_index, row.sequenced_at) : row.leaf_hash);
       if (!row.event) continue;
       last = { ...row, event: row.event };
       bytes.see(last);
@@ -104,6 +134,7 @@ async function verifyWith(db: Pool, deps: VerifyDeps, options: VerifyOptions): P
       const decoded = decode.see(last);
       divergence.see(last, decoded);
       across.see(last, decoded);
+      verdict.see(decoded);
     }
     seen += rows.length;
     after = rows.at(-1)!.log_index;
@@ -111,6 +142,7 @@ async function verifyWith(db: Pool, deps: VerifyDeps, options: VerifyOptions): P
   }
   await coverage.end(db, head);
   tree.end();
+  anchor.end();
   across.end(await isWhole(db, last));
 
   const readModels = fast
@@ -124,6 +156,7 @@ async function verifyWith(db: Pool, deps: VerifyDeps, options: VerifyOptions): P
         ...(onProgress ? { onProgress: (done, total) => onProgress({ phase: 'read_model', done, total }) } : {}),
       });
   const found: Readonly<Record<StepName, Findings | undefined>> = {
+    anchor,
     coverage,
     bytes,
     tree,
@@ -131,6 +164,7 @@ async function verifyWith(db: Pool, deps: VerifyDeps, options: VerifyOptions): P
     decode,
     divergence,
     across,
+    verdict,
     read_model: readModels?.findings,
   };
   const steps = STEPS.map((step): StepReport => {
@@ -141,6 +175,9 @@ async function verifyWith(db: Pool, deps: VerifyDeps, options: VerifyOptions): P
     passed: steps.every((s) => s.findings === 0),
     head,
     root: tree.root(),
+    size: seen,
+    origin: origins.at(-1)!.origin,
+    losses: kept.losses,
     steps,
     findings: STEPS.flatMap((step) => found[step]?.list ?? []),
   };

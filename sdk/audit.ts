@@ -4,6 +4,7 @@ import { segment, pick } from './registry.ts';
 import type { CallOptions, Http } from './http.ts';
 import type {
   AuditResult,
+  CheckpointView,
   EventPage,
   Key,
   KeyCreated,
@@ -16,6 +17,7 @@ import type {
   Replay,
   Role,
   Stream,
+  VerifyRequest,
 } from './types.ts';
 
 const own = '/lifecycle/v1';
@@ -50,8 +52,8 @@ export class Audit {
     return this.#http.json('GET', `${own}/audit/replay`, { query: { stream, to }, signal: o.signal });
   }
 
-  /** Checks the whole log. Every finding is listed; `passed` is the verdict. */
-  async verify(v: { fast?: boolean } = {}, o: CallOptions = {}): Promise<AuditResult['result']> {
+  /** Checks the whole log, also against checkpoints that you kept. Every finding is listed; `passed` is the verdict. */
+  async verify(v: VerifyRequest = {}, o: CallOptions = {}): Promise<AuditResult['result']> {
     const answer = await this.#http.send('POST', `${own}/audit/verify`, { body: v, ...pick(o) });
     const lines = new TextDecoder().decode(answer.bytes).trim().split('\n');
     const last = JSON.parse(lines.at(-1)!) as AuditResult; // the last line, by the route's schema
@@ -67,6 +69,11 @@ export class Audit {
     const line = JSON.parse(last) as RebuildResult | { readonly error: Problem };
     if ('result' in line) return line.result;
     throw new EdgeMLError(line.error.detail, line.error.status, line.error);
+  }
+
+  /** The newest checkpoint, to be kept elsewhere; `text` is what `verify` takes. */
+  checkpoint(o: CallOptions = {}): Promise<CheckpointView> {
+    return this.#http.json('GET', `${own}/audit/checkpoint`, { signal: o.signal });
   }
 
   createKey(k: { name: string; roles: Role[] }, o: CallOptions = {}): Promise<KeyCreated> {

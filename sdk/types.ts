@@ -3,7 +3,17 @@ export type { Architecture } from '../domain/events/model.ts';
 export type { ReportAnswer } from '../api/schemas/device.ts';
 export type { Event, EventPage, Replay, Stream } from '../api/schemas/event.ts';
 export type { RebuildResult } from '../api/schemas/admin.ts';
-export type { AuditFinding, AuditResult, Key, KeyCreated, Keys, Me, Role } from '../api/schemas/key.ts';
+export type {
+  AuditFinding,
+  AuditResult,
+  CheckpointView,
+  Key,
+  KeyCreated,
+  Keys,
+  Me,
+  Role,
+  VerifyRequest,
+} from '../api/schemas/key.ts';
 export type { Lineage, LineageNode, Model, ModelPage, ModelSummary } from '../api/schemas/model.ts';
 export type { Operation } from '../api/schemas/operation.ts';
 export type { Org, OrgCreated, Orgs } from '../api/schemas/org.ts';

@@ -57,10 +57,39 @@ export type Me = Static<typeof Me>;
 export const AuditFinding = Type.Object({ step: Type.String(), detail: Type.String() }, { additionalProperties: true });
 export type AuditFinding = Static<typeof AuditFinding>;
 
+/** A checkpoint that somebody kept; `name` is how findings name it. */
+export const KeptText = Type.Object(
+  { name: Type.String({ minLength: 1, maxLength: 200 }), text: Type.String({ maxLength: 8_000 }) },
+  closed,
+);
+export const VerifyRequest = Type.Object(
+  { fast: Type.Optional(Type.Boolean()), checkpoints: Type.Optional(Type.Array(KeptText, { maxItems: 100 })) },
+  closed,
+);
+export type VerifyRequest = Static<typeof VerifyRequest>;
+
+/** `text`: the three lines of C2SP tlog-checkpoint. */
+export const CheckpointView = Type.Object(
+  { origin: Type.String(), size: Type.Integer({ minimum: 0 }), root: Type.String(), text: Type.String() },
+  closed,
+);
+export type CheckpointView = Static<typeof CheckpointView>;
+
 /** Last line of the NDJSON stream of `POST /audit/verify`; the lines before it report progress. */
 export const AuditResult = Type.Object(
   {
-    result: Type.Object({ passed: Type.Boolean(), findings: Type.Array(AuditFinding) }, { additionalProperties: true }),
+    result: Type.Object(
+      {
+        passed: Type.Boolean(),
+        /** Facts that were checked. */
+        size: Type.Integer({ minimum: 0 }),
+        /** Hex RFC 6962 root over them. */
+        root: Type.String(),
+        origin: Type.String(),
+        findings: Type.Array(AuditFinding),
+      },
+      { additionalProperties: true },
+    ),
   },
   closed,
 );

@@ -21,6 +21,8 @@ export interface RecordedRoot {
   /** Number of leaves. */
   readonly tree_size: number;
   readonly root: Buffer;
+  /** Its file beside the blobs should be there by now. */
+  readonly is_file_due: boolean;
 }
 
 export interface TreeCheck extends Findings {

@@ -1,9 +1,10 @@
 /** A model's way over HTTP: drafts, rollouts in each state, stops, the way back, devices, SDK deploys. Long: one life, in order. */
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { lookAt } from '../../activities/rolloutStanding.ts';
 import { judgeRollout } from '../../commands/judgeRollout.ts';
 import { pauseRollout } from '../../commands/pauseRollout.ts';
-import { judgement } from '../../machines/facts.fixture.ts';
+import { rolloutMachine } from '../../machines/rollout.ts';
 import {
   OWN,
   openTestDoor,
@@ -75,7 +76,15 @@ describe('a rollout', () => {
 
   it('paused by failing downloads, sets them aside when a person resumes it', async () => {
     await t.published('cdn', '1.0.0');
-    const rolloutId = await started('cdn', '1.0.0', 100);
+    const onDownloads = {
+      metric: 'download_failure_rate' as const,
+      op: '>' as const,
+      value: 0.2,
+      min_devices: 1,
+      min_predictions: 1,
+    };
+    const body = { version: '1.0.0', stages: [stage(100)], start: true, policy: { rules: [onDownloads] } };
+    const rolloutId = Number((await t.call('POST', `${OWN}/models/cdn/rollouts`, { body })).body['id']);
     await t.settle();
     const device = await t.call('POST', `${SDK}/devices/register`, {
       body: { device_identifier: 'far' },
@@ -94,8 +103,11 @@ describe('a rollout', () => {
     };
     await failing(1, 3);
     const { commands } = t.door.deps;
-    const rule = { index: 0, metric: 'download_failure_rate', numerator: 3, denominator: 4, limit: 0.2, op: '>' };
-    const look = judgement('INCONCLUSIVE', { rule });
+    const none = { devices: 0, predictions: 0, errors: 0, downloads: 0, download_failures: 0, latency: {} };
+    const rollout = rolloutMachine.fold(await commands.log.readStream(`rollout-${rolloutId}`));
+    const counters = { canary: { ...none, downloads: 4, download_failures: 3 }, control: none };
+    const look = lookAt(rollout, counters, Date.now())!;
+    expect(look).toMatchObject({ verdict: 'INCONCLUSIVE', rule: { numerator: 3, denominator: 4 } });
     expect(await judgeRollout(commands, systemCaller(), { rolloutId, judgement: look })).toMatchObject({
       outcome: 'appended',
     });
@@ -253,6 +265,28 @@ describe('the record', () => {
       .split('\n')
       .map((line) => JSON.parse(line) as Body);
     expect(lines.at(-1)).toMatchObject({ result: { passed: true, findings: [] } });
+  });
+
+  it('is audited against a checkpoint that somebody kept, and refuses what is none', async () => {
+    const kept = await t.call('GET', `${OWN}/audit/checkpoint`, { as: 'instance' });
+    expect(textOf(kept.body, 'text')).toMatch(/^edgeml-lifecycle\/[0-9a-f-]{36}\/log\/1\n\d+\n[A-Za-z0-9+/]{43}=\n$/);
+    const verifying = async (text: string) => {
+      const body = { fast: true, checkpoints: [{ name: 'kept.txt', text }] };
+      return t.call('POST', `${OWN}/audit/verify`, { body, as: 'instance' });
+    };
+    const resultOf = (answer: Answer) => JSON.parse(textOf(answer.body, 'text').trim().split('\n').at(-1)!) as Body;
+    expect(resultOf(await verifying(textOf(kept.body, 'text')))).toMatchObject({ result: { passed: true } });
+    const beyond = textOf(kept.body, 'text').replace(/\n\d+\n/, '\n999999\n');
+    expect(resultOf(await verifying(beyond))).toMatchObject({
+      result: { passed: false, findings: [{ step: 'anchor', code: 'log_shorter' }] },
+    });
+    const refused = await verifying('no checkpoint');
+    expect(refused).toMatchObject({
+      status: 422,
+      body: { code: 'invalid_input', errors: [{ pointer: '/checkpoints/0/text' }] },
+    });
+    expect(refused.body['detail']).toContain('expected three lines: origin, size, base64');
+    expect((await t.call('GET', `${OWN}/audit/checkpoint`, { as: 'auditor' })).status).toBe(403);
   });
 });
 

@@ -1,5 +1,7 @@
 /** The commands of a release, as use cases append them: publish, create, start, complete, roll back, abort. Pure. */
 import type { ArmCounters, Judgement, Verdict } from '../../domain/events/rollout.ts';
+import { durationMs } from '../../domain/duration.ts';
+import { judge } from '../../domain/rollout/thresholds.ts';
 import { mayReturn, placesToGo } from '../../machines/wayBack.ts';
 import { isLive } from '../../machines/rollout.ts';
 import { shaOf, type Part, type World } from './world.ts';
@@ -81,17 +83,31 @@ export function releasesIn({ rollouts, model, version, rollout, onModel, onVersi
     ]);
   }
 
-  const judgement = (rolloutId: number, verdict: Verdict): Judgement => ({
-    stage: Math.max(0, rollout(rolloutId).context.stage),
-    look: rollout(rolloutId).context.looks + 1,
-    verdict,
-    algorithm: 'thresholds@1',
-    rule: null,
-    missing: [],
-    counters: { canary: arm, control: arm },
-    clock_ms: 1,
-    policy_sha: shaOf('policy'),
-  });
+  /** Honest: an auditor who judges its counters again comes to `verdict`. */
+  function judgement(rolloutId: number, verdict: Verdict): Judgement {
+    const { spec, stage, looks, setAside } = rollout(rolloutId).context;
+    const at = Math.max(0, stage);
+    const { ramp, min_bake, max_bake } = spec?.stages[at] ?? { ramp: '0s', min_bake: '0s', max_bake: '0s' };
+    const [rampMs, minBakeMs, maxBakeMs] = [durationMs(ramp), durationMs(min_bake), durationMs(max_bake)];
+    const arms: Readonly<Record<Verdict, ArmCounters>> = {
+      PENDING: arm,
+      HEALTHY: arm,
+      REGRESSED: { ...arm, errors: 80 },
+      INCONCLUSIVE: { ...arm, devices: 1 },
+    };
+    const clocks = { PENDING: 1, HEALTHY: rampMs + minBakeMs, REGRESSED: 1, INCONCLUSIVE: rampMs + maxBakeMs };
+    return judge({
+      spec: spec!,
+      stage: at,
+      look: looks + 1,
+      counters: { canary: arms[verdict], control: arm },
+      setAside,
+      clockMs: clocks[verdict],
+      rampMs,
+      minBakeMs,
+      maxBakeMs,
+    });
+  }
 
   function start(rolloutId: number): boolean {
     const { modelId: id, version: v } = rollout(rolloutId).context;
@@ -109,7 +125,9 @@ export function releasesIn({ rollouts, model, version, rollout, onModel, onVersi
       stages: a % 2 === 0 ? [stage(10), stage(100)] : [stage(100)],
       ...(a % 11 === 0 ? { cohort: { platform: ['ios'] } } : {}),
       look: '1s',
-      policy: { rules: [] },
+      policy: {
+        rules: [{ metric: 'error_rate' as const, op: '>' as const, value: 0.5, min_predictions: 20, min_devices: 5 }],
+      },
       on_regressed: a % 3 === 0 ? ('hold' as const) : ('rollback' as const),
     };
     const rolloutId = rollouts.length + 1;

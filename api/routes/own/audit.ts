@@ -2,19 +2,29 @@
 import type { FastifyReply } from 'fastify';
 import { Readable } from 'node:stream';
 import Type from 'typebox';
+import type { KeptCheckpoint } from '../../../audit/checks/anchor.ts';
 import { replay } from '../../../audit/replay.ts';
 import { LifecycleError } from '../../../domain/errors.ts';
+import { checkpointText, readCheckpoint } from '../../../domain/ledger/checkpoint.ts';
 import { parseStream } from '../../../domain/events/streams.ts';
 import type { App } from '../../app.ts';
 import type { ApiDeps } from '../../context.ts';
 import { asOfIndex, viewOf } from '../../reading.ts';
 import { closed } from '../../schemas/common.ts';
 import { Replay } from '../../schemas/event.ts';
-import { AuditResult } from '../../schemas/key.ts';
+import { AuditResult, CheckpointView, VerifyRequest } from '../../schemas/key.ts';
 import { eventView } from '../../views/event.ts';
 import { progressLines } from '../../views/auditLines.ts';
 
 const tags = ['audit'];
+
+/** @throws LifecycleError `invalid_input` with the pointer of the text that is no checkpoint */
+function keptOf({ name, text }: { name: string; text: string }, i: number): KeptCheckpoint {
+  const read = readCheckpoint(text);
+  if (read.ok) return { ...read.checkpoint, from: name };
+  const detail = `${name} is no checkpoint: ${read.why}`;
+  throw new LifecycleError('invalid_input', detail, { errors: [{ pointer: `/checkpoints/${i}/text`, detail }] });
+}
 
 export function auditRoutes(app: App, deps: ApiDeps): void {
   app.post('/audit/verify', {
@@ -22,18 +32,34 @@ export function auditRoutes(app: App, deps: ApiDeps): void {
     schema: {
       tags,
       description: 'Checks the log of every organisation. A stream of NDJSON: progress lines, then `{result}`.',
-      body: Type.Object({ fast: Type.Optional(Type.Boolean()) }, closed),
+      body: VerifyRequest,
       response: {
         200: { description: 'Progress, then the result', content: { 'application/x-ndjson': { schema: AuditResult } } },
       },
     },
     handler: async (request, reply) => {
+      const { fast = false, checkpoints = [] } = request.body;
+      const kept = checkpoints.map(keptOf);
       const stop = new AbortController();
       reply.raw.once('close', () => stop.abort());
-      const { fast = false } = request.body;
-      const lines = progressLines(request.url, (onProgress) => deps.verify({ fast, signal: stop.signal, onProgress }));
+      const lines = progressLines(request.url, (onProgress) =>
+        deps.verify({ fast, checkpoints: kept, signal: stop.signal, onProgress }),
+      );
       const answer: FastifyReply = reply; // the typed one wants the last line's object, and this is a stream of lines
       return answer.type('application/x-ndjson').header('cache-control', 'no-store').send(Readable.from(lines));
+    },
+  });
+
+  app.get('/audit/checkpoint', {
+    config: { scope: 'instance:manage' },
+    schema: {
+      tags,
+      description: 'The newest checkpoint of the log, to be kept elsewhere and given to a later verify.',
+      response: { 200: CheckpointView },
+    },
+    handler: async () => {
+      const checkpoint = await deps.checkpoint();
+      return { ...checkpoint, text: checkpointText(checkpoint) };
     },
   });
 

@@ -182,6 +182,7 @@ const OWN_ROUTES: Readonly<Record<string, Probes>> = {
     streamsOfA(two).map((stream) => ({ path: withIdsOfA(two, url, { stream }), expected: 'absent' })),
   'POST /audit/verify': one('refused', { body: { fast: true } }),
   'POST /admin/read-models/:name/rebuild': one('refused', { body: {} }),
+  'GET /audit/checkpoint': one('refused'),
   'GET /audit/replay': (two, path) => [
     ...streamsOfA(two).map((stream): Probe => ({
       path: `${path}?stream=${encodeURIComponent(stream)}`,
