@@ -2,6 +2,8 @@
  * Every command with every flag it knows, one at a time: it is visible in the request or in what the command does, or it is refused. A new
  * command or flag needs an entry in TABLE.
  */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Command } from 'commander';
 import { createProgram, everyCommand } from './main.ts';
@@ -30,9 +32,10 @@ interface Entry {
   readonly asks?: boolean;
 }
 
+const CHECKPOINT = `log/1\n3\n${'A'.repeat(43)}=\n`;
 let recorder: Recorder;
 let other: Recorder;
-let files: { init: string; contract: string; key: string };
+let files: { init: string; contract: string; key: string; checkpoint: string; fresh: string };
 beforeAll(async () => {
   recorder = await startRecorder();
   other = await startRecorder();
@@ -40,6 +43,8 @@ beforeAll(async () => {
     init: recorder.file('init', 'weights'),
     contract: recorder.file('contract', '{"in":1}'),
     key: recorder.file('other.key', 'ek_other'),
+    checkpoint: recorder.file('checkpoint', CHECKPOINT),
+    fresh: join(recorder.folder, 'fresh'),
   };
 });
 afterAll(() => {
@@ -249,13 +254,33 @@ const TABLE: Readonly<Record<string, Entry>> = {
   'audit verify': {
     base: ['audit', 'verify'],
     path: '/audit/verify',
-    flags: { '--fast': bare('--fast', 'fast', true) },
+    flags: {
+      '--fast': bare('--fast', 'fast', true),
+      '--checkpoint': {
+        give: ['--checkpoint', '<checkpoint>'],
+        request: (seen) => (member('checkpoints')(seen) as { text: string }[]).map((c) => c.text),
+        equals: [CHECKPOINT],
+      },
+    },
     waits: { with: [], bar: false },
   },
   'admin rebuild': {
     base: ['admin', 'rebuild', 'catalog'],
     path: '/admin/read-models/catalog/rebuild',
     waits: { with: [], bar: false },
+  },
+  'audit checkpoint': {
+    base: ['audit', 'checkpoint'],
+    path: '/audit/checkpoint',
+    flags: {
+      '--out': {
+        give: ['--out', '<fresh>'],
+        behaves: (ran) => {
+          expect(ran.code).toBe(0);
+          expect(readFileSync(files.fresh, 'utf8')).toBe('log/1\n0\nAA=\n');
+        },
+      },
+    },
   },
   'audit replay': {
     base: ['audit', 'replay', 's'],
@@ -301,7 +326,13 @@ function withFlag(command: Command, flag: Flag): string[] {
   const base = [...entryOf(command).base];
   const at = base.indexOf(flag.give[0]!);
   if (at >= 0) base.splice(at, 2);
-  const words = flag.give.map((w) => (w === '<file>' ? files.init : w === '<contract>' ? files.contract : w));
+  const named: Readonly<Record<string, string>> = {
+    '<file>': files.init,
+    '<contract>': files.contract,
+    '<checkpoint>': files.checkpoint,
+    '<fresh>': files.fresh,
+  };
+  const words = flag.give.map((w) => named[w] ?? w);
   const all = [...base, ...words, ...(flag.with ?? [])];
   return [...all, ...ending(command).filter((w) => !all.includes('--timeout') || w === '-y')];
 }
@@ -439,5 +470,19 @@ describe.each(leaves.map((command) => [pathOf(command), command] as const))('edg
     const waiting = [...line, ...entry.waits.with];
     expect((await recorder.run(waiting, { terminal: true })).err).toMatch(/[█=]/);
     expect((await recorder.run([...waiting, '--no-progress'], { terminal: true })).err).not.toMatch(/[█=]/);
+  });
+});
+
+describe('checkpoints that were kept', () => {
+  it('are usage errors when they cannot be read or are none; --out replaces no file', async () => {
+    for (const [line, why] of [
+      [['verify', '--checkpoint', '/nowhere'], /cannot be read/],
+      [['verify', '--checkpoint', `${files.checkpoint},${files.init}`], /expected three lines: origin, size, base64/],
+      [['checkpoint', '--out', files.init], /cannot be written/],
+    ] as const) {
+      const ran = await recorder.run(['audit', ...line]);
+      expect({ code: ran.code, err: ran.err }).toEqual({ code: 2, err: expect.stringMatching(why) as string });
+    }
+    expect(readFileSync(files.init, 'utf8')).toBe('weights');
   });
 });

@@ -48,6 +48,8 @@ const RESOURCE = {
     admin_key: { id: 'k', key: 'ek_y' },
     created_at: 't',
     key_id: 'k',
+    root: 'aa',
+    text: 'log/1\n0\nAA=\n',
   },
 };
 const ITEM = {

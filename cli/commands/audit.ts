@@ -1,10 +1,12 @@
 /** `edgeml events`, `edgeml audit`, `edgeml state`, `edgeml key`, `edgeml whoami`. */
+import { writeFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import type { Event, Role } from '../../sdk/types.ts';
-import { EXIT } from '../exit.ts';
+import { checkpointText, readCheckpoint } from '../../domain/ledger/checkpoint.ts';
+import { CliError, EXIT } from '../exit.ts';
 import { uses } from '../globals.ts';
 import { table } from '../output.ts';
-import { argument, list, name as oneName, place, text, valued, whole } from '../parse.ts';
+import { argument, list, name as oneName, place, readInput, text, valued, whole } from '../parse.ts';
 import { waiting } from '../waiting.ts';
 import { session } from './shared.ts';
 
@@ -22,6 +24,22 @@ interface ListOptions {
 
 const STREAM = argument('stream', 'such as rollout-1', oneName);
 const placeInStream = (value: string) => (/^version:\d{1,15}$/.test(value) ? value : place(value));
+
+/** @throws CliError (exit 2) for a file that cannot be read or is no checkpoint */
+function keptIn(file: string): { name: string; text: string } {
+  const read = readCheckpoint(readInput(file, '--checkpoint').toString('utf8'));
+  if (!read.ok) throw new CliError(`--checkpoint ${file} is no checkpoint: ${read.why}`, EXIT.usage);
+  return { name: file.slice(-200), text: checkpointText(read.checkpoint) };
+}
+
+function writeNew(file: string, content: string): void {
+  try {
+    writeFileSync(file, content, { flag: 'wx' });
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new CliError(`--out ${file} cannot be written: ${why}`, EXIT.usage);
+  }
+}
 
 export function addAuditCommands(program: Command): void {
   const events = program.command('events').description('the facts, in log order');
@@ -75,25 +93,41 @@ export function addAuditCommands(program: Command): void {
   uses(audit.command('verify'), 'timeout')
     .description('check the whole log; exit 3 when something is wrong')
     .option('--fast', 'leave the read models out')
-    .action(async (o: { fast?: boolean }, command: Command) => {
+    .addOption(valued('--checkpoint <files>', 'a comma list of checkpoints that were kept elsewhere', list(text)))
+    .action(async (o: { fast?: boolean; checkpoint?: readonly string[] }, command: Command) => {
+      const checkpoints = (o.checkpoint ?? []).map(keptIn);
       const s = session(command);
+      const asked = { ...(o.fast ? { fast: true } : {}), ...(checkpoints.length > 0 ? { checkpoints } : {}) };
       const limits = {
         timeoutMs: s.flags.timeout,
         standing: () => 'the log was not read to its end',
         comeBack: 'edgeml audit verify',
       };
-      const result = await waiting(limits, ({ signal }) => s.audit.verify(o.fast ? { fast: true } : {}, { signal }));
+      const result = await waiting(limits, ({ signal }) => s.audit.verify(asked, { signal }));
+      const end = `size ${result.size}, root ${result.root}, log ${result.origin}`;
       s.out.show(
         result,
         () =>
           result.passed
-            ? ['the log is whole: every step passed']
-            : ['the log is not whole:', ...result.findings.map((f) => `  ${f.step}: ${f.detail}`)],
+            ? ['the log is whole: every step passed', end]
+            : ['the log is not whole:', ...result.findings.map((f) => `  ${f.step}: ${f.detail}`), end],
         result.passed ? 'passed' : 'failed',
       );
       const first = result.findings[0];
       if (first) s.out.note(`${first.step}: ${first.detail}`);
       process.exitCode = result.passed ? EXIT.done : EXIT.badOutcome;
+    });
+
+  audit
+    .command('checkpoint')
+    .description('the newest checkpoint of the log; keep it elsewhere, and give it to verify')
+    .addOption(valued('--out <file>', 'write it there; a file that exists is not replaced', text))
+    .action(async (o: { out?: string }, command: Command) => {
+      const s = session(command);
+      const checkpoint = await s.audit.checkpoint();
+      if (o.out !== undefined) writeNew(o.out, checkpoint.text);
+      const lines = checkpoint.text.trimEnd().split('\n');
+      s.out.show(checkpoint, () => lines, checkpoint.root);
     });
 
   audit
