@@ -3,6 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Caller, CommandDeps, Outcome } from '../commands/context.ts';
 import type { ApiDeps } from './context.ts';
 import { dryRunDeps, DryRunEnd } from './http/dryRun.ts';
+import { laneFor } from './lane.ts';
 import { callerOf } from './http/idempotency.ts';
 import { concluded, type Concluded } from './outcome.ts';
 
@@ -25,13 +26,14 @@ export async function runCommand<T extends Outcome>(
   about: CommandAbout,
   useCase: (deps: CommandDeps, caller: Caller) => Promise<T>,
 ): Promise<{ readonly outcome: T } & Concluded> {
+  const { commands, log } = laneFor(deps, request);
   const isDry = isDryRun(request);
-  const outcome = await useCase(isDry ? dryRunDeps(deps.commands) : deps.commands, callerOf(request, about));
+  const outcome = await useCase(isDry ? dryRunDeps(commands) : commands, callerOf(request, about));
   if (isDry && outcome.outcome === 'refused') {
     throw new DryRunEnd({ would_append: [], guards: outcome.refusal.guards.map((g) => ({ ...g })) });
   }
   if (isDry && outcome.outcome === 'already') throw new DryRunEnd({ would_append: [], guards: [] });
-  return { outcome, ...(await concluded(request, reply, deps.log, outcome)) };
+  return { outcome, ...(await concluded(request, reply, log, outcome)) };
 }
 
 function isDryRun(request: FastifyRequest): boolean {

@@ -9,6 +9,8 @@ import type { Recorded, Report, ReportingDevice } from '../store/telemetry/recor
 import type { TelemetryReader } from '../store/telemetry/telemetryReader.ts';
 import type { Attribution } from '../domain/rollout/arms.ts';
 import type { PostgresEventStore } from '../store/log/postgresEventStore.ts';
+import type { FleetSize } from './fleetSize.ts';
+import type { StopDeps } from './lane.ts';
 import type { Links } from './access/links.ts';
 import type { LogWatch } from './logWatch.ts';
 import type { Metrics } from './metrics.ts';
@@ -20,6 +22,8 @@ import type { ReadModels } from '../projections/readModels.ts';
 export interface ApiDeps {
   readonly log: PostgresEventStore;
   readonly commands: CommandDeps;
+  /** The same over connections that only stops use; `lane.ts` chooses. */
+  readonly stops: StopDeps;
   readonly blobs: ArtifactStore;
   readonly keys: KeyStore;
   readonly orgs: OrgStore;
@@ -28,6 +32,7 @@ export interface ApiDeps {
   readonly pointers: PointerTable;
   readonly telemetry: TelemetryReader;
   readonly devices: DeviceStore;
+  readonly fleetSize: FleetSize;
   readonly recordReport: (
     device: ReportingDevice,
     report: Report,

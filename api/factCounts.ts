@@ -1,6 +1,7 @@
 /** Counters over the facts that entered the log since this server began, whoever appended them: the worker's are among them. */
 import { Counter, type Registry } from 'prom-client';
 import type { SequencedEvent } from '../domain/events/envelope.ts';
+import { PROBE_MS, within } from './http/shared.ts';
 import { parseStream } from '../domain/events/streams.ts';
 import type { EventStore } from '../store/log/eventStore.ts';
 import { readPast } from '../store/log/readPast.ts';
@@ -35,7 +36,7 @@ export function countFacts(registry: Registry, log: Pick<EventStore, 'head' | 'r
       .catch(() => undefined)
       .finally(() => (reading = undefined)));
 
-  const collect = catchUp;
+  const collect = () => within(PROBE_MS, 'the log', catchUp()).catch(() => undefined);
   const appended = new Counter({
     name: 'edgeml_events_appended_total',
     help: 'Facts that entered the log, by kind of stream',

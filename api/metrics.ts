@@ -3,6 +3,7 @@ import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom
 import type { LifecycleError } from '../domain/errors.ts';
 import type { EventStore } from '../store/log/eventStore.ts';
 import type { App } from './app.ts';
+import { PROBE_MS, within } from './http/shared.ts';
 import type { ApiDeps } from './context.ts';
 import { countFacts } from './factCounts.ts';
 
@@ -25,6 +26,8 @@ export interface Probes {
   readonly log: Pick<EventStore, 'head' | 'readLog'>;
 }
 
+const inTime = <T>(answer: Promise<T>) => within(PROBE_MS, 'a probe', answer);
+
 /** A registry of its own, so that several servers in one process (tests) do not meet. */
 export function createMetrics(version: string, probes: Probes): Metrics {
   const registry = new Registry();
@@ -39,7 +42,7 @@ export function createMetrics(version: string, probes: Probes): Metrics {
     help: 'Age of the oldest fact that has no place in the log',
     registers,
     async collect() {
-      await probes.sequencerLagSeconds().then(
+      await inTime(probes.sequencerLagSeconds()).then(
         (seconds) => this.set(seconds),
         () => undefined,
       );
@@ -51,7 +54,7 @@ export function createMetrics(version: string, probes: Probes): Metrics {
     labelNames: ['projection'],
     registers,
     async collect() {
-      const all = await probes.projections().catch(() => new Map<string, { lag: number; setAside: number }>());
+      const all = await inTime(probes.projections()).catch(() => new Map<string, { lag: number; setAside: number }>());
       for (const [projection, { lag }] of all) this.set({ projection }, lag);
     },
   });
@@ -61,7 +64,7 @@ export function createMetrics(version: string, probes: Probes): Metrics {
     labelNames: ['projection'],
     registers,
     async collect() {
-      const all = await probes.projections().catch(() => new Map<string, { lag: number; setAside: number }>());
+      const all = await inTime(probes.projections()).catch(() => new Map<string, { lag: number; setAside: number }>());
       for (const [projection, { setAside }] of all) this.set({ projection }, setAside);
     },
   });
@@ -71,7 +74,7 @@ export function createMetrics(version: string, probes: Probes): Metrics {
     labelNames: ['relay'],
     registers,
     async collect() {
-      const lags = await probes.relayLags().catch(() => new Map<string, number>());
+      const lags = await inTime(probes.relayLags()).catch(() => new Map<string, number>());
       for (const [relay, lag] of lags) this.set({ relay }, lag);
     },
   });

@@ -19,7 +19,10 @@ import { createTelemetryReader } from '../store/telemetry/telemetryReader.ts';
 import { createLinks } from './access/links.ts';
 import type { App } from './app.ts';
 import type { ApiDeps, PartState } from './context.ts';
+import { PROBE_MS, within } from './http/shared.ts';
+import { createFleetSize } from './fleetSize.ts';
 import { createLogWatch } from './logWatch.ts';
+import { openStopLane } from './stopLane.ts';
 import { createMetrics, observeAppends } from './metrics.ts';
 import { partsInDatabase, relayPlaces, sequencerLag } from './readiness.ts';
 import { rebuildable } from './rebuildable.ts';
@@ -56,7 +59,8 @@ export interface OpenDoor {
 export async function openDoor(options: OpenOptions): Promise<OpenDoor> {
   const { connectionString, blobs, logger, doorbell, otherParts } = options;
   const stop = new AbortController();
-  const pool = createPool({ connectionString, max: 6, name: 'api' });
+  const pool = createPool({ connectionString, max: 6, name: 'api', waits: 'question' });
+  const stops = openStopLane({ connectionString, blobs, logger });
   const watch = createLogWatch(connectionString);
   const pointers = await createPointerTable({
     connectionString,
@@ -67,7 +71,7 @@ export async function openDoor(options: OpenOptions): Promise<OpenDoor> {
       return () => stops.forEach((one) => one?.());
     },
   }).catch(async (error: unknown) => {
-    await Promise.all([watch.close(), pool.end()]);
+    await Promise.all([watch.close(), pool.end(), stops.close()]);
     throw error;
   });
   const on = queryableOf(pool);
@@ -83,18 +87,22 @@ export async function openDoor(options: OpenOptions): Promise<OpenDoor> {
     log: store,
   });
   const log = observeAppends(store, metrics);
+  const forStops = { keys: stops.keys, log: observeAppends(stops.log, metrics) };
   const keys = createKeyStore(pool);
+  const devices = createDeviceStore(on);
   const deps: ApiDeps = {
     log,
     commands: createCommandDeps({ log, blobs, pool }),
     blobs,
     keys,
+    stops: { ...forStops, commands: { ...stops.commands, log: forStops.log } },
     orgs: createOrgStore(on),
     links: createLinks(options.secret, options.publicUrl),
     reads,
     pointers,
     telemetry: createTelemetryReader(on),
-    devices: createDeviceStore(on),
+    devices,
+    fleetSize: createFleetSize(async (orgId) => (await devices.listDevices(orgId, { limit: 0, offset: 0 })).total),
     recordReport: (device, report, attribution) => recordReport(on, device, report, attribution),
     watch,
     readModels: rebuildable({ connectionString, log: store, logger, reads }),
@@ -106,7 +114,7 @@ export async function openDoor(options: OpenOptions): Promise<OpenDoor> {
       const others = (await otherParts?.()) ?? [];
       // Without Postgres there is nothing to read, and each question would wait in vain.
       if (postgres.state === 'down') return [postgres, ...others];
-      return [postgres, ...others, ...(await partsInDatabase(on, reads, deps.pointers))];
+      return [postgres, ...others, ...(await readParts(() => partsInDatabase(on, reads, deps.pointers)))];
     },
     publicUrl: options.publicUrl,
     maxUploadBytes: options.maxUploadBytes,
@@ -121,7 +129,7 @@ export async function openDoor(options: OpenOptions): Promise<OpenDoor> {
       await app.close();
       stop.abort();
       await pointers.done;
-      await Promise.all([watch.close(), log.close(), reads.close()]);
+      await Promise.all([watch.close(), log.close(), reads.close(), stops.close()]);
       await pool.end();
     },
   };
@@ -132,9 +140,18 @@ async function relayLags(on: Queryable, head: number): Promise<Map<string, numbe
   return new Map([...(await relayPlaces(on))].map(([relay, at]) => [relay, Math.max(0, head - at)]));
 }
 
+/** Parts that cannot be read now do not make the service unready. */
+async function readParts(read: () => Promise<PartState[]>): Promise<PartState[]> {
+  try {
+    return await within(PROBE_MS, 'Postgres', read());
+  } catch (error) {
+    return [{ name: 'parts', state: 'degraded', detail: error instanceof Error ? error.message : 'no answer' }];
+  }
+}
+
 async function askPostgres({ log }: Pick<ApiDeps, 'log'>): Promise<PartState> {
   try {
-    return { name: 'postgres', state: 'ok', detail: `head ${await log.head()}` };
+    return { name: 'postgres', state: 'ok', detail: `head ${await within(PROBE_MS, 'Postgres', log.head())}` };
   } catch (error) {
     return { name: 'postgres', state: 'down', detail: error instanceof Error ? error.message : 'no answer' };
   }

@@ -14,9 +14,15 @@ import type { RolloutContext, RolloutState } from '../machines/rollout.ts';
 import type { TrainingContext, TrainingState } from '../machines/trainingRun.ts';
 import type { EventStore } from '../store/log/eventStore.ts';
 import type { ModelOwners } from '../store/orgs/modelOwners.ts';
+import { laneFor } from './lane.ts';
 import { whoAsks } from './access/principal.ts';
 
-export interface Reading {
+export interface Reading extends ReadingLane {
+  /** What a stop reads through. */
+  readonly stops: ReadingLane;
+}
+
+interface ReadingLane {
   readonly log: Pick<EventStore, 'readStream' | 'readLog' | 'resolveAsOf' | 'head' | 'logIndexOf' | 'awaitLogIndex'>;
   readonly commands: { readonly owners: ModelOwners };
 }
@@ -52,14 +58,15 @@ export async function viewOf(
   reply: FastifyReply,
   asOf?: string,
 ): Promise<View> {
-  const { log } = deps;
+  const lane = laneFor<ReadingLane>(deps, request);
+  const { log } = lane;
   const { orgId } = whoAsks(request);
   const upTo = asOf === undefined ? undefined : await asOfIndex(deps, orgId, asOf);
   // Before the streams are read, so that all facts up to it are in them.
   const position = upTo ?? (await log.head());
   reply.header('edgeml-position', String(position));
   const stream = async <C>(name: string): Promise<Read<C>> => {
-    const events = await ownStream(deps, orgId, name, upTo);
+    const events = await ownStream(lane, orgId, name, upTo);
     // The kind in the stream's name chose the machine, and the machine fixes the context type.
     return { state: machineFor(name).fold(events) as Folded<C>, events };
   };
@@ -78,7 +85,7 @@ export async function viewOf(
 
 /** Events of a stream up to a log index; none where it is not the organisation's. */
 export async function ownStream(
-  { log, commands }: Reading,
+  { log, commands }: ReadingLane,
   orgId: OrgId,
   stream: string,
   upTo?: number,

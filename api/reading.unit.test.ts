@@ -15,7 +15,10 @@ const log = {
   head: () => Promise.resolve(1),
 };
 const deps = { log } as unknown as Reading;
-const request = { principal: { orgId: asOrgId('org_local') } } as unknown as FastifyRequest;
+const request = {
+  principal: { orgId: asOrgId('org_local') },
+  routeOptions: { config: {} },
+} as unknown as FastifyRequest;
 const reply = { header: () => reply } as unknown as FastifyReply;
 
 describe('the clock of a view', () => {

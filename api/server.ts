@@ -12,6 +12,7 @@ import { DryRunEnd } from './http/dryRun.ts';
 import { requireIdempotencyKey } from './http/idempotency.ts';
 import { parseJson } from './http/parseJson.ts';
 import { createErrorHandler, OWN_PREFIX, sendProblem } from './http/problem.ts';
+import { laneFor } from './lane.ts';
 import { compileValidator, withoutNulls } from './http/validate.ts';
 import { countRefusal, observeRequests } from './metrics.ts';
 import { ownRoutes } from './routes/own/index.ts';
@@ -77,7 +78,7 @@ function addHooks(app: App, deps: ApiDeps): void {
     if (scope === undefined) throw new Error(`${request.url} declares no scope`);
     // What a key is answered is for its holder; a shared cache between must not keep it. A route may say more.
     reply.header('cache-control', 'private, no-cache');
-    request.principal = await authenticate(request, deps.keys);
+    request.principal = await authenticate(request, laneFor(deps, request).keys);
     authorize(request.principal, scope);
     requireIdempotencyKey(request);
   });

@@ -7,7 +7,7 @@ import { currentSchemaVersion } from '../domain/events/codec.ts';
 import { modelStream, parseStream, rolloutStream, trainingStream, versionStream } from '../domain/events/streams.ts';
 import type { AnyFact } from '../domain/events/streams.ts';
 import type { StoredEvent } from '../domain/events/envelope.ts';
-import { Fatal, LifecycleError } from '../domain/errors.ts';
+import { LifecycleError } from '../domain/errors.ts';
 import { noSuchStream, ownerOf, toGrant } from './ownership.ts';
 import type { Decision, Refusal } from '../machines/decision.ts';
 import type { Folded } from '../machines/fold.ts';
@@ -210,10 +210,10 @@ export function executeUnder(
   );
 }
 
-/** Facts with ids, machine and schema version, in order. @throws Fatal for a fact in a stream of another kind (a bug) */
+/** Facts with ids, machine and schema version, in order. @throws Error for a fact in a stream of another kind (a bug) */
 export function toEvents(facts: readonly NewFact[], newId: () => string) {
   return facts.map(({ stream, fact }) => {
-    if (!parseStream(stream)) throw new Fatal(`${fact.type} cannot go to ${stream}`);
+    if (!parseStream(stream)) throw new Error(`${fact.type} cannot go to ${stream}`);
     return {
       id: newId(),
       stream,

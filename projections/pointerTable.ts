@@ -62,7 +62,9 @@ const isNotThereYet = (error: unknown) => ['42P01', '3F000'].includes(codeOf(err
  */
 export async function createPointerTable(options: PointerTableOptions): Promise<PointerTable> {
   const { connectionString, doorbell, signal, logger } = options;
-  const dialect = new PostgresDialect({ pool: createPool({ connectionString, max: 2, name: 'pointers' }) });
+  const dialect = new PostgresDialect({
+    pool: createPool({ connectionString, max: 2, name: 'pointers', waits: 'question' }),
+  });
   const db = new Kysely<ReadTables>({ dialect });
   const log = new Kysely<LogDatabase>({ dialect }); // shares the pool, which `db` ends
   const table = createPointers();

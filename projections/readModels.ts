@@ -75,7 +75,7 @@ export function createReadModels({
   connectionString: string;
   max?: number;
 }): ReadModels {
-  const pool = createPool({ connectionString, max, name: 'read models' });
+  const pool = createPool({ connectionString, max, name: 'read models', waits: 'question' });
   const db = new Kysely<ReadTables>({ dialect: new PostgresDialect({ pool }) });
   const log = new Kysely<LogDatabase>({ dialect: new PostgresDialect({ pool }) });
 

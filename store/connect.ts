@@ -1,4 +1,5 @@
-/** Connections to Postgres: how our types arrive, and which faults mean that the connection is gone. */
+/** Connections to Postgres: how our types arrive, how long anybody waits, and which faults mean that the connection is gone. */
+import { Socket } from 'node:net';
 import pg from 'pg';
 
 export type { Client, Pool, PoolClient } from 'pg';
@@ -23,7 +24,7 @@ export const connectionTypes: pg.CustomTypesConfig = {
 };
 
 /** Sessions of ours run READ COMMITTED whatever the database's default: `append` refuses anything else. */
-const base = (connectionString: string): pg.ClientConfig => ({
+const base = (connectionString: string): pg.ClientConfig & { readonly options: string } => ({
   connectionString,
   types: connectionTypes,
   options: '-c default_transaction_isolation=read\\ committed -c timezone=UTC',
@@ -33,23 +34,58 @@ const base = (connectionString: string): pg.ClientConfig => ({
   application_name: 'edgeml',
 });
 
+/**
+ * How long one statement may take, by who waits for it: somebody who stops something, somebody who asks, or a process that does
+ * long work and tries again by itself. A stop and a question are answered within 10 s, the wait for a connection included.
+ * `statementMs` is kept by the server. A host that has vanished keeps nothing, so our side gives up `GRACE_MS` after that.
+ */
+const LIMITS = {
+  stop: { connectMs: 2_000, statementMs: 3_000 },
+  question: { connectMs: 3_000, statementMs: 5_000 },
+  work: { connectMs: 5_000, statementMs: 10_000 },
+} as const;
+const GRACE_MS = 1_000;
+
+export type Waits = keyof typeof LIMITS;
+
 export interface PoolOptions {
   readonly connectionString: string;
   readonly max: number;
   readonly name?: string;
+  /** Whose time a statement takes; `work` without it. */
+  readonly waits?: Waits;
   /** False: commits do not wait for the disk. Only for what may be lost, such as a ring. */
   readonly isDurable?: boolean;
   /** Told of connections that break while idle; the pool replaces them. */
   readonly onError?: (error: Error) => void;
 }
 
+const READ_TIMEOUT = 'Query read timeout';
+const isReadTimeout = (error: unknown) => error instanceof Error && error.message === READ_TIMEOUT;
+
+/**
+ * A client that ends with the first statement that our side gave up on. The driver goes on waiting for that answer, so whatever
+ * is sent next on the connection would wait behind it. A pool replaces a client that has ended, however it was given back.
+ */
+class TimedClient extends pg.Client {
+  override query(...args: unknown[]): never {
+    const answer: unknown = Reflect.apply(super.query.bind(this), undefined, args);
+    if (answer instanceof Promise) answer.catch((error: unknown) => void (isReadTimeout(error) && this.end()));
+    return answer as never; // what the driver answers, whichever of its signatures was called
+  }
+}
+
 /** A pool. The caller ends it. An idle connection that breaks never throws into the process. */
 export function createPool(options: PoolOptions): pg.Pool {
-  const { connectionString, max, name, isDurable = true, onError = () => undefined } = options;
+  const { connectionString, max, name, waits = 'work', isDurable = true, onError = () => undefined } = options;
+  const { connectMs, statementMs } = LIMITS[waits];
   const config = base(connectionString);
   const pool = new pg.Pool({
     ...config,
-    ...(isDurable ? {} : { options: `${config.options} -c synchronous_commit=off` }),
+    Client: TimedClient,
+    options: `${config.options} -c statement_timeout=${statementMs}${isDurable ? '' : ' -c synchronous_commit=off'}`,
+    connectionTimeoutMillis: connectMs,
+    query_timeout: statementMs + GRACE_MS,
     max,
     idleTimeoutMillis: 30_000,
     ...(name === undefined ? {} : { application_name: `edgeml ${name}` }),
@@ -60,12 +96,28 @@ export function createPool(options: PoolOptions): pg.Pool {
   return pool;
 }
 
+const OWNER_STATEMENT_MS = 6 * 3_600_000;
+
+/** For what the owner of the log does once: a statement may rewrite a large table, so it has hours; a connection has 5 s. */
+export const ownerConfig = (connectionString: string, name: string): pg.ClientConfig => ({
+  connectionString,
+  types: connectionTypes,
+  keepAlive: true,
+  connectionTimeoutMillis: 5_000,
+  query_timeout: OWNER_STATEMENT_MS,
+  application_name: `edgeml ${name}`,
+});
+
 export interface Session {
   readonly client: pg.Client;
   /** Aborts when the connection is gone, whether it was ended or lost. */
   readonly gone: AbortSignal;
+  /** Takes a second at most: a host that does not answer the farewell is left. */
   end(): Promise<void>;
 }
+
+const SESSION_QUERY_MS = 15_000;
+const FAREWELL_MS = 1_000;
 
 /**
  * One direct connection, for what belongs to a session: advisory locks that elect a leader, LISTEN. No pooler in between.
@@ -75,10 +127,12 @@ export interface Session {
  */
 export async function openSession(connectionString: string, name: string): Promise<Session> {
   const config = base(connectionString);
-  const client = new pg.Client({
+  const socket = new Socket();
+  const client = new TimedClient({
     ...config,
+    stream: () => socket,
     application_name: `edgeml ${name}`,
-    query_timeout: 15_000,
+    query_timeout: SESSION_QUERY_MS,
     options: `${config.options} -c tcp_keepalives_idle=2 -c tcp_keepalives_interval=1 -c tcp_keepalives_count=2`,
   });
   const gone = new AbortController();
@@ -88,8 +142,14 @@ export async function openSession(connectionString: string, name: string): Promi
   return {
     client,
     gone: gone.signal,
-    end: () => client.end().catch(() => undefined),
+    end: () => farewell(client, socket),
   };
+}
+
+async function farewell(client: pg.Client, socket: Socket): Promise<void> {
+  const timer = setTimeout(() => socket.destroy(), FAREWELL_MS);
+  await client.end().catch(() => undefined);
+  clearTimeout(timer);
 }
 
 /** SQLSTATE of a Postgres error, or the system's error code (`ECONNRESET`); undefined for anything else. */
@@ -100,11 +160,19 @@ export function codeOf(error: unknown): string | undefined {
 
 const LOST = /^(08|57P0[123]$|25P0[34]$)|^(ECONN|EPIPE$|ETIMEDOUT$|ENOTFOUND$|EAI_AGAIN$|EHOSTUNREACH$|ENETUNREACH$)/;
 const LOST_MESSAGE =
-  /Connection terminated|Client has encountered a connection error|timeout exceeded when trying to connect|Query read timeout/;
+  /Connection terminated|Client has encountered a connection error|Client was closed|timeout exceeded when trying to connect|Query read timeout/;
 
 /** The connection was lost or could not be made: whether a statement under way took effect is unknown. */
 export function isConnectionLost(error: unknown): boolean {
   const code = codeOf(error);
   if (code !== undefined && LOST.test(code)) return true;
   return error instanceof Error && LOST_MESSAGE.test(error.message);
+}
+
+// Statement time-out, lock time-out, deadlock, no connection free.
+const BUSY = new Set(['57014', '55P03', '40P01', '53300']);
+
+/** Postgres is there, and did not do it in time: nothing of the statement took effect, and a second try may fare better. */
+export function isBusy(error: unknown): boolean {
+  return BUSY.has(codeOf(error) ?? '');
 }

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import pg from 'pg';
-import { codeOf } from './connect.ts';
+import { ownerConfig, codeOf } from './connect.ts';
 
 const OWNER = 'edgeml_owner';
 const APP = 'edgeml_app';
@@ -130,7 +130,7 @@ export async function migrate(
   if (decodeURIComponent(app.username) !== APP) {
     throw new Error(`the application's database URL must name user ${APP}, not "${app.username}"`);
   }
-  const db = new pg.Client({ connectionString: options.migrateUrl, application_name: 'edgeml migrate' });
+  const db = new pg.Client(ownerConfig(options.migrateUrl, 'migrate'));
   db.on('error', () => undefined); // the query under way fails too
   await db.connect();
   try {

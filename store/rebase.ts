@@ -1,6 +1,6 @@
 /** What an operator does once after a restore into another cluster: starts a new era, so that old and new xids never compare. */
 import pg from 'pg';
-import { connectionTypes } from './connect.ts';
+import { ownerConfig } from './connect.ts';
 import { leafOf } from './log/leaf.ts';
 import type { EventRow } from './log/rows.ts';
 
@@ -49,7 +49,7 @@ export type Rebased =
  * @returns `same_cluster`, and nothing is changed, where the database is where it was
  */
 export async function rebase(migrateUrl: string): Promise<Rebased> {
-  const db = new pg.Client({ connectionString: migrateUrl, types: connectionTypes, application_name: 'edgeml rebase' });
+  const db = new pg.Client(ownerConfig(migrateUrl, 'rebase'));
   db.on('error', () => undefined); // the query under way fails too
   await db.connect();
   try {

@@ -1,8 +1,8 @@
 /** The one error body of both doors, and how faults of the framework become ours. */
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { ERRORS, Fatal, LifecycleError, type ErrorCode } from '../../domain/errors.ts';
+import { isBusy, isConnectionLost } from '../../store/connect.ts';
 import { UndecodableFact } from '../../store/log/rows.ts';
-import { isConnectionLost } from '../../store/connect.ts';
 import type { Problem } from '../schemas/common.ts';
 
 export const OWN_PREFIX = '/lifecycle/v1';
@@ -39,12 +39,11 @@ export function problemOf(
 export function lifecycleErrorOf(error: unknown): LifecycleError {
   if (error instanceof LifecycleError) return error;
   if (error instanceof Fatal) {
-    return new LifecycleError('server_error', `${error.message}. Whether it was stored is unknown: read it again.`, {
-      more: { appended: 'unknown' },
-    });
+    return unavailable(`${error.message}. Whether it was stored is unknown: the same request again finds out.`);
   }
   if (isConnectionLost(error)) return unavailable('Postgres does not answer.');
   if (error instanceof UndecodableFact) return new LifecycleError('stream_diverged', `${error.message}.`);
+  if (isBusy(error)) return unavailable('Postgres did not answer in time.');
   const framework = frameworkError(error);
   return (
     framework ?? new LifecycleError('server_error', 'Something failed on our side.', { more: { appended: 'unknown' } })

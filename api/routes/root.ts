@@ -4,6 +4,7 @@ import Type from 'typebox';
 import { ERRORS, LifecycleError } from '../../domain/errors.ts';
 import type { App } from '../app.ts';
 import type { ApiDeps } from '../context.ts';
+import { shared } from '../http/shared.ts';
 import { blobReads } from './blobs.ts';
 
 const open = { scope: 'none' } as const;
@@ -27,6 +28,11 @@ const Ready = Type.Object(
 /** A Fastify plugin. */
 export function rootRoutes(deps: ApiDeps) {
   return (app: App): Promise<void> => {
+    // Anybody may ask these without a key, so they cost the same however many ask.
+    const parted = shared(() => deps.parts());
+    const collected = shared(() => deps.metrics.registry.metrics());
+    let description: string | undefined;
+    const described = () => (description ??= JSON.stringify(app.swagger()));
     for (const url of ['/livez', '/healthz']) {
       app.get(url, {
         config: open,
@@ -43,7 +49,7 @@ export function rootRoutes(deps: ApiDeps) {
         response: { 200: Ready, 503: Ready },
       },
       handler: async (_request, reply) => {
-        const parts = [...(await deps.parts())];
+        const parts = [...(await parted())];
         const isDown = parts.some((p) => p.state === 'down');
         const status = isDown ? 'down' : parts.every((p) => p.state === 'ok') ? 'ok' : 'degraded';
         return reply.code(isDown ? 503 : 200).send({ status, parts });
@@ -53,7 +59,7 @@ export function rootRoutes(deps: ApiDeps) {
       config: open,
       handler: async (_request, reply) => {
         const { registry } = deps.metrics;
-        return reply.type(registry.contentType).send(await registry.metrics());
+        return reply.type(registry.contentType).send(await collected());
       },
     });
     app.get('/version', {
@@ -61,7 +67,10 @@ export function rootRoutes(deps: ApiDeps) {
       schema: { tags: ['process'], response: { 200: Type.Object({ version: Type.String() }) } },
       handler: () => Promise.resolve({ version: deps.version }),
     });
-    app.get('/openapi.json', { config: open, handler: (_request, reply) => reply.send(app.swagger()) });
+    app.get('/openapi.json', {
+      config: open,
+      handler: (_request, reply) => reply.type('application/json; charset=utf-8').send(described()),
+    });
     app.get('/errors/:code', {
       config: open,
       schema: {

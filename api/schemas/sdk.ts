@@ -138,7 +138,10 @@ export const SdkRollout = Type.Object(
     started_at: Type.Optional(Seconds),
     completed_at: Type.Optional(Seconds),
     affected_devices: Count,
-    total_devices: Count,
+    total_devices: Type.Integer({
+      ...Count,
+      description: 'As counted last: an answer waits a second for a count, that of a pause not at all. 0 before the first.',
+    }),
     /** A deploy that was a way back: `rollback`. */
     kind: Text,
     warnings: Type.Optional(Type.Array(Type.String())),

@@ -63,6 +63,31 @@ describe('persistently', () => {
     expect(end).toMatchObject({ name: 'Fatal', message: expect.stringContaining('unknown; reload') });
   });
 
+  it('answers although an attempt never does, and says whether anything was sent', async () => {
+    const never = new Promise<string>(() => undefined);
+    const sent = await run((_, send) => {
+      send();
+      return never;
+    });
+    expect(sent).toMatchObject({ name: 'Fatal', n: 1 });
+    expect(await run(() => never)).toMatchObject({ name: 'LifecycleError', code: 'unavailable', n: 1 });
+  });
+
+  it('lets an attempt that was given up send nothing later', async () => {
+    let late: unknown;
+    const end = await run(async (_, send) => {
+      await new Promise((resolve) => setTimeout(resolve, 20_000));
+      try {
+        send();
+      } catch (error) {
+        late = error;
+      }
+      return 'too late';
+    });
+    expect(end).toMatchObject({ code: 'unavailable' });
+    expect(late).toBeInstanceOf(Error);
+  });
+
   it('is not fatal where a later try answers', async () => {
     const end = await run((n, sent) => {
       sent();

@@ -1,7 +1,7 @@
 /** The event log in Postgres: the port of `eventStore.ts`, over the functions of `store/sql/migrations`. */
 import { Kysely, PostgresDialect } from 'kysely';
 import type { StoredEvent } from '../../domain/events/envelope.ts';
-import { createPool } from '../connect.ts';
+import { createPool, type Waits } from '../connect.ts';
 import { namedSql } from '../sql/namedSql.ts';
 import { resolveAsOf } from './asOf.ts';
 import { createDoorbell } from './doorbell.ts';
@@ -17,6 +17,8 @@ export interface EventStoreOptions {
   readonly logger?: { warn(detail: object, message: string): void };
   /** Connections per lane. Stops have their own few, so that they never queue behind uploads that wait for a round's lock. */
   readonly connections?: Partial<Record<Lane | 'read', number>>;
+  /** Who waits for the answers; `question` without it. `stop`: a store of its own for stops, which shares nothing with others. */
+  readonly waits?: Waits;
 }
 
 export interface PostgresEventStore extends EventStore {
@@ -55,13 +57,14 @@ function loadedOf(streams: readonly string[], rows: readonly LoadRow[]): Loaded 
 
 /** Opens pools lazily; the first query connects. The caller closes it. */
 export function createEventStore(options: EventStoreOptions): PostgresEventStore {
-  const { connectionString, logger } = options;
+  const { connectionString, logger, waits = 'question' } = options;
   const sizes = { ...CONNECTIONS, ...options.connections };
   const pool = (name: Lane | 'read' | 'bell', max: number) =>
     createPool({
       connectionString,
       max,
-      name,
+      name: waits === 'stop' ? `stop ${name}` : name,
+      waits: name === 'stop' ? 'stop' : waits,
       isDurable: name !== 'bell', // NOTIFY commits like a write; its loss costs a poll
       onError: (error) => logger?.warn({ pool: name, error: error.message }, 'an idle connection to Postgres was lost'),
     });

@@ -14,6 +14,7 @@ import type { ListedRun } from '../../../projections/training/query.ts';
 import { roundIdOf } from '../../../store/rounds/roundRow.ts';
 import { whoAsks } from '../../access/principal.ts';
 import type { App } from '../../app.ts';
+import { laneFor } from '../../lane.ts';
 import { runCommand } from '../../command.ts';
 import type { ApiDeps } from '../../context.ts';
 import { etagOf, isNotModified } from '../../http/conditional.ts';
@@ -128,7 +129,11 @@ export function trainingRoutes(app: App, deps: ApiDeps): void {
     );
     const { state } = await (await viewOf(deps, request, reply)).training(runId);
     reply.header('etag', etagOf(state.version));
-    return { ...trainingView(runId, state, await acceptedNow(deps, runId, state)), events, position };
+    return {
+      ...trainingView(runId, state, await acceptedNow(laneFor<Rows>(deps, request), runId, state)),
+      events,
+      position,
+    };
   };
 
   app.post('/training/:run/pause', {
@@ -164,7 +169,8 @@ export function trainingRoutes(app: App, deps: ApiDeps): void {
 }
 
 /** Updates that the open round has by now; 0 where none is open. */
-async function acceptedNow(deps: ApiDeps, runId: string, { context }: TrainingState): Promise<number> {
+type Rows = Pick<ApiDeps, 'commands'>;
+async function acceptedNow(deps: Rows, runId: string, { context }: TrainingState): Promise<number> {
   if (!context.current) return 0;
   const row = await deps.commands.rounds.round(roundIdOf(runId, context.current.round, context.current.attempt));
   return row?.accepted ?? 0;

@@ -126,9 +126,11 @@ interface ModelRequest extends FastifyRequest {
   readonly params: { readonly model: string };
 }
 
-/** Registered devices of the organisation: what a share is a share of. */
-const devicesOf = async (deps: ApiDeps, request: FastifyRequest) =>
-  (await deps.devices.listDevices(whoAsks(request).orgId, { limit: 0, offset: 0 })).total;
+/** Registered devices of the organisation: what a share is a share of. A stop waits for no count. */
+async function devicesOf({ fleetSize }: ApiDeps, request: FastifyRequest): Promise<number> {
+  const { orgId } = whoAsks(request);
+  return request.routeOptions.config.stop === true ? fleetSize.known(orgId) : fleetSize.now(orgId);
+}
 
 /** The rollout, if it is one of the model in the path. @throws LifecycleError `rollout_not_found` */
 async function rolloutOf(view: View, request: RolloutRequest, id: number): Promise<RolloutState> {
