@@ -81,8 +81,12 @@ export async function freePort(): Promise<number> {
   return address.port;
 }
 
-/** Opens all of it. The caller closes it. */
-export async function openTestDoor(): Promise<TestDoor> {
+/**
+ * Opens all of it. The caller closes it.
+ *
+ * @param through how the door itself reaches the database; the sequencer, the projections and the test reach it directly
+ */
+export async function openTestDoor(through: (url: string) => string = (url) => url): Promise<TestDoor> {
   const database = await createDatabase();
   const connectionString = database.appUrl;
   const stop = new AbortController();
@@ -91,7 +95,7 @@ export async function openTestDoor(): Promise<TestDoor> {
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
   const door = await openDoor({
-    connectionString,
+    connectionString: through(connectionString),
     blobs: createFileStore(testHome('blobs')),
     secret: randomBytes(32),
     publicUrl: url,
@@ -99,7 +103,8 @@ export async function openTestDoor(): Promise<TestDoor> {
     version: '0.0.0-test',
     logger,
   });
-  const { log, watch } = door.deps;
+  const { watch } = door.deps;
+  const log = createEventStore({ connectionString });
   const loops = [
     runSequencer({ connectionString, signal: stop.signal, log: logger }),
     startProjections({ connectionString, log, doorbell: watch.onGrowth, signal: stop.signal, logger }).done,
@@ -170,6 +175,7 @@ export async function openTestDoor(): Promise<TestDoor> {
       await door.close();
       stop.abort();
       await Promise.all(loops);
+      await log.close();
       await pool.end();
       await database.drop();
     },
