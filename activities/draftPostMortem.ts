@@ -6,6 +6,7 @@ import { modelStream, rolloutStream } from '../domain/events/streams.ts';
 import { postMortem } from '../domain/rollout/postMortem.ts';
 import { renderMarkdown } from '../domain/rollout/postMortemText.ts';
 import { rolloutMachine } from '../machines/rollout.ts';
+import { countedWithin } from '../store/within.ts';
 import type { ActivityDeps } from './deps.ts';
 import { foldStream } from './foldStream.ts';
 import { notify } from './notify.ts';
@@ -13,6 +14,9 @@ import { noticeId } from './rollbackPlan.ts';
 
 /** Most of a draft is its timeline; a rollout has some hundred facts at the most. */
 const MOST_BYTES = 4 * 2 ** 20;
+
+/** Of the 15 s that a try of this activity has. */
+const COUNT_MS = 5_000;
 
 /** Idempotent: the notice is posted once, and names the first draft. @throws LifecycleError `rollout_not_found` */
 export async function draftPostMortem(
@@ -28,7 +32,7 @@ export async function draftPostMortem(
     events: events as readonly StoredEvent<RolloutFact>[],
     modelEvents: (await log.readStream(modelStream(modelId))) as readonly StoredEvent<ModelFact>[],
     leaves: await deps.telemetry.readLeaves(rolloutId),
-    devices: await deps.telemetry.devicesStillOn(rolloutId),
+    devices: await countedWithin(COUNT_MS, deps.telemetry.devicesStillOn(rolloutId)),
   });
   const blob = await blobs.put(new TextEncoder().encode(renderMarkdown(draft)), { max: MOST_BYTES });
   const owner = await owners.ownerOf(modelId);

@@ -1,20 +1,41 @@
-/** Follows devices back to the version before. */
+/** Follows devices back to the version before, and tells when they are. */
+import { rolloutStream } from '../domain/events/streams.ts';
+import { rolloutMachine } from '../machines/rollout.ts';
 import type { ActivityDeps } from './deps.ts';
+import { foldStream } from './foldStream.ts';
 import { lookEvery } from './heartbeats.ts';
-import { areBack } from './rollbackPlan.ts';
+import { notify } from './notify.ts';
+import { areBack, returnedNotice } from './rollbackPlan.ts';
 
 const LOOK_MS = 30_000;
 
-/** Returns when 99.5 % of the devices that were told the version no longer report it. The caller gives it up after 72 h. */
-export function followDevices(
-  deps: ActivityDeps,
-  { rolloutId }: { readonly rolloutId: number },
-): Promise<{ readonly kind: 'returned'; readonly told: number; readonly outstanding: number }> {
+interface Returned {
+  readonly kind: 'returned';
+  readonly told: number;
+  readonly outstanding: number;
+}
+
+/**
+ * Returns when 99.5 % of the devices that were told the version no longer report it, and people were told so: here, since the next
+ * load of the process has no time to count again. The caller gives it up after 72 h.
+ */
+export function followDevices(deps: ActivityDeps, { rolloutId }: { readonly rolloutId: number }): Promise<Returned> {
   return lookEvery(
     () => deps.followEveryMs ?? LOOK_MS,
     async () => {
       const { told, outstanding } = await deps.telemetry.devicesStillOn(rolloutId);
-      return areBack({ told, outstanding }) ? { kind: 'returned' as const, told, outstanding } : undefined;
+      if (!areBack({ told, outstanding })) return undefined;
+      await tellReturned(deps, rolloutId, { told, outstanding });
+      return { kind: 'returned' as const, told, outstanding };
     },
   );
+}
+
+async function tellReturned(deps: ActivityDeps, rolloutId: number, devices: Omit<Returned, 'kind'>): Promise<void> {
+  const { log } = deps.commands;
+  const { folded, events } = await foldStream(log, rolloutMachine, rolloutStream(rolloutId), 'rollout_not_found');
+  const fact = events.find((e) => e.fact.type === 'RolloutRolledBack');
+  if (!fact) return; // nothing was rolled back, so nobody waits for devices
+  const { version } = folded.context;
+  await notify(deps, returnedNotice({ rolloutId, version, eventId: fact.id }, devices));
 }

@@ -2,6 +2,7 @@
 import { LifecycleError } from '../domain/errors.ts';
 import { rolloutStream } from '../domain/events/streams.ts';
 import { rolloutMachine } from '../machines/rollout.ts';
+import { countedWithin } from '../store/within.ts';
 import type { RollbackStep, RollbackView } from './contract.ts';
 import type { ActivityDeps } from './deps.ts';
 import { foldStream } from './foldStream.ts';
@@ -33,11 +34,14 @@ export async function loadRollback(
   return { v: 1, stream, streamVersion: folded.version, state: folded.state, rolloutId, next };
 }
 
+/** Of the 5 s that a try of this activity has. */
+const COUNT_MS = 2_000;
+
 /** Counts the devices only where the step depends on them: people are told first. */
 async function nextStep(standing: RollbackStanding, count: () => Promise<DevicesOn>): Promise<RollbackStep> {
   const step = planRollback(standing);
   if (step !== 'count_devices') return step;
-  const counted = planRollback({ ...standing, devices: await count() });
+  const counted = planRollback({ ...standing, devices: await countedWithin(COUNT_MS, count()) });
   if (counted === 'count_devices')
     throw new Error(`the follow-up of rollout ${standing.rolloutId} asks for counts twice`);
   return counted;

@@ -1,5 +1,5 @@
 /** Pure. What follows a rollback, by what was told already and how long ago it was: people, devices, post-mortem, reminders. */
-import type { RollbackStep } from './contract.ts';
+import type { NoticeInput, RollbackStep } from './contract.ts';
 
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
@@ -23,9 +23,9 @@ export interface RollbackStanding {
   readonly told: ReadonlySet<string>;
   /**
    * Devices that were told the version, and those that still report it. Undefined until a step asks for them: counting grows with
-   * the fleet, and the first notice must not wait for it.
+   * the fleet, and the first notice must not wait for it. Null where they could not be counted in time.
    */
-  readonly devices?: DevicesOn;
+  readonly devices?: DevicesOn | null;
 }
 
 export interface DevicesOn {
@@ -45,6 +45,21 @@ export const areBack = ({ told, outstanding }: DevicesOn) => told - outstanding 
 
 const share = ({ told, outstanding }: DevicesOn) =>
   told === 0 ? '100' : ((100 * (told - outstanding)) / told).toFixed(1);
+
+/** That the devices are back, or how many are not when nobody follows them any more. */
+export function returnedNotice(
+  { rolloutId, version, eventId }: Pick<RollbackStanding, 'rolloutId' | 'version' | 'eventId'>,
+  devices: DevicesOn | null,
+): NoticeInput {
+  const text =
+    devices === null
+      ? `the devices that left ${version} could not be counted.`
+      : `${share(devices)} % of devices left ${version}.${restOf(devices)}`;
+  return { eventId: noticeId.returned(eventId), audience: 'owners', text: `Rollout ${rolloutId}: ${text}` };
+}
+
+const restOf = ({ told, outstanding }: DevicesOn) =>
+  outstanding === 0 ? '' : ` ${outstanding} of ${told} still report it.`;
 
 /**
  * The next step, or that the devices must be counted to know it. Never throws. Every notice has an id of its own, so a step done
@@ -66,13 +81,10 @@ export function planRollback(r: RollbackStanding): RollbackStep | 'count_devices
   // Even a root cause that came first (after an outage of ours) does not replace the news itself.
   if (r.hasRootCause) return { kind: 'done' };
   if (!told.has(noticeId.returned(eventId))) {
-    if (!devices) return 'count_devices';
-    if (!areBack(devices) && age < FOLLOW_MS) return { kind: 'follow', leftMs: FOLLOW_MS - age };
-    const rest = devices.outstanding === 0 ? '' : ` ${devices.outstanding} of ${devices.told} still report it.`;
-    return tell(
-      noticeId.returned(eventId),
-      `Rollout ${r.rolloutId}: ${share(devices)} % of devices left ${r.version}.${rest}`,
-    );
+    // Who follows has hours to count them, and tells by itself that they are back.
+    if (age < FOLLOW_MS) return { kind: 'follow', leftMs: FOLLOW_MS - age };
+    if (devices === undefined) return 'count_devices';
+    return { kind: 'tell', notice: returnedNotice(r, devices) };
   }
   if (!told.has(noticeId.postMortem(eventId))) return { kind: 'draft' };
   for (const days of REMIND_AFTER_DAYS) {

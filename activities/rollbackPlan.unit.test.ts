@@ -1,6 +1,6 @@
 /** Who is told of a rollback, how long devices are followed, and when it ends. */
 import { describe, expect, it } from 'vitest';
-import { noticeId, planRollback, type RollbackStanding } from './rollbackPlan.ts';
+import { areBack, noticeId, planRollback, type RollbackStanding } from './rollbackPlan.ts';
 
 const DAY = 86_400_000;
 const base: RollbackStanding = {
@@ -21,15 +21,24 @@ const told = (...ids: string[]) => new Set(ids);
 describe('what follows a rollback', () => {
   it('tells people first, once per fact, then follows the devices', () => {
     const { devices: _notYet, ...uncounted } = base;
-    expect(planRollback({ ...uncounted, told: told('e1') })).toBe('count_devices');
     const first = planRollback(uncounted);
     expect(first).toMatchObject({ kind: 'tell', notice: { eventId: 'e1' } });
-    expect(planRollback({ ...base, told: told('e1') })).toEqual({ kind: 'follow', leftMs: 72 * 3_600_000 - 1_000 });
+    expect(planRollback({ ...uncounted, told: told('e1') })).toEqual({
+      kind: 'follow',
+      leftMs: 72 * 3_600_000 - 1_000,
+    });
   });
 
   it('stops following at 99.5 % or after 72 hours, and says how many are missing', () => {
-    const back = planRollback({ ...base, told: told('e1'), devices: { told: 1000, outstanding: 5 } });
-    expect(back).toMatchObject({ kind: 'tell', notice: { eventId: noticeId.returned('e1') } });
+    expect(areBack({ told: 1000, outstanding: 5 })).toBe(true);
+    expect(areBack({ told: 1000, outstanding: 6 })).toBe(false);
+    const { devices: _notYet, ...uncounted } = base;
+    expect(planRollback({ ...uncounted, told: told('e1'), now: 3 * DAY })).toBe('count_devices');
+    const never = planRollback({ ...base, told: told('e1'), now: 3 * DAY, devices: null });
+    expect(never).toMatchObject({
+      kind: 'tell',
+      notice: { eventId: noticeId.returned('e1'), text: expect.stringContaining('could not be counted') },
+    });
     const late = planRollback({ ...base, told: told('e1'), now: 3 * DAY });
     expect(late).toMatchObject({ kind: 'tell', notice: { text: expect.stringContaining('6 of 1000') } });
   });

@@ -1,7 +1,8 @@
 /** Counters over the facts that entered the log since this server began, whoever appended them: the worker's are among them. */
 import { Counter, type Registry } from 'prom-client';
 import type { SequencedEvent } from '../domain/events/envelope.ts';
-import { PROBE_MS, within } from './http/shared.ts';
+import { within } from '../store/within.ts';
+import { PROBE_MS } from './http/shared.ts';
 import { parseStream } from '../domain/events/streams.ts';
 import type { EventStore } from '../store/log/eventStore.ts';
 import { readPast } from '../store/log/readPast.ts';

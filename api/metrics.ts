@@ -3,7 +3,8 @@ import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom
 import type { LifecycleError } from '../domain/errors.ts';
 import type { EventStore } from '../store/log/eventStore.ts';
 import type { App } from './app.ts';
-import { PROBE_MS, within } from './http/shared.ts';
+import { within } from '../store/within.ts';
+import { PROBE_MS } from './http/shared.ts';
 import type { ApiDeps } from './context.ts';
 import { countFacts } from './factCounts.ts';
 

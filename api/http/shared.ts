@@ -25,16 +25,3 @@ export function shared<T>(make: () => Promise<T>): () => Promise<T> {
     return making;
   };
 }
-
-/** The answer, or the fault `late` once `ms` have passed; what was asked goes on and is dropped. */
-export async function within<T>(ms: number, what: string, answer: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`${what} did not answer in ${ms} ms`)), ms);
-  });
-  try {
-    return await Promise.race([answer, late]);
-  } finally {
-    clearTimeout(timer);
-  }
-}

@@ -61,7 +61,8 @@ export const PostMortem = Type.Object(
     exposure: Exposure,
     trigger: Nullable(Trigger),
     segments: Type.Array(Segment),
-    devices: Type.Object({ told: Count, back: Count, outstanding: Count }, closed),
+    /** Null where they could not be counted in time. */
+    devices: Nullable(Type.Object({ told: Count, back: Count, outstanding: Count }, closed)),
     root_cause: Nullable(Type.Object({ text: Type.String(), at: Instant, actor: Type.String() }, closed)),
   },
   closed,

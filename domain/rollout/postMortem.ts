@@ -17,8 +17,8 @@ export interface PostMortemInput {
   readonly modelEvents: readonly StoredEvent<ModelFact>[];
   /** Counters of every stage. */
   readonly leaves: readonly Leaf[];
-  /** Devices told the version, and those whose last report still names it. */
-  readonly devices: { readonly told: number; readonly outstanding: number };
+  /** Devices told the version, and those whose last report still names it; null where they could not be counted in time. */
+  readonly devices: { readonly told: number; readonly outstanding: number } | null;
 }
 
 export interface TimelineEntry {
@@ -59,7 +59,7 @@ export interface PostMortem {
     readonly stages: readonly StageExposure[];
     /** Null where it never completed. */
     readonly completed: CompletedExposure | null;
-    /** Most devices of any stage (later ones contain earlier ones); after completion, at least all that were told. */
+    /** Most devices of any stage (later ones contain earlier ones); after completion, at least all that were told, where they were counted. */
     readonly devices: number;
     /** At most: each device of a stage for as long as the stage lasted, and likewise after completion. */
     readonly device_minutes: number;
@@ -74,7 +74,8 @@ export interface PostMortem {
   } | null;
   /** By falling excess over what control would explain. */
   readonly segments: readonly Segment[];
-  readonly devices: { readonly told: number; readonly back: number; readonly outstanding: number };
+  /** Null where they could not be counted in time. */
+  readonly devices: { readonly told: number; readonly back: number; readonly outstanding: number } | null;
   readonly root_cause: { readonly text: string; readonly at: string; readonly actor: string } | null;
 }
 
@@ -111,10 +112,10 @@ export function postMortem(input: PostMortemInput): PostMortem {
     target: rolledBack?.fact.data.target ?? null,
     outcome: outcomeOf(events),
     timeline: timelineOf(input),
-    exposure: exposureOf(events, leaves, devices.told),
+    exposure: exposureOf(events, leaves, devices?.told ?? 0),
     trigger,
     segments: rankSegments(leaves, widthsOf(events), trigger?.rule?.metric === 'download_failure_rate'),
-    devices: { ...devices, back: devices.told - devices.outstanding },
+    devices: devices && { ...devices, back: devices.told - devices.outstanding },
     root_cause: rootCause
       ? { text: rootCause.fact.data.text, at: rootCause.recordedAt, actor: actorOf(rootCause.actor) }
       : null,

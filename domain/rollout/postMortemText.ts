@@ -89,7 +89,9 @@ function exposureLines({ exposure, devices, outcome }: PostMortem): string[] {
       ],
     ),
     '',
-    `${devices.back} of ${devices.told} devices that were told it are back.`,
+    devices
+      ? `${devices.back} of ${devices.told} devices that were told it are back.`
+      : 'The devices that were told it could not be counted in time.',
   ];
 }
 

@@ -7,6 +7,7 @@ import type { ArmCounters } from '../../../domain/events/rollout.ts';
 import { latencyQuantile } from '../../../domain/rollout/latency.ts';
 import { postMortem } from '../../../domain/rollout/postMortem.ts';
 import { renderMarkdown } from '../../../domain/rollout/postMortemText.ts';
+import { countedWithin } from '../../../store/within.ts';
 import type { App } from '../../app.ts';
 import type { ApiDeps } from '../../context.ts';
 import { existingRollout, viewOf } from '../../reading.ts';
@@ -55,6 +56,9 @@ export function rolloutHealthRoutes(app: App, deps: ApiDeps): void {
   });
 }
 
+/** A draft does not wait longer for a count of the fleet. */
+const COUNT_MS = 2_000;
+
 function postMortemRoute(app: App, deps: ApiDeps): void {
   app.get('/rollouts/:rollout/post-mortem', {
     config: { scope: 'rollouts:read' },
@@ -73,14 +77,14 @@ function postMortemRoute(app: App, deps: ApiDeps): void {
       const { rollout: rolloutId } = request.params;
       const view = await viewOf(deps, request, reply);
       const { context } = await existingRollout(view, rolloutId);
-      const { told, outstanding } = await deps.telemetry.devicesStillOn(rolloutId);
+      const counted = await countedWithin(COUNT_MS, deps.telemetry.devicesStillOn(rolloutId));
       const draft = postMortem({
         rolloutId,
         // A stream holds facts of its own kind only: the codec has checked them.
         events: (await view.rollout(rolloutId)).events as StoredEventOf<'rollout'>[],
         modelEvents: (await view.model(context.modelId)).events as StoredEventOf<'model'>[],
         leaves: await deps.telemetry.readLeaves(rolloutId),
-        devices: { told, outstanding },
+        devices: counted && { told: counted.told, outstanding: counted.outstanding },
       });
       const answer: FastifyReply = reply; // the typed one knows JSON only
       const wantsText = (request.headers.accept ?? '').includes('text/markdown');
