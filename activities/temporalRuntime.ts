@@ -1,5 +1,6 @@
 /** Temporal's native runtime: one a process, installed first. Its logs go through ours, or an outage prints raw lines to stderr. */
 import { DefaultLogger, NativeConnection, Runtime, type LogLevel } from '@temporalio/worker';
+import { within } from '../store/within.ts';
 import type { ActivityLogger } from './deps.ts';
 
 const METHOD: Readonly<Record<LogLevel, keyof ActivityLogger | undefined>> = {
@@ -33,11 +34,23 @@ export interface TemporalTarget {
   readonly apiKey?: string;
 }
 
-/** The connection of workers. The caller closes it. @throws what Temporal's client throws where nobody answers */
-export function connectWorker({ address, tls, apiKey }: TemporalTarget): Promise<NativeConnection> {
-  return NativeConnection.connect({
+const CONNECT_MS = 10_000;
+
+/** The connection of workers. The caller closes it. @throws what Temporal's client throws where nobody answers; Error after 10 s */
+export async function connectWorker({ address, tls, apiKey }: TemporalTarget): Promise<NativeConnection> {
+  const connecting = NativeConnection.connect({
     address,
     ...(tls ? { tls: true } : {}),
     ...(apiKey === undefined ? {} : { apiKey }),
   });
+  try {
+    return await within(CONNECT_MS, 'Temporal', connecting);
+  } catch (error) {
+    // One that comes after we gave up has no other owner.
+    void connecting.then(
+      (late) => late.close(),
+      () => undefined,
+    );
+    throw error;
+  }
 }

@@ -1,5 +1,5 @@
 /** Wakes whoever waits for a fact: one LISTEN session for all, and a poll in case a bell is lost. */
-import { openSession, type Session } from '../store/connect.ts';
+import { keepAsking, openSession, type Session } from '../store/connect.ts';
 
 const POLL_MS = 250;
 
@@ -31,6 +31,7 @@ export function createLogWatch(connectionString: string): LogWatch {
       opened.gone.addEventListener('abort', () => (session = undefined));
       opened.client.on('notification', ring);
       await opened.client.query('LISTEN edgeml_log');
+      keepAsking(opened);
       session = opened;
     } catch {
       // the poll stands in until the next try

@@ -10,6 +10,7 @@ import { createBell, type Bell } from '../store/bell.ts';
 import type { Session } from '../store/connect.ts';
 import { lead, type Logger } from '../store/leader.ts';
 import { pause } from '../store/pause.ts';
+import { within } from '../store/within.ts';
 import type { PostgresEventStore } from '../store/log/postgresEventStore.ts';
 import type { RawEvent } from '../store/log/rows.ts';
 import { cloudEventAttributes, headerValue } from './cloudEvent.ts';
@@ -18,8 +19,10 @@ import { ALL_SUBJECTS, factSubject, LOG_INDEX_HEADER, STREAM, STREAM_VERSION_HEA
 
 const PAGE = 500;
 const IDLE_POLL_MS = 1_000;
-const PUBLISH_TIMEOUT_MS = 5_000;
 const RETRY_MS = 500;
+const CALL_MS = 5_000;
+/** We connect anew ourselves. A server that has vanished closes nothing; the third ping without an answer ends the connection. */
+const CONNECTION = { reconnect: false, timeout: 2_000, pingInterval: 2_000, maxPingOut: 2 };
 
 export interface NatsRelayOptions {
   readonly log: Pick<PostgresEventStore, 'readRawLog' | 'head'>;
@@ -66,7 +69,7 @@ async function follow(
   options: NatsRelayOptions,
 ) {
   const { log, source = '/edgeml', onPublish } = options;
-  const js = jetstream(nc, { timeout: PUBLISH_TIMEOUT_MS });
+  const js = jetstream(nc, { timeout: CALL_MS });
   let tail: Tail = await readTail(nc, session.client, log.head);
   let saved: Tail | undefined;
   while (!signal.aborted) {
@@ -105,7 +108,7 @@ export function runNatsRelay(options: NatsRelayOptions): Promise<void> {
     while (!until.aborted) {
       let nc: NatsConnection | undefined;
       try {
-        nc = await connect({ servers: natsUrl, name: 'edgeml relay', reconnect: false, timeout: 2_000 });
+        nc = await connect({ ...CONNECTION, servers: natsUrl, name: 'edgeml relay' });
         const closed = new AbortController();
         void nc.closed().then(() => closed.abort());
         await follow(nc, session, AbortSignal.any([until, closed.signal]), bell, {
@@ -141,9 +144,9 @@ export async function subscribeDoorbell(options: {
   while (!signal.aborted) {
     let nc: NatsConnection | undefined;
     try {
-      nc = await connect({ servers: natsUrl, name: 'edgeml doorbell', reconnect: false, timeout: 2_000 });
+      nc = await connect({ ...CONNECTION, servers: natsUrl, name: 'edgeml doorbell' });
       nc.subscribe(ALL_SUBJECTS, { callback: () => onBell() });
-      await nc.flush();
+      await within(CALL_MS, 'NATS', nc.flush());
       onBell();
       const closed = new AbortController();
       void nc.closed().then(() => closed.abort());

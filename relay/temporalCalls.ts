@@ -76,8 +76,14 @@ export function createTemporalCalls(temporal: TemporalAddress, taskQueue: string
     address: temporal.address,
     ...(temporal.tls ? { tls: true } : {}),
     ...(temporal.apiKey === undefined ? {} : { apiKey: temporal.apiKey }),
-    // grpc-js waits up to two minutes between tries otherwise, and rings would wait with it.
-    channelArgs: { 'grpc.initial_reconnect_backoff_ms': 100, 'grpc.max_reconnect_backoff_ms': 2_000 },
+    channelArgs: {
+      // grpc-js waits up to two minutes between tries otherwise, and rings would wait with it.
+      'grpc.initial_reconnect_backoff_ms': 100,
+      'grpc.max_reconnect_backoff_ms': 2_000,
+      // A host that has vanished closes nothing: without these its connection is used until TCP gives it up, a quarter of an hour.
+      'grpc.keepalive_time_ms': 10_000,
+      'grpc.keepalive_timeout_ms': 3_000,
+    },
   });
   const workflows: WorkflowClient = new Client({ connection, namespace: temporal.namespace }).workflow;
   const call = <T>(make: () => Promise<T>) => connection.withDeadline(Date.now() + DEADLINE_MS, make);

@@ -117,6 +117,7 @@ export interface Session {
 }
 
 const SESSION_QUERY_MS = 15_000;
+const BEAT_MS = 5_000;
 const FAREWELL_MS = 1_000;
 
 /**
@@ -150,6 +151,18 @@ async function farewell(client: pg.Client, socket: Socket): Promise<void> {
   const timer = setTimeout(() => socket.destroy(), FAREWELL_MS);
   await client.end().catch(() => undefined);
   clearTimeout(timer);
+}
+
+/**
+ * Asks something each 5 s, until the session is gone: for one that only listens, which would else never notice that its host has
+ * vanished. Its `gone` aborts within 20 s then.
+ */
+export function keepAsking({ client, gone }: Session): void {
+  if (gone.aborted) return;
+  let asked: Promise<unknown> | undefined;
+  const ask = () => client.query('SELECT 1').catch(() => undefined);
+  const timer = setInterval(() => (asked ??= ask().finally(() => (asked = undefined))), BEAT_MS);
+  gone.addEventListener('abort', () => clearInterval(timer), { once: true });
 }
 
 /** SQLSTATE of a Postgres error, or the system's error code (`ECONNRESET`); undefined for anything else. */

@@ -2,7 +2,7 @@
 import { Kysely, PostgresDialect, sql } from 'kysely';
 import { LifecycleError } from '../../domain/errors.ts';
 import { asOrgId, type OrgId } from '../../domain/org.ts';
-import type { Pool } from '../connect.ts';
+import { isBusy, type Pool } from '../connect.ts';
 import { keyHash, newSecret, randomDigits, type KeyKind } from './keyFormat.ts';
 
 export interface ApiKey {
@@ -121,7 +121,10 @@ export function createKeyStore(pool: Pool): KeyStore {
       if (Date.now() - (row.last_used_at?.getTime() ?? 0) > NOTE_USE_MS) {
         const set = { last_used_at: sql<Date>`clock_timestamp()` };
         const note = db.updateTable('ops.api_keys').set(set).where('sha256', '=', hash).execute();
-        await note.catch(() => undefined); // a note that fails costs nobody the request; the next one notes it
+        // A note that another holds up costs nobody the request; the next one notes it.
+        await note.catch((error: unknown) => {
+          if (!isBusy(error)) throw error;
+        });
       }
       return keyOf(row);
     },

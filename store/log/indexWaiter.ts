@@ -1,5 +1,5 @@
 /** Waits until events have their log index: one LISTEN session and one query for all who wait. */
-import { openSession, type Session } from '../connect.ts';
+import { keepAsking, openSession, type Session } from '../connect.ts';
 
 const POLL_MS = 50;
 
@@ -39,6 +39,7 @@ export function createIndexWaiter(
         opened.gone.addEventListener('abort', () => (session = undefined));
         opened.client.on('notification', () => void check());
         await opened.client.query('LISTEN edgeml_log').catch(() => opened.end());
+        keepAsking(opened);
         return opened;
       },
       () => void (session = undefined),

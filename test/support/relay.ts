@@ -8,16 +8,19 @@ export interface Relay {
   swallow(): void;
   /** The same once a client has sent `text`, which still passes: what was asked takes effect, and the answer is lost. */
   swallowAfter(text: string): void;
-  /** Bytes pass again, on connections made before, too. What was swallowed is lost. */
+  /** Bytes pass again, on connections made before, too. What was swallowed is lost; who closed meanwhile is closed. */
   resume(): void;
   readonly isSwallowing: boolean;
+  /** Connections that clients ever made. */
+  readonly made: number;
   close(): Promise<void>;
 }
 
 /** @param target whose host and port are relayed to */
 export async function openRelay(target: string): Promise<Relay> {
   const { hostname, port } = new URL(target);
-  const sockets = new Set<Socket>();
+  const pairs = new Set<readonly [Socket, Socket]>();
+  let made = 0;
   let isSwallowing = false;
   let last: string | undefined;
 
@@ -30,16 +33,20 @@ export async function openRelay(target: string): Promise<Relay> {
     from.on('error', () => undefined);
     // A vanished host neither hears that the other has gone nor says so itself.
     from.on('close', () => void (isSwallowing || to.destroy()));
-    sockets.add(from.once('close', () => sockets.delete(from)));
   };
   const server = createServer((client) => {
+    made += 1;
     const upstream = connect({ host: hostname.replace(/[[\]]/g, ''), port: Number(port) });
+    const pair = [client, upstream] as const;
+    pairs.add(pair);
+    for (const one of pair) one.on('close', () => void (client.closed && upstream.closed && pairs.delete(pair)));
     pass(client, upstream);
     pass(upstream, client);
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const address = server.address();
   if (address === null || typeof address === 'string') throw new Error('the relay has no port');
+  const destroy = (pair: readonly [Socket, Socket]) => pair.forEach((socket) => socket.destroy());
 
   return {
     url(of) {
@@ -53,12 +60,16 @@ export async function openRelay(target: string): Promise<Relay> {
     resume() {
       isSwallowing = false;
       last = undefined;
+      for (const pair of pairs) if (pair.some((socket) => socket.destroyed)) destroy(pair);
     },
     get isSwallowing() {
       return isSwallowing;
     },
+    get made() {
+      return made;
+    },
     async close() {
-      sockets.forEach((socket) => socket.destroy());
+      pairs.forEach(destroy);
       await new Promise((resolve) => server.close(resolve));
     },
   };
