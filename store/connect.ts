@@ -68,8 +68,10 @@ const isReadTimeout = (error: unknown) => error instanceof Error && error.messag
  * is sent next on the connection would wait behind it. A pool replaces a client that has ended, however it was given back.
  */
 class TimedClient extends pg.Client {
-  override query(...args: unknown[]): never {
-    const answer: unknown = Reflect.apply(super.query.bind(this), undefined, args);
+  override query(text: unknown, values?: unknown, done?: unknown): never {
+    // One signature for the many of the driver, which tells them apart by what it is given.
+    const ask = super.query.bind(this) as (text: unknown, values: unknown, done: unknown) => unknown;
+    const answer = ask(text, values, done);
     if (answer instanceof Promise) answer.catch((error: unknown) => void (isReadTimeout(error) && this.end()));
     return answer as never; // what the driver answers, whichever of its signatures was called
   }
@@ -161,7 +163,7 @@ export function keepAsking({ client, gone }: Session): void {
   if (gone.aborted) return;
   let asked: Promise<unknown> | undefined;
   const ask = () => client.query('SELECT 1').catch(() => undefined);
-  const timer = setInterval(() => (asked ??= ask().finally(() => (asked = undefined))), BEAT_MS);
+  const timer = setInterval(() => void (asked ??= ask().finally(() => (asked = undefined))), BEAT_MS);
   gone.addEventListener('abort', () => clearInterval(timer), { once: true });
 }
 

@@ -140,7 +140,8 @@ export const SdkRollout = Type.Object(
     affected_devices: Count,
     total_devices: Type.Integer({
       ...Count,
-      description: 'As counted last: an answer waits a second for a count, that of a pause not at all. 0 before the first.',
+      description:
+        'As counted last: an answer waits a second for a count, that of a pause not at all. 0 before the first.',
     }),
     /** A deploy that was a way back: `rollback`. */
     kind: Text,

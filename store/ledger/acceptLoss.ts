@@ -1,7 +1,7 @@
 /** What an operator does once when published facts are lost for good: the log goes on under a new origin. */
 import pg from 'pg';
 import { bytesToHex } from '../../domain/hash/sha256.ts';
-import { connectionTypes } from '../connect.ts';
+import { ownerConfig } from '../connect.ts';
 import { findFork, type Fork } from './fork.ts';
 import { originsOf } from './origins.ts';
 import type { PublishedCheckpoints } from './published.ts';
@@ -45,11 +45,7 @@ async function setFollowersBack(db: pg.Client, size: number): Promise<void> {
  * message is of no fact here. Servers and workers hold pointers in memory: end them before a restore.
  */
 export async function acceptLoss(migrateUrl: string, published: PublishedCheckpoints): Promise<LossAccepted> {
-  const db = new pg.Client({
-    connectionString: migrateUrl,
-    types: connectionTypes,
-    application_name: 'edgeml accept-loss',
-  });
+  const db = new pg.Client(ownerConfig(migrateUrl, 'accept-loss'));
   db.on('error', () => undefined); // the query under way fails too
   await db.connect();
   try {
