@@ -34,6 +34,7 @@ export async function concluded(
         state: refusal.state,
         command: refusal.command,
         guards: refusal.guards,
+        ...(refusal.more === undefined ? {} : { more: refusal.more }),
       });
     }
     case 'stale': {

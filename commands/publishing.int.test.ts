@@ -77,7 +77,10 @@ describe('versions', () => {
     const modelId = await newModel(c.deps);
     await expect(
       requestPublish(c.deps, person(), { modelId, version: '1.0.0', formats: ['tflite'] }),
-    ).rejects.toMatchObject({ code: 'format_not_available', evidence: { more: { formats: ['onnx', 'safetensors'] } } });
+    ).rejects.toMatchObject({
+      code: 'invalid_input',
+      evidence: { errors: [{ pointer: '/formats/0' }], more: { formats: ['onnx', 'safetensors'] } },
+    });
   });
 });
 

@@ -22,7 +22,7 @@ const FORMATS = ['onnx', 'safetensors'];
  * PublishRequested. `n` numbers the publications of the version. A version below its published line is refused at once; the
  * publication is held against the line once more when it is recorded.
  *
- * @throws LifecycleError `format_not_available`, `model_not_found`, `version_not_found`
+ * @throws LifecycleError `invalid_input`, `model_not_found`, `version_not_found`
  */
 export async function requestPublish(
   deps: CommandDeps,
@@ -30,12 +30,7 @@ export async function requestPublish(
   input: RequestPublish,
 ): Promise<Outcome & { readonly n: number }> {
   const { modelId, version } = input;
-  const unknown = input.formats?.find((f) => !FORMATS.includes(f));
-  if (unknown !== undefined) {
-    throw new LifecycleError('format_not_available', `${unknown} is not offered. Formats: ${FORMATS.join(', ')}.`, {
-      more: { formats: FORMATS },
-    });
-  }
+  checkFormats(input.formats ?? []);
   const stream = versionStream(modelId, version);
   let n = 0;
   const outcome = await execute(deps, caller, async (streams) => {
@@ -57,6 +52,19 @@ export async function requestPublish(
   if (outcome.outcome !== 'duplicate') return { ...outcome, n };
   const first = await firstFact(deps, outcome, 'PublishRequested');
   return { ...outcome, n: first?.n ?? n };
+}
+
+/** Every format that is not offered, with its pointer. @throws LifecycleError `invalid_input` */
+function checkFormats(formats: readonly string[]): void {
+  const errors = formats.flatMap((format, i) =>
+    FORMATS.includes(format) ? [] : [{ pointer: `/formats/${i}`, detail: `must be one of ${FORMATS.join(', ')}` }],
+  );
+  if (errors.length === 0) return;
+  const unknown = formats.filter((f) => !FORMATS.includes(f)).map((f) => JSON.stringify(f));
+  throw new LifecycleError('invalid_input', `${unknown.join(', ')}: not offered. Formats: ${FORMATS.join(', ')}.`, {
+    errors,
+    more: { formats: FORMATS },
+  });
 }
 
 export const formatsFor = (hasGraph: boolean) => (hasGraph ? ['safetensors', 'onnx'] : ['safetensors']);

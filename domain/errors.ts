@@ -50,7 +50,7 @@ export const ERRORS = {
   blob_unknown: row(404, 'No bytes with that hash', 'Upload them with PUT /lifecycle/v1/blobs/{sha256}.'),
   task_unknown: row(404, 'No such task', 'Check in again.'),
   guard_refused: row(409, 'Refused in this state', 'Meet each unmet guard; `how_to_meet` says how.'),
-  conflict: row(409, 'It exists already with other content', 'Use the existing one, or another name.'),
+  conflict: row(409, 'Another one stands in the way', 'Use or end the one that is named, or choose another name.'),
   version_reserved: row(409, 'Another training run holds this version', 'Choose another version, or end that run.'),
   stream_diverged: row(
     409,

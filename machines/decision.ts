@@ -8,6 +8,8 @@ export interface Refusal {
   readonly guards: readonly Guard[];
   /** `guard_refused` unless a guard has a code of its own, such as `version_not_monotone`. */
   readonly code: ErrorCode;
+  /** Members of the answer beside the guards, such as the rollout that stands in the way. */
+  readonly more?: Readonly<Record<string, unknown>>;
 }
 
 export type Decision<F> =

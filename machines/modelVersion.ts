@@ -249,6 +249,7 @@ export function decideVersion(state: VersionState, command: VersionCommand, now:
   switch (command.type) {
     case 'draft':
       if (state.state === 'Draft' && context.parent === command.data.parent) return already;
+      if (state.state !== 'None') return exists(state);
       return decide([{ type: 'VersionDrafted', data: command.data }]);
     case 'startTraining':
       if (state.state === 'Training' && context.runId === command.data.run_id) return already;
@@ -310,6 +311,23 @@ export function decideVersion(state: VersionState, command: VersionCommand, now:
       return decide([{ type: 'VersionRolledBack', data: { rollout_id: command.rolloutId, reason: command.reason } }]);
   }
 }
+
+const exists = ({ state, context }: VersionState): Decision<VersionFact> => ({
+  kind: 'refused',
+  refusal: {
+    state,
+    command: 'draft',
+    code: 'conflict',
+    guards: [
+      guard(
+        'newVersion',
+        false,
+        `${context.version} exists, ${context.parent === null ? 'without a parent' : `made from ${context.parent}`}`,
+        'use the one that exists, or draft a version with another number',
+      ),
+    ],
+  },
+});
 
 const sameRun = (context: VersionContext, runId: string) =>
   guard(

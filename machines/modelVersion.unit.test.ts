@@ -46,7 +46,7 @@ describe('modelVersion@1, every state × command', () => {
     // prettier-ignore
     const expected = {
       //                    None | Draft | Training | ready | publishing | Published | rolling | live | standby | Rollback
-      draft:              r('✓   | =     |          |       |            |           |         |      |         |  '),
+      draft:              r('✓   | =     | newVersion | newVersion | newVersion | newVersion | newVersion | newVersion | newVersion | newVersion'),
       startTraining:      r('    | ✓     | =        |       |            |           |         |      |         |  '),
       completeTraining:   r('state sameRun | state sameRun | ✓ | |       |           |         |      |         |  '),
       failTraining:       r('state sameRun | state sameRun | ✓ | |       |           |         |      |         |  '),
@@ -70,6 +70,13 @@ describe('modelVersion@1, every state × command', () => {
 });
 
 describe('guards of modelVersion@1', () => {
+  it('a draft of a version that exists is a conflict with it, not a step that this state refuses', () => {
+    const other = { ...f.drafted.data, parent: '0.9.0' };
+    expect(decide(states.Draft, { type: 'draft', data: other })).toMatchObject({
+      refusal: { code: 'conflict', guards: [{ name: 'newVersion', why: '1.1.0 exists, made from 1.0.0' }] },
+    });
+  });
+
   it('a run ends only its own training', () => {
     const other = { run_id: '019ab000-0000-7000-8000-000000000002' };
     expect(cellOf(decide(states.Training, { type: 'failTraining', data: { ...other, reason: 'x' } }))).toBe('sameRun');

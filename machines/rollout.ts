@@ -235,7 +235,3 @@ export const stageClockMs = (context: RolloutContext, now: number) =>
 /** A rule on downloads stopped it: whoever resumes it has seen to them, so they no longer count (`set_aside`). */
 export const pausedByDownloads = ({ paused, judged }: RolloutContext) =>
   paused !== null && judged?.rule?.metric === 'download_failure_rate';
-
-/** Where the rollout ends by itself: 100 % of everyone. A smaller target, or a cohort, stays and is judged. */
-export const completesByItself = (spec: RolloutSpec) =>
-  spec.stages.at(-1)!.percent === 100 && spec.cohort === undefined;

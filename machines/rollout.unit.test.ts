@@ -1,5 +1,6 @@
 /** `rollout@1`: every state and command. */
 import { describe, expect, it } from 'vitest';
+import type { RolloutSpec } from '../domain/events/rollout.ts';
 import { cellOf, row, tableOf } from './decisions.fixture.ts';
 import { given, judgement, MODEL, NOW, rollout as f, rolloutSpec, sha, T0 } from './facts.fixture.ts';
 import { rolloutMachine, stageClockMs } from './rollout.ts';
@@ -73,7 +74,11 @@ describe('guards of rollout@1', () => {
 
   it('start: alone, and a version that may be told', () => {
     const start = { type: 'start', rolloutId: 42, versionState: 'Published', otherLive: null } as const;
-    expect(cellOf(decide(states.Pending, { ...start, otherLive: 41 }))).toBe('alone');
+    const second = decide(states.Pending, { ...start, otherLive: 41 });
+    expect(cellOf(second)).toBe('alone');
+    expect(second).toMatchObject({ refusal: { code: 'conflict', more: { rollout_id: 41 } } });
+    const both = decide(states.Pending, { ...start, otherLive: 41, versionState: 'Rollback' });
+    expect(both).toMatchObject({ refusal: { code: 'guard_refused' } });
     for (const versionState of ['Draft', 'Trained.ready', 'Rollback']) {
       expect(cellOf(decide(states.Pending, { ...start, versionState }))).toBe('published');
     }
@@ -122,6 +127,26 @@ describe('guards of rollout@1', () => {
     expect(cellOf(decide(at(...begun({ ...once, cohort: { platform: ['ios'] } })), auto))).toBe('everyone');
     expect(cellOf(decide(at(f.created(once), f.started, f.entered(0)), auto))).toBe('healthy');
     expect(decide(states.Completed, auto).kind).toBe('already');
+  });
+
+  it('a pre-release is for a cohort, and never becomes stable', () => {
+    const rc = { ...once, version: '1.1.0-rc.1' };
+    const create = (s: RolloutSpec) =>
+      decide(states.None, {
+        type: 'create',
+        versionState: 'Published',
+        data: { model_id: MODEL, version: s.version, previous: null, spec: s, spec_sha: sha('2') },
+      });
+    expect(cellOf(create(rc))).toBe('cohort');
+    expect(cellOf(create({ ...rc, stages: rolloutSpec([50]).stages }))).toBe('cohort');
+    expect(cellOf(create({ ...rc, cohort: { platform: ['ios'] } }))).toBe('✓');
+    // Of a log that an older build wrote: it neither starts nor completes.
+    const start = { type: 'start', rolloutId: 42, versionState: 'Published', otherLive: null } as const;
+    expect(cellOf(decide(at(f.created(rc)), start))).toBe('cohort');
+    for (const basis of ['auto', 'manual'] as const) {
+      const complete = { type: 'complete', basis, override: false } as const;
+      expect(cellOf(decide(at(...begun(rc)), complete))).toBe('everyone');
+    }
   });
 
   it('a person completes unjudged only with a reason, which the fact keeps', () => {

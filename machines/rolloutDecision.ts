@@ -1,9 +1,11 @@
 /** Pure. What a rollout answers to a command (`rollout.md` 2): the named guards of its table, read as one. */
 import { durationMs } from '../domain/duration.ts';
-import type { Judgement, RolloutFact, SetAside } from '../domain/events/rollout.ts';
+import type { Judgement, RolloutFact, RolloutSpec, SetAside } from '../domain/events/rollout.ts';
+import { isPrerelease } from '../domain/semver.ts';
+import { completesByItself } from '../domain/rollout/plan.ts';
 import { already, decideFacts, guard, type Decision } from './decision.ts';
 import { isUsable } from './modelVersion.ts';
-import { completesByItself, rolloutMachine, stageClockMs, type RolloutContext, type RolloutState } from './rollout.ts';
+import { rolloutMachine, stageClockMs, type RolloutContext, type RolloutState } from './rollout.ts';
 
 type DataOf<T extends RolloutFact['type']> = Extract<RolloutFact, { type: T }>['data'];
 
@@ -72,22 +74,15 @@ export function decideRollout(state: RolloutState, command: RolloutCommand, now:
     case 'create':
       return decide(
         [{ type: 'RolloutCreated', data: command.data }],
-        [published(command.versionState, command.data.version)],
+        [published(command.versionState, command.data.version), reachesItsCohort(command.data.spec)],
       );
     case 'start': {
       if (state.state === 'Active' || state.state === 'Held') return already;
       const facts: RolloutFact[] = spec
         ? [{ type: 'RolloutStarted', data: { seed: String(command.rolloutId), lo: 0 } }, stageFact(context, 0, 'auto')]
         : [{ type: 'RolloutStarted', data: { seed: String(command.rolloutId), lo: 0 } }];
-      return decide(facts, [
-        published(command.versionState, context.version),
-        guard(
-          'alone',
-          command.otherLive === null,
-          command.otherLive === null ? 'no other rollout of the model is live' : `rollout ${command.otherLive} is live`,
-          `complete, abort or roll back rollout ${command.otherLive ?? ''} first`,
-        ),
-      ]);
+      const guards = [published(command.versionState, context.version), ...(spec ? [reachesItsCohort(spec)] : [])];
+      return besideAnother(decide(facts, [...guards, alone(command.otherLive)]), command.otherLive);
     }
     case 'pause':
       if (state.state === 'Paused') return already;
@@ -182,7 +177,7 @@ export function decideRollout(state: RolloutState, command: RolloutCommand, now:
             'everyone',
             !!spec && completesByItself(spec),
             'the last stage is 100 % of everyone',
-            'start a rollout to 100 %',
+            'start a rollout of a release to 100 % of everyone',
           ),
           baked(context, now, !auto && command.override),
           ...(auto ? [healthy(context)] : [overrideReason(command.override, command.reason)]),
@@ -237,6 +232,35 @@ const noStage = (context: RolloutContext): Extract<RolloutFact, { type: 'StageEn
   type: 'StageEntered',
   data: { stage: context.stage + 1, from: 0, to: 0, ramp_ms: 0, min_bake_ms: 0, max_bake_ms: 0, basis: 'auto' },
 });
+
+const alone = (otherLive: number | null) =>
+  guard(
+    'alone',
+    otherLive === null,
+    otherLive === null ? 'no other rollout of the model is live' : `rollout ${otherLive} is live`,
+    `complete, abort or roll back rollout ${otherLive ?? ''} first`,
+  );
+
+/** Where nothing but another live rollout stands in the way, that is a conflict with it, and it is named. */
+function besideAnother(decision: Decision<RolloutFact>, otherLive: number | null): Decision<RolloutFact> {
+  if (decision.kind !== 'refused' || otherLive === null) return decision;
+  const { refusal } = decision;
+  if (refusal.guards.some((g) => !g.met && g.name !== 'alone')) return decision;
+  return { kind: 'refused', refusal: { ...refusal, code: 'conflict', more: { rollout_id: otherLive } } };
+}
+
+/** A pre-release is never stable: it goes to a cohort, and a rollout to a cohort does not complete. */
+function reachesItsCohort({ version, cohort }: RolloutSpec) {
+  const met = !isPrerelease(version) || cohort !== undefined;
+  return guard(
+    'cohort',
+    met,
+    !isPrerelease(version)
+      ? `${version} is a release`
+      : `${version} is a pre-release, ${met ? 'for a cohort' : 'and the rollout is for everyone'}`,
+    `name a cohort, such as {"platform": ["android"]}; for everyone publish a version without a pre-release label`,
+  );
+}
 
 const published = (versionState: string, version: string) =>
   guard(

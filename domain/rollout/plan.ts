@@ -3,6 +3,7 @@
  * submit the answer; the rollout's machine has the last word.
  */
 import type { Judgement, RolloutSpec } from '../events/rollout.ts';
+import { isPrerelease } from '../semver.ts';
 
 /** A rollout as plain data, from the fold of its stream. Times are Unix milliseconds. */
 export interface RolloutView {
@@ -39,8 +40,12 @@ export function stageClock(view: Pick<RolloutView, 'clockMs' | 'clockSince'>, no
   return view.clockMs + (view.clockSince === null ? 0 : Math.max(0, now - view.clockSince));
 }
 
-/** The last stage is 100 % of everyone. A smaller target, or a cohort, stays where it is and is judged. */
-const completesByItself = (spec: RolloutSpec) => spec.stages.at(-1)?.percent === 100 && spec.cohort === undefined;
+/**
+ * Where the rollout ends by itself: 100 % of everyone. A smaller target, or a cohort, stays where it is and is judged; so does
+ * a pre-release, which never becomes stable.
+ */
+export const completesByItself = (spec: RolloutSpec) =>
+  spec.stages.at(-1)?.percent === 100 && spec.cohort === undefined && !isPrerelease(spec.version);
 
 /**
  * The next step at `now`. Never throws, always answers; the same view and time give the same step.

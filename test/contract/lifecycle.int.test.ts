@@ -151,9 +151,35 @@ describe('a rollout', () => {
     );
     const answers = await Promise.all(ids.map((id) => act(id, 'start')));
     expect(answers.map((a) => a.status).sort()).toEqual([200, 409]);
-    expect(answers.find((a) => a.status === 409)?.body['guards']).toContainEqual(
-      expect.objectContaining({ name: 'alone', met: false }),
-    );
+    const second = answers.find((a) => a.status === 409)!.body;
+    expect(second['guards']).toContainEqual(expect.objectContaining({ name: 'alone', met: false }));
+    const first = Number(answers.find((a) => a.status === 200)!.body['id']);
+    expect(second).toMatchObject({ code: 'conflict', rollout_id: first, detail: expect.stringContaining(`${first}`) });
+    const body = { version: '1.1.0', stages: [stage(100)], start: true };
+    const made = await t.call('POST', `${OWN}/models/raced/rollouts`, { body });
+    expect(made.body).toMatchObject({ status: 409, code: 'conflict', rollout_id: first });
+    const other = answers[0]!.status === 200 ? '1.1.0' : '1.0.0';
+    const call = { version: other, rollout_percentage: 10, start_immediately: true };
+    const sdk = await t.call('POST', `${SDK}/models/raced/rollouts`, { body: call });
+    expect(sdk.body).toMatchObject({ status: 409, code: 'conflict', rollout_id: first });
+  });
+
+  it('of a pre-release needs a cohort, which it keeps: it never becomes stable, on either door', async () => {
+    await t.published('pre', '1.0.0-rc.1');
+    const body = { version: '1.0.0-rc.1', stages: [stage(100)], start: true };
+    const everyone = await t.call('POST', `${OWN}/models/pre/rollouts`, { body });
+    expect(everyone.body).toMatchObject({ status: 409, code: 'guard_refused' });
+    expect(everyone.body['guards']).toContainEqual(expect.objectContaining({ name: 'cohort', met: false }));
+    const call = { version: '1.0.0-rc.1', rollout_percentage: 100, target_percentage: 100, start_immediately: true };
+    const sdk = await t.call('POST', `${SDK}/models/pre/rollouts`, { body: call });
+    expect(sdk.body).toMatchObject({ status: 409, code: 'guard_refused' });
+    const targeted = await t.call('POST', `${OWN}/models/pre/rollouts`, {
+      body: { ...body, cohort: { platform: ['ios'] } },
+    });
+    expect(targeted.status).toBe(201);
+    const step = { override: true, reason: 'urgent' };
+    expect((await act(Number(targeted.body['id']), 'advance', step)).status).toBe(409);
+    expect((await t.call('GET', `${OWN}/models/pre`)).body).toMatchObject({ stable_version: null });
   });
 });
 

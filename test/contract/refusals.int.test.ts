@@ -257,16 +257,21 @@ describe('versions', () => {
       { body: { version: '3.0.0', parent: '2.9.9' } },
       'parent_not_found',
     );
-    const duplicate = await refused('POST', `${OWN}/models/refusals/versions`, draft('1.0.0'), 'guard_refused');
+    const duplicate = await refused('POST', `${OWN}/models/refusals/versions`, draft('1.0.0'), 'conflict');
     expect(duplicate.body).toMatchObject({
       state: 'Published',
       command: 'draft',
-      guards: [{ name: 'state', met: false }],
+      guards: [{ name: 'newVersion', met: false }],
     });
     const train = { body: { new_version: '1.0.0', base_version: '1.1.0' } };
     await refused('POST', `${OWN}/models/refusals/train`, train, 'version_reserved');
-    const format = { body: { formats: ['gguf'] } };
-    await refused('POST', `${OWN}/models/refusals/versions/1.0.0/publish`, format, 'format_not_available');
+    const format = { body: { formats: ['onnx', 'gguf', 'ONNX'] } };
+    const unknown = await refused('POST', `${OWN}/models/refusals/versions/1.0.0/publish`, format, 'invalid_input');
+    expect(unknown.body).toMatchObject({
+      status: 422,
+      errors: [{ pointer: '/formats/1' }, { pointer: '/formats/2' }],
+      formats: ['onnx', 'safetensors'],
+    });
   });
 });
 
