@@ -48,3 +48,13 @@ export function latestOf(candidates: readonly string[]): string | undefined {
     .sort(byPrecedenceDesc)
     .at(0);
 }
+
+/** Why {@link latestOf} finds nothing among `listed`, all published, of which some are not good any more: one clause. */
+export function whyNoLatest(listed: readonly string[], isGood: (version: string) => boolean): string {
+  if (listed.length === 0) return 'no version is published';
+  const previews = listed.filter((v) => isPrerelease(v) && isGood(v)).sort(byPrecedenceDesc);
+  const releases = listed.some((v) => !isPrerelease(v)) ? 'every release was rolled back' : 'no release is published';
+  if (previews.length === 0) return listed.every(isPrerelease) ? 'every published version was rolled back' : releases;
+  const few = previews.slice(0, 3).join(', ');
+  return `${releases}, and a pre-release is never the latest: ${few}${previews.length > 3 ? ', …' : ''}`;
+}

@@ -10,7 +10,7 @@ export const creationAnswer = <S extends TSchema>(resource: S) => ({
   201: resource,
 });
 
-/** One thing: its version is the ETag, so `If-None-Match` may answer 304. */
+/** One thing: the ETag changes whenever it does, so `If-None-Match` may answer 304. */
 export const entityAnswer = <S extends TSchema>(resource: S) => ({
   200: resource,
   304: Type.Null({ description: 'The caller has this version' }),

@@ -1,5 +1,6 @@
 /** A model as the doors show it. */
-import { byPrecedenceDesc, isPrerelease } from '../../domain/semver.ts';
+import { LifecycleError } from '../../domain/errors.ts';
+import { byPrecedenceDesc, isPrerelease, whyNoLatest } from '../../domain/semver.ts';
 import type { ModelContext, ModelState } from '../../machines/model.ts';
 import { isUsable } from '../../machines/modelVersion.ts';
 import type { View } from '../reading.ts';
@@ -13,6 +14,18 @@ export async function latestVersion(view: View, modelId: string, context: ModelC
     if (isUsable((await view.version(modelId, version)).state.state)) return version;
   }
   return null;
+}
+
+/** @throws LifecycleError `version_not_found` that says why there is none */
+export async function existingLatest(view: View, modelId: string, context: ModelContext): Promise<string> {
+  const latest = await latestVersion(view, modelId, context);
+  if (latest !== null) return latest;
+  const good = new Set<string>();
+  for (const version of context.listed) {
+    if (isUsable((await view.version(modelId, version)).state.state)) good.add(version);
+  }
+  const why = whyNoLatest(context.listed, (version) => good.has(version));
+  throw new LifecycleError('version_not_found', `Model ${context.name} has no latest version: ${why}.`);
 }
 
 export async function modelView(view: View, id: string, state: ModelState): Promise<Model> {

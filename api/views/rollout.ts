@@ -51,7 +51,7 @@ export function rolloutView(id: number, folded: RolloutState, at: number): Rollo
     spec,
     seed: context.seed,
     judged: context.judged,
-    paused: paused && { ...paused, at: instant(paused.at) },
+    paused: paused && state === 'Paused' ? { ...paused, at: instant(paused.at) } : null,
     rolled_back: rolledBack && {
       target: rolledBack.target,
       trigger: rolledBack.trigger,

@@ -33,7 +33,7 @@ export function trainingView(runId: string, folded: TrainingState, accepted: num
       deadline: context.current.deadline,
     },
     last: last ? lastRound(last) : null,
-    paused: context.paused && { ...context.paused, at: instant(context.paused.at) },
+    paused: context.paused && !context.ended ? { ...context.paused, at: instant(context.paused.at) } : null,
     ended: context.ended && { ...context.ended, at: instant(context.ended.at) },
     created_at: instant(context.requestedAt),
     updated_at: instant(context.updatedAt),

@@ -103,7 +103,7 @@ export function addModelCommands(program: Command): void {
         () => [
           `${m.name}  ${m.id}`,
           `stable     ${m.stable_version ?? '–'}`,
-          `latest     ${m.latest_version ?? '–'}`,
+          `latest     ${m.latest_version ?? (m.versions.length > 0 ? '– (no release that is good)' : '–')}`,
           `published  ${m.versions.join(', ') || '–'}`,
           `framework  ${m.framework}, for ${m.use_case || '–'}`,
         ],
@@ -204,6 +204,9 @@ const describe = (name: string, v: Version): string[] => [
     ? [`trained    ${v.training.rounds} rounds, ${v.training.participants} devices, run ${v.training.run_id}`]
     : []),
   ...v.files.map((f) => `file       ${f.format.padEnd(12)} ${f.sha256}  ${f.bytes} bytes`),
+  ...(v.publication?.state === 'refused'
+    ? [`refused    publication ${v.publication.n}: ${v.publication.code ?? ''}`]
+    : []),
   ...(v.rolled_back ? [`rolled back by rollout ${v.rolled_back.rollout_id}: ${v.rolled_back.reason}`] : []),
 ];
 

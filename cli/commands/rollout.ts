@@ -45,7 +45,7 @@ const ROLLOUT = argument('id', 'its number', whole(1));
 const describe = (r: Rollout): string[] => [
   `rollout ${r.id}: ${r.version} is ${r.status} at ${percent(r.percent_now)} (stage ${r.stage + 1} of ${r.stages.length})`,
   ...(r.judged ? [`judged     ${r.judged.verdict}${r.judged.rule ? ` by ${r.judged.rule.metric}` : ''}`] : []),
-  ...(r.paused ? [`paused     ${r.paused.cause}: ${r.paused.reason}`] : []),
+  ...(r.paused ? [`paused     ${r.paused.cause}: ${r.paused.reason} (${r.paused.at})`] : []),
   ...(r.rolled_back ? [`rolled back to ${r.rolled_back.target ?? 'nothing'}: ${r.rolled_back.reason}`] : []),
   ...(r.aborted ? [`aborted    ${r.aborted.reason}`] : []),
 ];

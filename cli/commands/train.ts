@@ -36,6 +36,8 @@ const describe = (t: Training): string[] => [
           (t.last.held_out ? `; held out ${figure(t.last.held_out.accuracy)} of ${t.last.held_out.n}` : ''),
       ]
     : []),
+  ...(t.paused ? [`paused     ${t.paused.reason} (by ${t.paused.by}, ${t.paused.at})`] : []),
+  ...(t.ended?.reason ? [`${t.ended.kind.padEnd(10)} ${t.ended.reason} (${t.ended.at})`] : []),
 ];
 
 /**
@@ -64,7 +66,8 @@ async function followRun(s: Session, runId: string): Promise<void> {
   }).finally(() => bar.done());
   const { last, run } = operation;
   const state = run.status === 'paused' ? 'paused' : last.state;
-  s.out.show(last, () => [`${last.id} ${state}`], runId);
+  const because = run.paused ? [`paused     ${run.paused.reason} (by ${run.paused.by}, ${run.paused.at})`] : [];
+  s.out.show(last, () => [`${last.id} ${state}`, ...because], runId);
   if (state !== 'paused') return;
   s.out.note(`next: edgeml train resume ${runId}`);
   process.exitCode = EXIT.held;

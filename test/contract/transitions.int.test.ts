@@ -111,7 +111,7 @@ describe('a version refuses', () => {
   const sha256 = createHash('sha256').update(OTHER).digest('hex');
   /** By verb: its route below the model, its body, and the guard that refuses it. */
   const VERBS: Readonly<Record<string, readonly [path: string, body: Body, guardName: string]>> = {
-    draft: ['/versions', { version: '1.0.0' }, 'state'],
+    draft: ['/versions', { version: '1.0.0' }, 'newVersion'],
     artifact: ['/versions/1.0.0/artifact', { files: [{ format: 'safetensors', sha256 }] }, 'state'],
     publish: ['/versions/1.0.0/publish', {}, 'state'],
     train: ['/train', { new_version: '1.0.0', init_artifact: sha256 }, 'versionFree'],

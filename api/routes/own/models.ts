@@ -8,7 +8,7 @@ import { whoAsks } from '../../access/principal.ts';
 import type { App } from '../../app.ts';
 import { runCommand } from '../../command.ts';
 import type { ApiDeps } from '../../context.ts';
-import { etagOf, isNotModified } from '../../http/conditional.ts';
+import { etagOfBody, isNotModified } from '../../http/conditional.ts';
 import { existingModel, viewOf } from '../../reading.ts';
 import { answerPage, pageRequestOf } from '../../lists.ts';
 import { AsOfQuery, closed, CommandQuery, PageQuery } from '../../schemas/common.ts';
@@ -65,8 +65,9 @@ export function modelRoutes(app: App, deps: ApiDeps): void {
       const view = await viewOf(deps, request, reply);
       const { state } = await view.model(outcome.modelId);
       const isNew = events.some((e) => e.type === 'ModelRegistered') && outcome.outcome === 'appended';
-      reply.code(isNew ? 201 : 200).header('etag', etagOf(state.version));
-      return { ...(await modelView(view, outcome.modelId, state)), events, position };
+      const shown = await modelView(view, outcome.modelId, state);
+      reply.code(isNew ? 201 : 200).header('etag', etagOfBody(shown));
+      return { ...shown, events, position };
     },
   });
 
@@ -77,8 +78,7 @@ export function modelRoutes(app: App, deps: ApiDeps): void {
       const view = await viewOf(deps, request, reply, request.query.as_of);
       const model = await existingModel(view, request.params.model);
       const shown = await modelView(view, model.id, model);
-      // `latest_version` depends on versions too, so it is part of the tag.
-      if (isNotModified(request, reply, etagOf(model.version))) return reply.code(304).send(null);
+      if (isNotModified(request, reply, etagOfBody(shown))) return reply.code(304).send(null);
       return shown;
     },
   });

@@ -17,7 +17,7 @@ import { LifecycleError } from '../../../domain/errors.ts';
 import type { App } from '../../app.ts';
 import { runCommand } from '../../command.ts';
 import type { ApiDeps } from '../../context.ts';
-import { etagOf, isNotModified } from '../../http/conditional.ts';
+import { etagOfBody, isNotModified } from '../../http/conditional.ts';
 import { existingModel, existingRollout, modelIdFrom, viewOf } from '../../reading.ts';
 import { answerPage, pageRequestOf } from '../../lists.ts';
 import { whoAsks } from '../../access/principal.ts';
@@ -112,8 +112,9 @@ export function rolloutRoutes(app: App, deps: ApiDeps): void {
       const { rollout: id } = request.params;
       const view = await viewOf(deps, request, reply, request.query.as_of);
       const rollout = await existingRollout(view, id);
-      if (isNotModified(request, reply, etagOf(rollout.version))) return reply.code(304).send(null);
-      return rolloutView(id, rollout, view.at);
+      const shown = rolloutView(id, rollout, view.at);
+      if (isNotModified(request, reply, etagOfBody(shown))) return reply.code(304).send(null);
+      return shown;
     },
   });
 
@@ -190,8 +191,9 @@ export function rolloutRoutes(app: App, deps: ApiDeps): void {
 async function current(deps: ApiDeps, request: FastifyRequest, reply: FastifyReply, rolloutId: number) {
   const view = await viewOf(deps, request, reply);
   const { state } = await view.rollout(rolloutId);
-  reply.header('etag', etagOf(state.version));
-  return rolloutView(rolloutId, state, view.at);
+  const shown = rolloutView(rolloutId, state, view.at);
+  reply.header('etag', etagOfBody(shown));
+  return shown;
 }
 
 /** Every mistake at once; the first one is the sentence. */

@@ -17,7 +17,7 @@ import type { App } from '../../app.ts';
 import { laneFor } from '../../lane.ts';
 import { runCommand } from '../../command.ts';
 import type { ApiDeps } from '../../context.ts';
-import { etagOf, isNotModified } from '../../http/conditional.ts';
+import { etagOfBody, isNotModified } from '../../http/conditional.ts';
 import { existingModel, existingRun, modelIdFrom, viewOf } from '../../reading.ts';
 import { answerPage, pageRequestOf } from '../../lists.ts';
 import { AsOfQuery, closed, CommandQuery, PageQuery } from '../../schemas/common.ts';
@@ -99,11 +99,9 @@ export function trainingRoutes(app: App, deps: ApiDeps): void {
       const view = await viewOf(deps, request, reply, request.query.as_of);
       const { run: runId } = request.params;
       const run = await existingRun(view, runId);
-      const accepted = await acceptedNow(deps, runId, run);
-      // Updates of the open round are rows, not facts, so they are part of the tag.
-      const tag = accepted === 0 ? etagOf(run.version) : `"${run.version}.${accepted}"`;
-      if (isNotModified(request, reply, tag)) return reply.code(304).send(null);
-      return trainingView(runId, run, accepted);
+      const shown = trainingView(runId, run, await acceptedNow(deps, runId, run));
+      if (isNotModified(request, reply, etagOfBody(shown))) return reply.code(304).send(null);
+      return shown;
     },
   });
 
@@ -128,12 +126,9 @@ export function trainingRoutes(app: App, deps: ApiDeps): void {
       use(commands, caller, runId),
     );
     const { state } = await (await viewOf(deps, request, reply)).training(runId);
-    reply.header('etag', etagOf(state.version));
-    return {
-      ...trainingView(runId, state, await acceptedNow(laneFor<Rows>(deps, request), runId, state)),
-      events,
-      position,
-    };
+    const shown = trainingView(runId, state, await acceptedNow(laneFor<Rows>(deps, request), runId, state));
+    reply.header('etag', etagOfBody(shown));
+    return { ...shown, events, position };
   };
 
   app.post('/training/:run/pause', {

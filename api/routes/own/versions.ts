@@ -11,7 +11,7 @@ import { whoAsks } from '../../access/principal.ts';
 import type { App } from '../../app.ts';
 import { runCommand } from '../../command.ts';
 import type { ApiDeps } from '../../context.ts';
-import { etagOf, isNotModified } from '../../http/conditional.ts';
+import { etagOfBody, isNotModified } from '../../http/conditional.ts';
 import { OWN_PREFIX } from '../../http/problem.ts';
 import { existingModel, existingVersion, viewOf } from '../../reading.ts';
 import { pageRequestOf } from '../../lists.ts';
@@ -94,8 +94,9 @@ export function versionRoutes(app: App, deps: ApiDeps): void {
       const view = await viewOf(deps, request, reply, request.query.as_of);
       const model = await existingModel(view, request.params.model);
       const version = await existingVersion(view, model, request.params.version);
-      if (isNotModified(request, reply, etagOf(version.version))) return reply.code(304).send(null);
-      return versionView(version);
+      const shown = versionView(version);
+      if (isNotModified(request, reply, etagOfBody(shown))) return reply.code(304).send(null);
+      return shown;
     },
   });
 
@@ -146,8 +147,9 @@ export function versionRoutes(app: App, deps: ApiDeps): void {
 async function current(deps: ApiDeps, request: FastifyRequest, reply: FastifyReply, modelId: string, version: string) {
   const view = await viewOf(deps, request, reply);
   const { state } = await view.version(modelId, version);
-  reply.header('etag', etagOf(state.version));
-  return versionView(state);
+  const shown = versionView(state);
+  reply.header('etag', etagOfBody(shown));
+  return shown;
 }
 
 /** @throws LifecycleError `blob_unknown` */

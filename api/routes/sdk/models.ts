@@ -15,7 +15,7 @@ import type { ApiDeps } from '../../context.ts';
 import { waitUntil } from '../../logWatch.ts';
 import { existingModel, existingVersion, viewOf, type View } from '../../reading.ts';
 import { SdkDownload, SdkModel, SdkModels, SdkRegisterModel, SdkVersion, SdkVersions } from '../../schemas/sdk.ts';
-import { latestVersion } from '../../views/model.ts';
+import { existingLatest, latestVersion } from '../../views/model.ts';
 import { modelOfRow, modelOfState, sdkModel, sdkStatus, sdkVersion } from '../../views/sdk.ts';
 import { sendBlob } from '../blobs.ts';
 import { downloadLink, fileOf, wantsJson } from './download.ts';
@@ -123,10 +123,7 @@ export function sdkModelRoutes(app: App, deps: ApiDeps): void {
     handler: async (request, reply) => {
       const view = await viewOf(deps, request, reply);
       const model = await existingModel(view, request.params.model);
-      const latest = await latestVersion(view, model.id, model.context);
-      if (latest === null) {
-        throw new LifecycleError('version_not_found', `Model ${model.context.name} has no published version.`);
-      }
+      const latest = await existingLatest(view, model.id, model.context);
       return sdkVersion((await view.version(model.id, latest)).state);
     },
   });
