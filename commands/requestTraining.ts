@@ -104,7 +104,8 @@ const reserved = (version: VersionState, name: string): Conclusion => ({
         name: 'versionFree',
         met: false,
         why: `${name} is ${version.state}${version.context.runId ? `, by run ${version.context.runId}` : ''}`,
-        how_to_meet: 'choose another version, or abort that run',
+        how_to_meet:
+          version.state === 'Training' ? 'choose another version, or abort that run' : 'choose another version',
       },
     ],
   },

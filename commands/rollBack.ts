@@ -130,7 +130,7 @@ async function notInForce(
   if (fromVersion === context.version) return undefined;
   if ((await existingVersion(streams, modelId, fromVersion)).state === 'Rollback') return { kind: 'already' };
   const why = `${context.version} is in force, not ${fromVersion}`;
-  const guards = [guard('inForce', false, why, `roll back ${context.version}, or name the rollout of ${fromVersion}`)];
+  const guards = [guard('inForce', false, why, `roll back ${context.version}, or leave from_version out`)];
   return { kind: 'refused', refusal: { state, command: 'rollback', code: 'guard_refused', guards } };
 }
 

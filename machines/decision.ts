@@ -26,7 +26,7 @@ export const already = { kind: 'already' } as const;
 
 /**
  * The facts, if the chart accepts them from this state and every guard holds. A wrong state is itself a guard, whose
- * `how_to_meet` names the legal states.
+ * `how_to_meet` names the legal states; those of the other guards are left out then, since they speak of the legal states.
  *
  * @param now Unix ms at which the facts are proposed
  */
@@ -47,7 +47,7 @@ export function decideFacts<C, F extends { type: string; data: unknown }>(
     inState ? `${folded.state} allows it` : `${command} is not legal in ${folded.state}`,
     refused === undefined ? '' : `legal in: ${machine.statesAccepting(refused).join(', ') || 'no state'}`,
   );
-  const all = [state, ...guards];
+  const all = [state, ...(inState ? guards : guards.map((g) => ({ ...g, how_to_meet: '' })))];
   if (all.every((g) => g.met)) return { kind: 'facts', facts };
   return {
     kind: 'refused',

@@ -225,6 +225,14 @@ export const lifecycleState = (state: string) => state.split('.')[0]!;
 /** Whether devices may be told this version: it was published and is not rolled back. */
 export const isUsable = (state: string) => ['Published', 'Deployed'].includes(lifecycleState(state));
 
+/** What leads a version that devices may not be told to where they may, from its state. */
+export function howToPublish(state: string): string {
+  if (state === 'Rollback') return 'choose another version; a rolled-back one never returns';
+  if (state === 'Trained.publishing') return 'wait until it is published';
+  if (state === 'Training') return 'wait for its training run, then publish it';
+  return state === 'Trained.ready' ? 'publish it' : 'attach its weights or train it, then publish it';
+}
+
 type DataOf<T extends VersionFact['type']> = Extract<VersionFact, { type: T }>['data'];
 export type VersionCommand =
   | { type: 'draft'; data: DataOf<'VersionDrafted'> }
@@ -287,7 +295,7 @@ export function decideVersion(state: VersionState, command: VersionCommand, now:
             'tensors',
             context.tensorsSha !== null || state.state !== 'Trained.ready',
             context.tensorsSha === null ? 'no safetensors file is attached' : 'its tensors are stored',
-            'attach the weights as safetensors, or train the version: every format is built from them',
+            'attach the weights as safetensors: every format is built from them',
           ),
         ],
       );

@@ -4,7 +4,7 @@ import type { Judgement, RolloutFact, RolloutSpec, SetAside } from '../domain/ev
 import { isPrerelease } from '../domain/semver.ts';
 import { completesByItself } from '../domain/rollout/plan.ts';
 import { already, decideFacts, guard, type Decision } from './decision.ts';
-import { isUsable } from './modelVersion.ts';
+import { howToPublish, isUsable } from './modelVersion.ts';
 import { rolloutMachine, stageClockMs, type RolloutContext, type RolloutState } from './rollout.ts';
 
 type DataOf<T extends RolloutFact['type']> = Extract<RolloutFact, { type: T }>['data'];
@@ -138,7 +138,7 @@ export function decideRollout(state: RolloutState, command: RolloutCommand, now:
             'nextStage',
             exists,
             `stage ${context.stage} is the last of ${spec?.stages.length ?? 0}`,
-            'complete the rollout',
+            'nothing is above it: wait, or complete the rollout',
           ),
           baked(context, now, command.override),
           overrideReason(command.override, command.reason),
@@ -177,7 +177,7 @@ export function decideRollout(state: RolloutState, command: RolloutCommand, now:
             'everyone',
             !!spec && completesByItself(spec),
             'the last stage is 100 % of everyone',
-            'start a rollout of a release to 100 % of everyone',
+            'abort it, and begin another one of a release, to 100 % of everyone',
           ),
           baked(context, now, !auto && command.override),
           ...(auto ? [healthy(context)] : [overrideReason(command.override, command.reason)]),
@@ -238,7 +238,7 @@ const alone = (otherLive: number | null) =>
     'alone',
     otherLive === null,
     otherLive === null ? 'no other rollout of the model is live' : `rollout ${otherLive} is live`,
-    `complete, abort or roll back rollout ${otherLive ?? ''} first`,
+    `abort or roll back rollout ${otherLive ?? ''} first, or wait for its end`,
   );
 
 /** Where nothing but another live rollout stands in the way, that is a conflict with it, and it is named. */
@@ -263,19 +263,14 @@ function reachesItsCohort({ version, cohort }: RolloutSpec) {
 }
 
 const published = (versionState: string, version: string) =>
-  guard(
-    'published',
-    isUsable(versionState),
-    `${version} is ${versionState}`,
-    'publish the version first; a rolled-back one never returns',
-  );
+  guard('published', isUsable(versionState), `${version} is ${versionState}`, howToPublish(versionState));
 
 const stillStable = (isStable: boolean, version: string) =>
   guard(
     'stillStable',
     isStable,
     `${version} is ${isStable ? '' : 'not '}the stable version`,
-    'act on the rollout of the stable version',
+    'act on the rollout of the version that is stable',
   );
 
 function baked(context: RolloutContext, now: number, override: boolean) {
@@ -287,9 +282,7 @@ function baked(context: RolloutContext, now: number, override: boolean) {
     'minBakeElapsed',
     met,
     override ? 'overridden' : `the stage has run ${clock} ms of ${needed} ms`,
-    context.clockSince === null
-      ? `resume the rollout; ${left} ms of bake are left`
-      : `wait until ${new Date(now + left).toISOString()}, or advance with override and a reason`,
+    `wait until ${new Date(now + left).toISOString()}, or advance with override and a reason`,
   );
 }
 

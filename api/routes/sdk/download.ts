@@ -2,7 +2,7 @@
 import type { FastifyRequest } from 'fastify';
 import { LifecycleError } from '../../../domain/errors.ts';
 import type { ArtifactFile } from '../../../domain/events/version.ts';
-import { isUsable, lifecycleState, type VersionState } from '../../../machines/modelVersion.ts';
+import { howToPublish, isUsable, lifecycleState, type VersionState } from '../../../machines/modelVersion.ts';
 import { whoAsks } from '../../access/principal.ts';
 import type { ApiDeps } from '../../context.ts';
 import type { SdkDownload } from '../../schemas/sdk.ts';
@@ -42,9 +42,7 @@ export function fileOf(version: VersionState, asked: string, request: FastifyReq
             met: false,
             why: `${context.version} is ${state}`,
             how_to_meet:
-              state === 'Rollback'
-                ? 'ask which version is in force; this one never returns'
-                : 'publish the version first',
+              state === 'Rollback' ? 'ask which version is in force; this one never returns' : howToPublish(state),
           },
         ],
       },
