@@ -212,6 +212,7 @@ const TABLE: Readonly<Record<string, Entry>> = {
           ...(verb === 'advance'
             ? { '--override': { ...bare('--override', 'override', true), with: ['--reason', 'x'] } }
             : {}),
+          ...(verb === 'rollback' ? { '--to': body('--to', '0.9.0', 'target_version') } : {}),
         },
         asks: verb === 'abort' || verb === 'rollback',
       },

@@ -3,7 +3,7 @@ import type { CallOptions, Http } from './http.ts';
 import { settle } from './operation.ts';
 import { pick, segment } from './registry.ts';
 import { RolloutHandle } from './rollout.ts';
-import type { CreateRollout, Operation, Rollout, Rounds, Training } from './types.ts';
+import type { CreateRollout, Operation, Rollout, RolloutEnded, Rounds, Training } from './types.ts';
 
 const own = '/lifecycle/v1';
 
@@ -91,7 +91,7 @@ export class Federation {
   rollback(
     r: { model: string; targetVersion?: string; fromVersion?: string; reason: string },
     o: CallOptions = {},
-  ): Promise<Rollout> {
+  ): Promise<RolloutEnded> {
     const body = {
       reason: r.reason,
       ...(r.targetVersion === undefined ? {} : { target_version: r.targetVersion }),

@@ -2,7 +2,7 @@
 import type { CallOptions, Http } from './http.ts';
 import { pause } from './pause.ts';
 import { pick } from './registry.ts';
-import type { Rollout, RolloutHealth } from './types.ts';
+import type { Rollout, RolloutEnded, RolloutHealth } from './types.ts';
 
 const ENDED = new Set(['completed', 'rolled_back', 'aborted']);
 const POLL_MS = 200;
@@ -39,13 +39,14 @@ export class RolloutHandle {
   advance(a: { reason?: string; override?: boolean } = {}, o: CallOptions = {}): Promise<Rollout> {
     return this.#command('advance', a, o);
   }
-  /** Devices return to stable; the version is not blamed. */
-  abort(reason: string, o: CallOptions = {}): Promise<Rollout> {
+  /** Devices return to stable, which may be no version: `stable_version` says. The version is not blamed. */
+  abort(reason: string, o: CallOptions = {}): Promise<RolloutEnded> {
     return this.#command('abort', { reason }, o);
   }
-  /** Devices return to stable; the version is marked for ever. */
-  rollback(reason: string, o: CallOptions = {}): Promise<Rollout> {
-    return this.#command('rollback', { reason }, o);
+  /** Devices return to stable, which may be no version: `stable_version` says. The version is marked for ever. */
+  rollback(reason: string, o: CallOptions & { targetVersion?: string } = {}): Promise<RolloutEnded> {
+    const target = o.targetVersion === undefined ? {} : { target_version: o.targetVersion };
+    return this.#command('rollback', { reason, ...target }, o);
   }
   recordRootCause(text: string, o: CallOptions = {}): Promise<Rollout> {
     return this.#command('root-cause', { text }, o);
@@ -85,7 +86,7 @@ export class RolloutHandle {
     return last!; // watch yields at least once
   }
 
-  #command(verb: string, body: unknown, o: CallOptions): Promise<Rollout> {
+  #command<R = Rollout>(verb: string, body: unknown, o: CallOptions): Promise<R> {
     return this.#http.json('POST', `${this.#path}/${verb}`, { body, ...pick(o) });
   }
 }

@@ -62,6 +62,17 @@ export type Rollout = Static<typeof Rollout>;
 export const RolloutCommanded = commanded(Rollout);
 export type RolloutCommanded = Static<typeof RolloutCommanded>;
 
+/** What an abort and a rollback answer. */
+export const RolloutEnded = Type.Object(
+  {
+    ...RolloutCommanded.properties,
+    /** The model's stable version after it; null: none is, and devices are told nothing new. */
+    stable_version: Nullable(Type.String()),
+  },
+  closed,
+);
+export type RolloutEnded = Static<typeof RolloutEnded>;
+
 /** A row of the read model. */
 export const RolloutSummary = Type.Object(
   {
@@ -87,9 +98,9 @@ export type RolloutPage = Static<typeof RolloutPage>;
 /** `POST /models/{m}/rollback` answers the rollout that was rolled back, and where devices go. */
 export const ModelRolledBack = Type.Object(
   {
-    ...RolloutCommanded.properties,
+    ...RolloutEnded.properties,
     rollout_id: Type.Integer({ minimum: 1 }),
-    /** The version devices return to; null: there never was one. */
+    /** The version devices return to; null: no other one is in force. */
     target: Nullable(Type.String()),
   },
   closed,

@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import { EdgeMLError } from '../../sdk/errors.ts';
 import type { RolloutHandle } from '../../sdk/rollout.ts';
-import type { CreateRollout, Rollout, RolloutPage } from '../../sdk/types.ts';
+import type { CreateRollout, Rollout, RolloutEnded, RolloutPage } from '../../sdk/types.ts';
 import { EXIT } from '../exit.ts';
 import { refuseFlag, uses } from '../globals.ts';
 import { table } from '../output.ts';
@@ -20,6 +20,7 @@ import {
   whole,
 } from '../parse.ts';
 import { waiting } from '../waiting.ts';
+import { consequenceOf } from './consequence.ts';
 import { confirm, percent, session, type Session } from './shared.ts';
 
 const POLL_MS = 200;
@@ -48,6 +49,11 @@ const describe = (r: Rollout): string[] => [
   ...(r.paused ? [`paused     ${r.paused.cause}: ${r.paused.reason} (${r.paused.at})`] : []),
   ...(r.rolled_back ? [`rolled back to ${r.rolled_back.target ?? 'nothing'}: ${r.rolled_back.reason}`] : []),
   ...(r.aborted ? [`aborted    ${r.aborted.reason}`] : []),
+];
+
+const describeEnd = (r: RolloutEnded): string[] => [
+  ...describe(r),
+  `stable     ${r.stable_version ?? 'no version: devices are told nothing new'}`,
 ];
 
 /** The exit code of a pipeline: 0 completed, 3 rolled back or aborted, 4 paused or held. */
@@ -216,9 +222,9 @@ export function addRolloutCommands(program: Command): void {
 
   uses(program.command('rollback'), 'yes')
     .addArgument(argument('model', 'its name or id', name))
-    .description('back to the last stable version, at once; works while Temporal and NATS are down')
+    .description('away from the version in force, at once; works while Temporal and NATS are down')
     .addOption(valued('--reason <text>', 'recorded with it', text).makeOptionMandatory())
-    .addOption(valued('--to <version>', 'an older version that was stable', name))
+    .addOption(valued('--to <version>', 'a version that was stable, also an aborted one', name))
     .addOption(
       valued(
         '--from <version>',
@@ -228,17 +234,25 @@ export function addRolloutCommands(program: Command): void {
     )
     .action(async (model: string, o: { reason: string; to?: string; from?: string }, command: Command) => {
       const s = session(command);
-      const { flags, out, federation } = s;
+      const { flags, out, http, federation } = s;
       const from = o.from ?? (await inForce(s, model));
       const bad = from ?? 'the version in force';
-      await confirm(flags, `Roll ${model} back from ${bad}${o.to ? ` to ${o.to}` : ''}? It is marked for ever.`);
+      const path = `/lifecycle/v1/models/${encodeURIComponent(model)}/rollback`;
+      const body = {
+        reason: o.reason,
+        ...(from === undefined ? {} : { from_version: from }),
+        ...(o.to === undefined ? {} : { target_version: o.to }),
+      };
+      await confirm(flags, `Roll ${model} back from ${bad}${o.to ? ` to ${o.to}` : ''}? It is marked for ever.`, () =>
+        consequenceOf(http, path, body),
+      );
       const r = await federation.rollback({
         model,
         reason: o.reason,
         ...(from === undefined ? {} : { fromVersion: from }),
         ...(o.to === undefined ? {} : { targetVersion: o.to }),
       });
-      out.show(r, () => describe(r), String(r.id));
+      out.show(r, () => describeEnd(r), String(r.id));
       out.note(`next: edgeml postmortem get ${r.id}`);
     });
 
@@ -285,12 +299,21 @@ function addVerbs(rollout: Command): void {
       return act(command, id, (handle) => handle.advance({ ...because, ...(o.override ? { override: true } : {}) }));
     });
   for (const [word, description] of [
-    ['abort', 'devices return to stable; the version is not blamed'],
-    ['rollback', 'devices return to stable; the version is marked for ever'],
+    ['abort', 'devices return to what is stable, if anything is; the version is not blamed'],
+    ['rollback', 'devices return to what is stable, if anything is; the version is marked for ever'],
   ] as const) {
-    uses(verb(word, description, true), 'yes').action(async (id: number, o: { reason: string }, command: Command) => {
-      await confirm(session(command).flags, `${word} rollout ${id}?`);
-      return act(command, id, (handle) => handle[word](o.reason));
+    const ending = uses(verb(word, description, true), 'yes');
+    if (word === 'rollback')
+      ending.addOption(valued('--to <version>', 'a version that was stable, also an aborted one', name));
+    ending.action(async (id: number, o: { reason: string; to?: string }, command: Command) => {
+      const { flags, http, out, federation } = session(command);
+      const target = o.to === undefined ? {} : { target_version: o.to };
+      const path = `/lifecycle/v1/rollouts/${id}/${word}`;
+      await confirm(flags, `${word} rollout ${id}?`, () => consequenceOf(http, path, { reason: o.reason, ...target }));
+      const handle = federation.rollout(id);
+      const to = o.to === undefined ? {} : { targetVersion: o.to };
+      const r = word === 'abort' ? await handle.abort(o.reason) : await handle.rollback(o.reason, to);
+      out.show(r, () => describeEnd(r), String(r.id));
     });
   }
 }

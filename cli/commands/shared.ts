@@ -48,11 +48,17 @@ export function session(command: Command): Session {
   };
 }
 
-/** Asks once on a terminal before what cannot be undone; off a terminal a missing `-y` is a usage error. */
-export async function confirm(flags: GlobalFlags, question: string): Promise<void> {
+/** `consequence` is what it would lead to, looked up only where a person reads it.
+ *
+ * Asks once on a terminal before what cannot be undone; off a terminal a missing `-y` is a usage error. */
+export async function confirm(
+  flags: GlobalFlags,
+  question: string,
+  consequence: () => Promise<string> = () => Promise.resolve(''),
+): Promise<void> {
   if (flags.yes) return;
   if (!process.stdin.isTTY) throw new CliError(`${question} Say so with -y.`, EXIT.usage);
-  process.stderr.write(`${question} [y/N] `);
+  process.stderr.write(`${[question, await consequence()].filter((t) => t !== '').join(' ')} [y/N] `);
   const answer = await new Promise<string>((resolve) => process.stdin.once('data', (d) => resolve(String(d).trim())));
   process.stdin.pause();
   if (!/^y(es)?$/i.test(answer)) throw new CliError('Nothing was changed.', EXIT.usage);

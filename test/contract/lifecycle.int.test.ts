@@ -183,6 +183,35 @@ describe('a rollout', () => {
   });
 });
 
+describe('the end of a first release', () => {
+  it('says that no version is stable any more, beforehand and afterwards: abort, rollback', async () => {
+    for (const verb of ['abort', 'rollback']) {
+      const name = `first-${verb}`;
+      await t.published(name, '1.0.0');
+      const id = await makeStable(name, '1.0.0');
+      const before = await t.call('POST', `${OWN}/rollouts/${id}/${verb}?dry_run=true`, { body: { reason: 'r' } });
+      expect(before.body['would_append']).toContainEqual(
+        expect.objectContaining({ type: 'StableVersionRestored', data: expect.objectContaining({ version: null }) }),
+      );
+      expect((await act(id, verb, { reason: 'r' })).body).toMatchObject({ stable_version: null });
+      expect((await t.call('GET', `${OWN}/models/${name}`)).body).toMatchObject({ stable_version: null });
+    }
+  });
+
+  it('while it still rolls out too, and names the version that stays where there is one', async () => {
+    await t.published('first-live', '1.0.0');
+    const first = await started('first-live', '1.0.0', 10, 100);
+    expect((await act(first, 'rollback', { reason: 'r' })).body).toMatchObject({ stable_version: null });
+    await t.published('second-live', '1.0.0', '1.1.0');
+    await makeStable('second-live', '1.0.0');
+    const second = await started('second-live', '1.1.0', 10, 100);
+    expect((await act(second, 'abort', { reason: 'r' })).body).toMatchObject({ stable_version: '1.0.0' });
+    const third = await started('second-live', '1.1.0', 10, 100);
+    const byModel = await t.call('POST', `${OWN}/models/second-live/rollback`, { body: { reason: 'r' } });
+    expect(byModel.body).toMatchObject({ id: third, target: '1.0.0', stable_version: '1.0.0' });
+  });
+});
+
 describe('the kill switch', () => {
   it('marks the bad version, puts the good one back and keeps the story', async () => {
     const modelId = await t.published('killed', '1.0.0', '1.1.0');

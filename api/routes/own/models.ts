@@ -131,6 +131,7 @@ export function modelRoutes(app: App, deps: ApiDeps): void {
         ...rolloutView(outcome.rolloutId, state, view.at),
         rollout_id: outcome.rolloutId,
         target: state.context.rolledBack?.target ?? null,
+        stable_version: (await view.model(model.id)).state.context.stable,
         events,
         position,
       };

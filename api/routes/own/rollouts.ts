@@ -28,6 +28,7 @@ import {
   RollBackRollout,
   Rollout,
   RolloutCommanded,
+  RolloutEnded,
   RolloutPage,
   RolloutStatus,
   RootCause,
@@ -41,6 +42,7 @@ const tags = ['rollouts'];
 const halts = { scope: ['rollouts:halt', 'rollouts:write'], stop: true } as const;
 const writes = { scope: 'rollouts:write' } as const;
 const command = { tags, params: RolloutParams, querystring: CommandQuery, response: commandAnswer(RolloutCommanded) };
+const ending = { ...command, response: commandAnswer(RolloutEnded) };
 
 type Act = (deps: CommandDeps, caller: Caller, rolloutId: number) => Promise<Outcome>;
 
@@ -127,6 +129,13 @@ export function rolloutRoutes(app: App, deps: ApiDeps): void {
     return { ...(await current(deps, request, reply, rolloutId)), events, position };
   };
 
+  /** The same for what ends it: says also which version is stable then. */
+  const end = async (request: FastifyRequest, reply: FastifyReply, rolloutId: number, use: Act) => {
+    const shown = await act(request, reply, rolloutId, use);
+    const view = await viewOf(deps, request, reply);
+    return { ...shown, stable_version: (await view.model(shown.model_id)).state.context.stable };
+  };
+
   app.post('/rollouts/:rollout/start', {
     config: writes,
     schema: { ...command, body: MaybeReason },
@@ -161,19 +170,19 @@ export function rolloutRoutes(app: App, deps: ApiDeps): void {
   });
   app.post('/rollouts/:rollout/abort', {
     config: halts,
-    schema: { ...command, body: WithReason },
+    schema: { ...ending, body: WithReason },
     handler: (request, reply) =>
-      act(request, reply, request.params.rollout, (on, caller, rolloutId) =>
+      end(request, reply, request.params.rollout, (on, caller, rolloutId) =>
         abortRollout(on, caller, { rolloutId, reason: request.body.reason }),
       ),
   });
   app.post('/rollouts/:rollout/rollback', {
     config: halts,
-    schema: { ...command, body: RollBackRollout },
+    schema: { ...ending, body: RollBackRollout },
     handler: (request, reply) => {
       const { reason, target_version } = request.body;
       const target = target_version === undefined ? {} : { targetVersion: target_version };
-      return act(request, reply, request.params.rollout, (on, caller, rolloutId) =>
+      return end(request, reply, request.params.rollout, (on, caller, rolloutId) =>
         rollBack(on, caller, { rolloutId, reason, trigger: 'manual', ...target }),
       );
     },
