@@ -57,11 +57,11 @@ export function isLoopback(host: string): boolean {
 /** An empty variable counts as unset, which is what `NAME=` in an env file means to a person. */
 const text = (env: Environment, name: string): string | undefined => env[name]?.trim() || undefined;
 
-function url(faults: Faults, env: Environment, name: string, schemes: readonly string[]): URL | undefined {
+function url(faults: Faults, env: Environment, name: string, schemes: readonly string[], more = ''): URL | undefined {
   const value = text(env, name);
   if (value === undefined) return faults.add(name, `is required, such as ${schemes[0]}//host:port`);
   if (!URL.canParse(value) || !schemes.includes(new URL(value).protocol)) {
-    return faults.add(name, `must be a URL that begins with ${schemes.join(' or ')}//`);
+    return faults.add(name, `must be a URL that begins with ${schemes.join(' or ')}//${more}`);
   }
   return new URL(value);
 }
@@ -78,20 +78,43 @@ function integer(
   return faults.add(name, `must be an integer from ${range[0]} to ${range[1]}`);
 }
 
+/**
+ * A database's address and the user it names. The password may come in a variable of its own, as it is: there every character may
+ * be in it, whereas in an address `/`, `?`, `#`, `@` and `%` mean something else unless they are percent-encoded.
+ */
+function databaseUrl(faults: Faults, env: Environment, name: string, passwordName: string) {
+  const found = url(
+    faults,
+    env,
+    name,
+    ['postgresql:', 'postgres:'],
+    `, its password percent-encoded or in ${passwordName}`,
+  );
+  if (!found) return undefined;
+  let user: string;
+  try {
+    user = decodeURIComponent(found.username);
+    decodeURIComponent(found.password);
+  } catch {
+    return faults.add(name, `has a % that begins no escape: write it as %25, or give the password in ${passwordName}`);
+  }
+  const password = env[passwordName];
+  if (!password) return { user, url: text(env, name) ?? '' };
+  found.password = encodeURIComponent(password);
+  return { user, url: found.href };
+}
+
 function readDatabase(faults: Faults, env: Environment): Config['database'] {
-  const schemes = ['postgresql:', 'postgres:'];
-  const app = url(faults, env, 'DATABASE_URL', schemes);
-  if (app && decodeURIComponent(app.username) !== 'edgeml_app') {
+  const app = databaseUrl(faults, env, 'DATABASE_URL', 'DATABASE_PASSWORD');
+  if (app && app.user !== 'edgeml_app') {
     faults.add('DATABASE_URL', 'must name the user edgeml_app, the role that cannot change events');
   }
-  const migrate = text(env, 'DATABASE_MIGRATE_URL') && url(faults, env, 'DATABASE_MIGRATE_URL', schemes);
-  if (migrate && decodeURIComponent(migrate.username) === 'edgeml_app') {
+  const isGiven = text(env, 'DATABASE_MIGRATE_URL') !== undefined;
+  const migrate = isGiven ? databaseUrl(faults, env, 'DATABASE_MIGRATE_URL', 'DATABASE_MIGRATE_PASSWORD') : undefined;
+  if (migrate?.user === 'edgeml_app') {
     faults.add('DATABASE_MIGRATE_URL', 'must name a login that may create roles, never edgeml_app itself');
   }
-  return {
-    url: text(env, 'DATABASE_URL') ?? '',
-    ...(migrate ? { migrateUrl: text(env, 'DATABASE_MIGRATE_URL') ?? '' } : {}),
-  };
+  return { url: app?.url ?? '', ...(migrate ? { migrateUrl: migrate.url } : {}) };
 }
 
 function readTemporal(faults: Faults, env: Environment): Config['temporal'] {
@@ -220,7 +243,7 @@ export interface DevSettings {
 
 /** Variables that name a part which runs elsewhere, with those that go with each. */
 const EXTERNAL = {
-  DATABASE_URL: ['DATABASE_MIGRATE_URL'],
+  DATABASE_URL: ['DATABASE_PASSWORD', 'DATABASE_MIGRATE_URL', 'DATABASE_MIGRATE_PASSWORD'],
   NATS_URL: [],
   TEMPORAL_ADDRESS: ['TEMPORAL_NAMESPACE', 'TEMPORAL_TASK_QUEUE', 'TEMPORAL_API_KEY', 'TEMPORAL_TLS'],
 } as const;
@@ -231,8 +254,8 @@ export function readDevSettings(env: Environment = process.env): DevSettings {
   for (const [name, more] of Object.entries(EXTERNAL)) {
     if (text(env, name) === undefined) continue;
     for (const variable of [name, ...more]) {
-      const value = text(env, variable);
-      if (value !== undefined) external[variable] = value;
+      // As it is: a password may begin or end with a space.
+      if (text(env, variable) !== undefined) external[variable] = env[variable] ?? '';
     }
   }
   return {

@@ -40,6 +40,13 @@ describe('readConfig', () => {
     expect(read()).not.toHaveProperty('database.migrateUrl');
   });
 
+  it('takes a password as it is from a variable of its own, which goes before the one in the address', () => {
+    const { database } = read({ DATABASE_PASSWORD: 'a/b@c#d?e%f:g' });
+    expect(decodeURIComponent(new URL(database.url).password)).toBe('a/b@c#d?e%f:g');
+    expect(new URL(database.url).host).toBe('127.0.0.1:7401');
+    expect(read({ DATABASE_PASSWORD: '' }).database.url).toBe(LEAST.DATABASE_URL);
+  });
+
   it('takes an empty variable for an unset one', () => {
     expect(read({ DATABASE_MIGRATE_URL: '', HTTP_PORT: ' ', TEMPORAL_TLS: '', EDGEML_SECRET_FILE: '' })).toEqual(
       read(),
@@ -69,6 +76,16 @@ describe('readConfig', () => {
     ['an address without a port', { TEMPORAL_ADDRESS: '127.0.0.1' }, /TEMPORAL_ADDRESS: .*host:port/],
     ['tls that is neither', { TEMPORAL_TLS: 'maybe' }, /TEMPORAL_TLS: must be on or off/],
     ['a database URL of another kind', { DATABASE_URL: 'mysql://edgeml_app@db/x' }, /DATABASE_URL: must be a URL/],
+    [
+      'a password that is not percent-encoded',
+      { DATABASE_URL: 'postgresql://edgeml_app:a/b@127.0.0.1/x' },
+      /DATABASE_URL: .*percent-encoded or in DATABASE_PASSWORD/,
+    ],
+    [
+      'a % that begins no escape',
+      { DATABASE_MIGRATE_URL: 'postgresql://postgres:100%@127.0.0.1/x' },
+      /DATABASE_MIGRATE_URL: has a % .*%25, or give the password in DATABASE_MIGRATE_PASSWORD/,
+    ],
     ['migrations by the app', { DATABASE_MIGRATE_URL: LEAST.DATABASE_URL }, /DATABASE_MIGRATE_URL: .*never edgeml_app/],
     ['an upload limit below 1 KiB', { MAX_UPLOAD_BYTES: '12' }, /MAX_UPLOAD_BYTES: must be an integer/],
     ['a public address that is none', { PUBLIC_URL: 'example.com' }, /PUBLIC_URL: must be a URL/],

@@ -34,7 +34,9 @@ export function ourEnvironment({
 }: EnvironmentParts): Record<string, string> {
   const own: Record<string, string> = {
     DATABASE_URL: cluster?.appUrl() ?? '',
+    DATABASE_PASSWORD: '',
     DATABASE_MIGRATE_URL: cluster?.adminUrl() ?? '',
+    DATABASE_MIGRATE_PASSWORD: '',
     NATS_URL: `nats://127.0.0.1:${ports.nats}`,
     TEMPORAL_ADDRESS: `127.0.0.1:${ports.temporal}`,
     TEMPORAL_NAMESPACE: 'default',

@@ -1,6 +1,7 @@
 /** docker-compose.yml, .env.example and config.ts name the same variables and ports. */
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import pg from 'pg';
 import { parse } from 'yaml';
 import { readConfig, readDevSettings, type Environment } from '../config.ts';
 import { PREFERRED_PORTS } from '../dev/stackFile.ts';
@@ -34,6 +35,7 @@ function asked(reader: (env: Environment) => unknown): Set<string> {
   // Enough to be accepted, so that the reader goes to its end.
   const values: Environment = {
     DATABASE_URL: 'postgresql://edgeml_app@localhost/edgeml',
+    DATABASE_MIGRATE_URL: 'postgresql://postgres@localhost/edgeml',
     NATS_URL: 'nats://localhost',
     TEMPORAL_ADDRESS: 'localhost:7403',
   };
@@ -91,8 +93,9 @@ describe('docker-compose.yml', () => {
       const given = Object.keys(compose.services[name]?.environment ?? {});
       expect(given.filter((variable) => !product.has(variable))).toEqual([]);
       const left = [...product].filter((variable) => !given.includes(variable)).sort();
-      const other = name === 'server' ? 'WORKER_METRICS_PORT' : 'DATABASE_MIGRATE_URL';
-      expect(left).toEqual([other, 'TEMPORAL_API_KEY'].sort());
+      const others =
+        name === 'server' ? ['WORKER_METRICS_PORT'] : ['DATABASE_MIGRATE_URL', 'DATABASE_MIGRATE_PASSWORD'];
+      expect(left).toEqual([...others, 'TEMPORAL_API_KEY'].sort());
     }
   });
 
@@ -102,15 +105,36 @@ describe('docker-compose.yml', () => {
     expect([...new Set(names)].filter((name) => !example.has(name))).toEqual([]);
   });
 
-  it('is a configuration that starts, once its variables are filled in', () => {
+  /** What the server reads where `.env` holds these values beside those of the example. */
+  const started = (values: Readonly<Record<string, string>> = {}) => {
     const filled = Object.entries(compose.services['server']?.environment ?? {}).map(([name, value]) => [
       name,
       String(value).replace(/\$\{([A-Z_]+)(?::-([^}]*)|:\?[^}]*)?\}/g, (_, variable: string, otherwise = '') =>
-        String(example.get(variable) || otherwise),
+        String((values[variable] ?? example.get(variable)) || otherwise),
       ),
     ]);
     const env = Object.fromEntries(filled) as Environment; // pairs of strings, made just above
-    const config = readConfig({ ...env, EDGEML_BOOTSTRAP_KEY_FILE: '', EDGEML_SECRET_FILE: '' });
+    return readConfig({ ...env, EDGEML_BOOTSTRAP_KEY_FILE: '', EDGEML_SECRET_FILE: '' });
+  };
+
+  it.each(['a/b', 'a@b', 'a#b', 'a?b=c', '100%', 'a%2Fb', 'a:b', '/', ' a b ', '[::1]', "quote'd", 'é€😀', '\\'])(
+    'takes the password %j',
+    (password) => {
+      const { database } = started({ EDGEML_APP_PASSWORD: password, POSTGRES_PASSWORD: password });
+      for (const address of [database.url, database.migrateUrl ?? '']) {
+        expect(new pg.Client({ connectionString: address })).toMatchObject({
+          password,
+          host: 'postgres',
+          port: 5432,
+          database: 'edgeml',
+        });
+        expect(decodeURIComponent(new URL(address).password)).toBe(password);
+      }
+    },
+  );
+
+  it('is a configuration that starts, once its variables are filled in', () => {
+    const config = started();
     expect(config.http).toEqual({ host: '0.0.0.0', port: 7400, publicUrl: 'http://127.0.0.1:7400' });
     expect(config.temporal).toMatchObject({ address: 'temporal:7233', tls: false });
     expect(config.database.url).toBe('postgresql://edgeml_app:change-me-app@postgres:5432/edgeml');
