@@ -74,6 +74,7 @@ export async function rollbackParts(
     {
       type: 'rollback',
       target: target.kind === 'version' ? target.version : null,
+      named: targetVersion !== undefined,
       ...(target.kind === 'not_allowed' ? { noTarget: target.why } : {}),
       trigger,
       reason,

@@ -26,6 +26,8 @@ export type RolloutCommand =
   | {
       type: 'rollback';
       target: string | null;
+      /** A person named it. */
+      named?: boolean;
       /** Why the version that a person named may not come back; undefined where none was named, or it may. */
       noTarget?: string;
       trigger: 'verdict' | 'manual';
@@ -209,6 +211,7 @@ export function decideRollout(state: RolloutState, command: RolloutCommand, now:
             type: 'RolloutRolledBack',
             data: {
               target: command.target,
+              ...(command.named ? { named: true as const } : {}),
               trigger: command.trigger,
               reason: command.reason,
               evidence: command.evidence,

@@ -1,12 +1,10 @@
 /** What must hold between streams: facts that belong together are one append, and a model has one stable version. */
 import { parseStream, type AnyFact } from '../../domain/events/streams.ts';
 import { createFindings, placeOf, type DecodedRow, type Findings, type PresentRow } from '../finding.ts';
+import { checkWayBack } from './wayBack.ts';
 
 interface ModelView {
   stable: string | null;
-  /** Every version that was stable. */
-  readonly wereStable: Set<string>;
-  readonly rolledBack: Set<string>;
   /** Versions that are Deployed.live. */
   readonly live: Set<string>;
   /** Rollouts that have started and not ended, with the index of their start. */
@@ -68,6 +66,17 @@ const TOGETHER: Partial<Record<TypeOf, Together>> = {
       return ifNot(
         find(group, 'RolloutRolledBack', (_, s) => rolloutOf(s) === id),
         `RolloutRolledBack of rollout ${id}`,
+      );
+    },
+  },
+  StableVersionRestored: {
+    code: 'rollback_split',
+    needs({ fact }, group) {
+      const id = isOf(fact, 'StableVersionRestored') ? fact.data.rollout_id : undefined;
+      return ifNot(
+        find(group, 'RolloutRolledBack', (_, s) => rolloutOf(s) === id) ||
+          find(group, 'RolloutAborted', (_, s) => rolloutOf(s) === id),
+        `RolloutRolledBack or RolloutAborted of rollout ${id}`,
       );
     },
   },
@@ -165,27 +174,16 @@ export interface Across extends Findings {
 /** Judges each append when it is whole, by facts only, so that it depends on no machine. */
 export function checkAcross(): Across {
   const findings = createFindings('across');
+  const wayBack = checkWayBack(findings);
   const models = new Map<string, ModelView>();
   const rolloutModels = new Map<number, string>();
-  /** Version of each rollout. */
-  const versions = new Map<number, string>();
   let group: DecodedRow[] = [];
   let command: string | undefined;
   let isReadable = true;
 
   const viewOf = (modelId: string): ModelView => {
     let view = models.get(modelId);
-    if (!view)
-      models.set(
-        modelId,
-        (view = {
-          stable: null,
-          wereStable: new Set(),
-          rolledBack: new Set(),
-          live: new Set(),
-          rollouts: new Map(),
-        }),
-      );
+    if (!view) models.set(modelId, (view = { stable: null, live: new Set(), rollouts: new Map() }));
     return view;
   };
 
@@ -195,10 +193,7 @@ export function checkAcross(): Across {
     if (!of) return undefined;
     switch (fact.type) {
       case 'RolloutCreated':
-        if (of.kind === 'rollout') {
-          rolloutModels.set(of.rolloutId, fact.data.model_id);
-          versions.set(of.rolloutId, fact.data.version);
-        }
+        if (of.kind === 'rollout') rolloutModels.set(of.rolloutId, fact.data.model_id);
         return undefined;
       case 'RolloutStarted':
       case 'RolloutCompleted':
@@ -214,7 +209,6 @@ export function checkAcross(): Across {
       case 'StableVersionRestored':
         if (of.kind !== 'model') return undefined;
         viewOf(of.modelId).stable = fact.data.version;
-        if (fact.data.version !== null) viewOf(of.modelId).wereStable.add(fact.data.version);
         return of.modelId;
       case 'DeploymentCompleted':
       case 'VersionRestored':
@@ -225,7 +219,6 @@ export function checkAcross(): Across {
       case 'VersionRolledBack':
         if (of.kind !== 'version') return undefined;
         viewOf(of.modelId).live.delete(of.version);
-        if (fact.type === 'VersionRolledBack') viewOf(of.modelId).rolledBack.add(of.version);
         return of.modelId;
       default:
         return undefined;
@@ -259,33 +252,10 @@ export function checkAcross(): Across {
     }
   }
 
-  /** Before the append is applied: what comes back is in force already, or was stable and is not rolled back. */
-  function judgeWayBack(): void {
-    for (const { row, fact } of group) {
-      const of = parseStream(row.event.stream_id);
-      if (of?.kind !== 'model' || fact.type !== 'StableVersionRestored' || fact.data.version === null) continue;
-      const { version, rollout_id: id } = fact.data;
-      const { stable, wereStable, rolledBack, rollouts } = viewOf(of.modelId);
-      // A person may name another version; a verdict goes to what is in force.
-      const isVerdict = find(group, 'RolloutRolledBack', (f, s) => f.data.trigger === 'verdict' && rolloutOf(s) === id);
-      const inForce = isVerdict && rollouts.has(id) && stable !== versions.get(id) ? stable : version;
-      const why =
-        version !== inForce
-          ? `${stable ?? 'no version'} was stable`
-          : rolledBack.has(version)
-            ? 'it was rolled back before'
-            : wereStable.has(version)
-              ? undefined
-              : 'it never was stable';
-      if (why === undefined) continue;
-      const detail = `rollout ${id} of model ${of.modelId} put ${version} in force, but ${why}`;
-      findings.add('wrong_way_back', detail, placeOf(row));
-    }
-  }
-
   function close(isWhole: boolean): void {
     const last = group.at(-1);
-    if (isWhole && isReadable) judgeWayBack();
+    if (isWhole && isReadable) wayBack.judge(group);
+    group.forEach(wayBack.see);
     const touched = new Set(group.map(apply).filter((m) => m !== undefined));
     if (isWhole && isReadable && last) {
       judgeTogether();

@@ -149,6 +149,8 @@ export const rolloutFacts = {
   RolloutRolledBack: fact('RolloutRolledBack', {
     /** The version devices return to; null: there is none, the version is withdrawn. */
     target: Nullable(Semver),
+    /** A person named the target; without it, it is what the rule says. */
+    named: Type.Optional(Type.Literal(true)),
     trigger: Type.Union([Type.Literal('verdict'), Type.Literal('manual')]),
     reason: Type.String(),
     evidence: Nullable(Judgement),

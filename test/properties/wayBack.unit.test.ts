@@ -3,6 +3,8 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { SequencedEvent } from '../../domain/events/envelope.ts';
 import { parseStream } from '../../domain/events/streams.ts';
+import { assign, type Pointer } from '../../domain/rollout/pointer.ts';
+import { applyFact } from '../../domain/rollout/pointerFold.ts';
 import { historyOf, sequence } from './history.ts';
 
 const drawn = (seed: number) =>
@@ -36,6 +38,61 @@ function comeBack(events: readonly SequencedEvent[]): string[] {
   }
   return wrong;
 }
+
+const DEVICES = Array.from({ length: 12 }, (_, i) => ({ id: `d-${i}`, platform: i % 3 === 0 ? 'ios' : null }));
+let told = 0;
+
+/** Versions that some device is told at the end of an append although they were taken away, other than by a rollout of their own. */
+function toldThoughTakenAway(events: readonly SequencedEvent[]): string[] {
+  const modelOf = new Map<string, string>();
+  const versionOf = new Map<string, string>();
+  const pointers = new Map<string, Pointer>();
+  const started = new Set<string>();
+  const takenAway = new Map<string, 'aborted' | 'rolled back'>();
+  const wrong: string[] = [];
+  events.forEach((event, i) => {
+    const { stream, fact } = event;
+    const of = parseStream(stream)!;
+    if (fact.type === 'RolloutCreated') {
+      modelOf.set(stream, fact.data.model_id);
+      versionOf.set(stream, `${fact.data.model_id}@${fact.data.version}`);
+    }
+    if (fact.type === 'RolloutStarted') started.add(stream);
+    const version = versionOf.get(stream)!;
+    if (fact.type === 'RolloutAborted' && started.has(stream)) takenAway.set(version, 'aborted');
+    if (fact.type === 'RolloutRolledBack') takenAway.set(version, 'rolled back');
+    if (fact.type === 'RolloutCompleted') takenAway.delete(version);
+    const modelId = of.kind === 'rollout' ? modelOf.get(stream) : of.kind === 'training' ? undefined : of.modelId;
+    if (modelId === undefined) return;
+    const pointer = applyFact(pointers.get(modelId), event);
+    if (!pointer) return;
+    pointers.set(modelId, pointer);
+    // An abort of another rollout of the version that is stable leaves it in force: nobody took it away.
+    const stable = `${modelId}@${pointer.stable}`;
+    if (fact.type === 'RolloutAborted' && stable === version && events[i + 1]?.commandId === event.commandId) {
+      const isRestored = events.some((e) => e.commandId === event.commandId && e.fact.type === 'StableVersionRestored');
+      if (!isRestored) takenAway.delete(stable);
+    }
+    if (events[i + 1]?.commandId === event.commandId) return;
+    for (const device of DEVICES) {
+      const assigned = assign(pointer, device, new Date(event.recordedAt));
+      if (!assigned) continue;
+      told += 1;
+      const how = takenAway.get(`${modelId}@${assigned.version}`);
+      if (how === undefined || (how === 'aborted' && assigned.source === 'rollout')) continue;
+      wrong.push(`${device.id} is told ${assigned.version}, which was ${how}, at ${event.logIndex}`);
+    }
+  });
+  return wrong;
+}
+
+describe('what devices are told', () => {
+  it.each(Array.from({ length: 30 }, (_, i) => i + 101))('was not taken away: history %i', (seed) => {
+    expect(toldThoughTakenAway(sequence(historyOf(drawn(seed))))).toEqual([]);
+  });
+
+  it('is often enough something', () => expect(told).toBeGreaterThan(1_000));
+});
 
 describe('what a rollout’s end puts in force', () => {
   it.each(Array.from({ length: 30 }, (_, i) => i + 1))(
