@@ -87,11 +87,11 @@ function toldThoughTakenAway(events: readonly SequencedEvent[]): string[] {
 }
 
 describe('what devices are told', () => {
-  it.each(Array.from({ length: 30 }, (_, i) => i + 101))('was not taken away: history %i', (seed) => {
+  it.each(Array.from({ length: 10 }, (_, i) => i + 101))('was not taken away: history %i', (seed) => {
     expect(toldThoughTakenAway(sequence(historyOf(drawn(seed))))).toEqual([]);
   });
 
-  it('is often enough something', () => expect(told).toBeGreaterThan(1_000));
+  it('is often enough something', () => expect(told).toBeGreaterThan(300));
 });
 
 describe('what a rollout’s end puts in force', () => {
