@@ -1,10 +1,10 @@
 /** `as_of` in its three forms, as a log index. */
 import { LifecycleError } from '../../domain/errors.ts';
 import type { Pool } from '../connect.ts';
+import { parseInstant } from './instant.ts';
 import { namedSql } from '../sql/namedSql.ts';
 
 const AS_OF_TIME = namedSql('as_of_time');
-const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/;
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 const inFuture = (asOf: string, head: number) =>
@@ -38,11 +38,12 @@ export async function resolveAsOf(asOf: string, source: AsOfSource): Promise<num
     if (index === null) throw inFuture(asOf, await source.head());
     return index;
   }
-  if (!TIME.test(asOf) || Number.isNaN(Date.parse(asOf))) {
+  const instant = parseInstant(asOf);
+  if (instant === undefined) {
     const detail = `as_of "${asOf}" is neither a position, event:<id> nor an RFC 3339 time`;
     throw new LifecycleError('invalid_input', detail, { errors: [{ pointer: '/as_of', detail }] });
   }
-  const { rows } = await source.pool.query<{ ahead: boolean; log_index: number }>(AS_OF_TIME, [asOf]);
+  const { rows } = await source.pool.query<{ ahead: boolean; log_index: number }>(AS_OF_TIME, [instant]);
   if (rows[0]!.ahead) throw inFuture(asOf, await source.head());
   return rows[0]!.log_index;
 }
