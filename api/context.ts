@@ -11,6 +11,7 @@ import type { Attribution } from '../domain/rollout/arms.ts';
 import type { PostgresEventStore } from '../store/log/postgresEventStore.ts';
 import type { FleetSize } from './fleetSize.ts';
 import type { StopDeps } from './lane.ts';
+import type { Cursors } from './access/cursors.ts';
 import type { Links } from './access/links.ts';
 import type { LogWatch } from './logWatch.ts';
 import type { Metrics } from './metrics.ts';
@@ -28,6 +29,7 @@ export interface ApiDeps {
   readonly keys: KeyStore;
   readonly orgs: OrgStore;
   readonly links: Links;
+  readonly cursors: Cursors;
   readonly reads: ReadModels;
   readonly pointers: PointerTable;
   readonly telemetry: TelemetryReader;

@@ -4,6 +4,7 @@ import { LifecycleError } from '../domain/errors.ts';
 import type { Page, PageRequest } from '../projections/page.ts';
 import type { ReadModelName, ReadModels } from '../projections/readModels.ts';
 import type { OrgId } from '../domain/org.ts';
+import type { Cursors } from './access/cursors.ts';
 import { whoAsks } from './access/principal.ts';
 import { preferredWaitMs } from './http/prefer.ts';
 import { asOfIndex, eventIn, ownEvent, type Reading } from './reading.ts';
@@ -20,15 +21,16 @@ const WAIT_MS = 2_000;
 /**
  * The page that a query asks for, once every read model named is at its `as_of` and `min_position`.
  *
- * @throws LifecycleError `projection_behind` after 2 s (`Prefer: wait=N`, at most 15); as `resolveAsOf` says
+ * @throws LifecycleError `bad_cursor`; `projection_behind` after 2 s (`Prefer: wait=N`, at most 15); as `resolveAsOf` says
  */
 export async function pageRequestOf(
-  deps: Reading & { readonly reads: ReadModels },
+  deps: Reading & { readonly reads: ReadModels; readonly cursors: Cursors },
   request: FastifyRequest,
   query: ListQuery,
   ...of: readonly ReadModelName[]
 ): Promise<PageRequest> {
   const { orgId } = whoAsks(request);
+  const cursor = query.cursor === undefined ? undefined : deps.cursors.open(query.cursor);
   const asOf = query.as_of === undefined ? undefined : await asOfIndex(deps, orgId, query.as_of);
   const wanted = query.min_position === undefined ? -1 : await placeOf(deps, orgId, query.min_position);
   const least = Math.max(asOf ?? -1, wanted);
@@ -40,7 +42,7 @@ export async function pageRequestOf(
   }
   return {
     ...(query.limit === undefined ? {} : { limit: query.limit }),
-    ...(query.cursor === undefined ? {} : { cursor: query.cursor }),
+    ...(cursor === undefined ? {} : { cursor }),
     ...(asOf === undefined ? {} : { asOf }),
   };
 }
@@ -63,17 +65,19 @@ async function placeOf(deps: Reading, orgId: OrgId, text: string): Promise<numbe
 
 /** A page as it is sent. Sets `EdgeML-Position` and the `Link` to the next page. */
 export function answerPage<R, V>(
+  { cursors }: { readonly cursors: Cursors },
   request: FastifyRequest,
   reply: FastifyReply,
   page: Page<R>,
   view: (row: R) => V,
 ): { items: V[]; next_cursor: string | null; position: number } {
   reply.header('edgeml-position', String(page.position));
-  if (page.nextCursor !== null) {
+  const cursor = page.nextCursor === null ? null : cursors.seal(page.nextCursor);
+  if (cursor !== null) {
     const [path, query = ''] = request.url.split('?');
     const next = new URLSearchParams(query);
-    next.set('cursor', page.nextCursor);
+    next.set('cursor', cursor);
     reply.header('link', `<${path}?${next.toString()}>; rel="next"`);
   }
-  return { items: page.items.map(view), next_cursor: page.nextCursor, position: page.position };
+  return { items: page.items.map(view), next_cursor: cursor, position: page.position };
 }

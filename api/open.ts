@@ -16,6 +16,7 @@ import { createOrgStore } from '../store/orgs/orgStore.ts';
 import { createDeviceStore } from '../store/devices/deviceStore.ts';
 import { recordReport } from '../store/telemetry/recordReport.ts';
 import { createTelemetryReader } from '../store/telemetry/telemetryReader.ts';
+import { createCursors } from './access/cursors.ts';
 import { createLinks } from './access/links.ts';
 import type { App } from './app.ts';
 import type { ApiDeps, PartState } from './context.ts';
@@ -99,6 +100,7 @@ export async function openDoor(options: OpenOptions): Promise<OpenDoor> {
     stops: { ...forStops, commands: { ...stops.commands, log: forStops.log } },
     orgs: createOrgStore(on),
     links: createLinks(options.secret, options.publicUrl),
+    cursors: createCursors(options.secret),
     reads,
     pointers,
     telemetry: createTelemetryReader(on),

@@ -54,7 +54,7 @@ export function eventRoutes(app: App, deps: ApiDeps): void {
         ...(stream === undefined ? {} : { stream }),
         ...(newest_first === undefined ? {} : { isNewestFirst: newest_first }),
       };
-      return answerPage(request, reply, await deps.reads.events(filter, page), eventView);
+      return answerPage(deps, request, reply, await deps.reads.events(filter, page), eventView);
     },
   });
 

@@ -49,7 +49,7 @@ export function modelRoutes(app: App, deps: ApiDeps): void {
         ...(use_case === undefined ? {} : { useCase: use_case }),
         ...(name_contains === undefined ? {} : { nameContains: name_contains }),
       };
-      return answerPage(request, reply, await deps.reads.models(filter, page), summaryOf);
+      return answerPage(deps, request, reply, await deps.reads.models(filter, page), summaryOf);
     },
   });
 

@@ -75,7 +75,7 @@ export function rolloutRoutes(app: App, deps: ApiDeps): void {
         ...(status === undefined ? {} : { state: stateOfStatus(status) }),
         ...(live === undefined ? {} : { isLive: live }),
       };
-      return answerPage(request, reply, await deps.reads.rollouts(filter, page), rolloutSummaryView);
+      return answerPage(deps, request, reply, await deps.reads.rollouts(filter, page), rolloutSummaryView);
     },
   });
 

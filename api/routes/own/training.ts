@@ -88,7 +88,7 @@ export function trainingRoutes(app: App, deps: ApiDeps): void {
         ...(model === undefined ? {} : { modelId: modelIdFrom(orgId, model) }),
         ...(status === undefined ? {} : { status }),
       };
-      return answerPage(request, reply, await deps.reads.runs(filter, page), summaryOf);
+      return answerPage(deps, request, reply, await deps.reads.runs(filter, page), summaryOf);
     },
   });
 
