@@ -12,6 +12,8 @@ export interface Metrics {
   readonly registry: Registry;
   readonly requests: Histogram<'route' | 'status'>;
   readonly refusals: Counter<'guard'>;
+  /** Values that only Postgres refused: the schemas should have. */
+  readonly databaseRefusals: Counter;
   readonly updates: Counter<'outcome'>;
   readonly appends: Histogram;
 }
@@ -93,6 +95,11 @@ export function createMetrics(version: string, probes: Probes): Metrics {
       name: 'edgeml_guard_refusals_total',
       help: 'Commands refused, by unmet guard',
       labelNames: ['guard'],
+      registers,
+    }),
+    databaseRefusals: new Counter({
+      name: 'edgeml_database_refusals_total',
+      help: 'Requests with a value that Postgres was the first to refuse: each is a fault of ours',
       registers,
     }),
     updates: new Counter({

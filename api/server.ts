@@ -8,12 +8,15 @@ import { LifecycleError } from '../domain/errors.ts';
 import type { App } from './app.ts';
 import type { ApiDeps } from './context.ts';
 import { authenticate, authorize } from './access/principal.ts';
+import { isDataRefused } from '../store/connect.ts';
+import { answerByUs, answerClientError, answerRouterFault } from './http/brokenRequests.ts';
 import { DryRunEnd } from './http/dryRun.ts';
 import { requireIdempotencyKey } from './http/idempotency.ts';
-import { parseJson } from './http/parseJson.ts';
-import { createErrorHandler, OWN_PREFIX, sendProblem } from './http/problem.ts';
+import { checkCharset, parseJson } from './http/parseJson.ts';
+import { createErrorHandler, isOwnDoor, OWN_PREFIX, PARAM_MOST, sendProblem } from './http/problem.ts';
 import { laneFor } from './lane.ts';
 import { compileValidator, withoutNulls } from './http/validate.ts';
+import { checkRequest, pathOf } from './http/wellFormed.ts';
 import { countRefusal, observeRequests } from './metrics.ts';
 import { ownRoutes } from './routes/own/index.ts';
 import { rootRoutes } from './routes/root.ts';
@@ -33,7 +36,13 @@ export function createServer(deps: ApiDeps, logger?: FastifyBaseLogger): App {
     genReqId: requestIdOf,
     // The peer's address decides where test keys work: a header must not.
     trustProxy: false,
-    routerOptions: { ignoreTrailingSlash: true, maxParamLength: 500 },
+    routerOptions: { ignoreTrailingSlash: true, maxParamLength: PARAM_MOST },
+    rewriteUrl: ({ url = '/' }) => pathOf(url),
+    frameworkErrors: answerRouterFault(deps.publicUrl),
+    clientErrorHandler: answerClientError(deps.publicUrl),
+    // `checkRequest` asks for it, with a body that says so.
+    http: { requireHostHeader: false },
+    return503OnClosing: false,
     exposeHeadRoutes: false,
     forceCloseConnections: 'idle',
   }).withTypeProvider<TypeBoxTypeProvider>();
@@ -44,6 +53,10 @@ export function createServer(deps: ApiDeps, logger?: FastifyBaseLogger): App {
   app.setErrorHandler((error: Error, request, reply) => {
     if (error instanceof DryRunEnd) return reply.code(200).send(error.answer);
     if (error instanceof LifecycleError) countRefusal(deps.metrics, error);
+    if (isDataRefused(error)) {
+      deps.metrics.databaseRefusals.inc();
+      request.log.error({ err: error }, 'Postgres was the first to refuse a value of the request');
+    }
     return createErrorHandler(deps.publicUrl)(error, request, reply);
   });
   app.setNotFoundHandler((request, reply) => {
@@ -51,14 +64,16 @@ export function createServer(deps: ApiDeps, logger?: FastifyBaseLogger): App {
     return sendProblem(request, reply, new LifecycleError('route_not_found', detail), deps.publicUrl);
   });
   app.removeAllContentTypeParsers();
-  app.addContentTypeParser(/^application\/([\w.-]+\+)?json/, { parseAs: 'string' }, (_request, text, done) => {
+  app.addContentTypeParser(/^application\/([\w.-]+\+)?json/, { parseAs: 'buffer' }, (request, bytes, done) => {
     try {
-      done(null, parseJson(String(text)));
+      checkCharset(request);
+      done(null, parseJson(Buffer.from(bytes)));
     } catch (error) {
       done(error instanceof Error ? error : new Error(String(error)));
     }
   });
   addHooks(app, deps);
+  answerByUs(app.server, deps.publicUrl);
 
   void app.register(swagger, { openapi: openapiHead(deps), hideUntagged: true, exposeHeadRoutes: true });
   void app.register(rootRoutes(deps));
@@ -71,8 +86,15 @@ function addHooks(app: App, deps: ApiDeps): void {
   app.decorateRequest('principal', undefined);
   app.addHook('onRoute', documentRoute);
   observeRequests(app, deps);
+  let isClosing = false;
+  app.addHook('preClose', (done) => {
+    isClosing = true;
+    done();
+  });
   app.addHook('onRequest', async (request, reply) => {
     reply.header('x-request-id', request.id);
+    if (isClosing) throw new LifecycleError('unavailable', 'This server is going down. Ask again.');
+    checkRequest(request);
     const { scope } = request.routeOptions.config;
     if (scope === 'none' || request.is404) return;
     if (scope === undefined) throw new Error(`${request.url} declares no scope`);
@@ -85,7 +107,7 @@ function addHooks(app: App, deps: ApiDeps): void {
   app.addHook('preValidation', (request, _reply, done) => {
     // An empty body is `{}`, and on the SDK door null means absent.
     if (request.body === undefined && request.routeOptions.schema?.body) request.body = {};
-    if (!request.url.startsWith(OWN_PREFIX) && isPlain(request.body)) request.body = withoutNulls(request.body);
+    if (!isOwnDoor(request) && isPlain(request.body)) request.body = withoutNulls(request.body);
     done();
   });
 }

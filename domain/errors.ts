@@ -17,6 +17,7 @@ const row = (status: number, title: string, fix: string, retryable = false): Err
 
 export const ERRORS = {
   invalid_json: row(400, 'The body is not JSON', 'Send one JSON value; NaN and Infinity are not JSON.'),
+  malformed_request: row(400, 'Not a well-formed HTTP request', 'Percent-encode the URL as UTF-8, and send Host.'),
   unknown_field: row(400, 'A member this route does not know', 'Remove the member the pointer names.'),
   bad_cursor: row(400, 'The cursor is not one of ours', 'Take `next_cursor` from the last page, with the same filter.'),
   as_of_in_future: row(400, 'as_of lies past the head of the log', 'Ask for a position at or below `EdgeML-Position`.'),
@@ -49,6 +50,7 @@ export const ERRORS = {
   format_not_available: row(404, 'The version has no file of that format', 'Use one of the formats listed.'),
   blob_unknown: row(404, 'No bytes with that hash', 'Upload them with PUT /lifecycle/v1/blobs/{sha256}.'),
   task_unknown: row(404, 'No such task', 'Check in again.'),
+  request_timeout: row(408, 'The request did not arrive in time', 'Send it again, without pauses.', true),
   guard_refused: row(409, 'Refused in this state', 'Meet each unmet guard; `how_to_meet` says how.'),
   conflict: row(409, 'Another one stands in the way', 'Use or end the one that is named, or choose another name.'),
   version_reserved: row(409, 'Another training run holds this version', 'Choose another version, or end that run.'),
@@ -69,6 +71,7 @@ export const ERRORS = {
   payload_too_large: row(413, 'The body is too large', 'Stay below the limit named.'),
   unsupported_media_type: row(415, 'Media type not accepted', 'Send the media type named.'),
   bad_range: row(416, 'The range lies outside the bytes', 'Ask for a range within Content-Length.'),
+  headers_too_large: row(431, 'URL and headers are too large', 'Keep them below 16 KiB together.'),
   invalid_input: row(422, 'Readable but not acceptable', 'Correct the members the pointers name.'),
   invalid_version: row(422, 'Not a strict semantic version', 'Use MAJOR.MINOR.PATCH, without v or build metadata.'),
   version_not_monotone: row(

@@ -191,3 +191,8 @@ const BUSY = new Set(['57014', '55P03', '40P01', '53300']);
 export function isBusy(error: unknown): boolean {
   return BUSY.has(codeOf(error) ?? '');
 }
+
+/** Postgres refused a value as such: text, number or date that its type cannot hold (class 22), or a check of a table. */
+export function isDataRefused(error: unknown): boolean {
+  return /^(22[0-9A-Z]{3}|23514)$/.test(codeOf(error) ?? '');
+}

@@ -1,17 +1,48 @@
 /** JSON bodies, read once and refused with the place where they stop being JSON. */
+import type { FastifyRequest } from 'fastify';
 import { LifecycleError } from '../../domain/errors.ts';
+import { checkJson } from '../../domain/hash/soundJson.ts';
+import { cutText } from '../../domain/text.ts';
+import { checkMemberNames } from './memberNames.ts';
+
+/** A byte order mark is dropped (RFC 8259 section 8.1 allows that); no wrong byte is replaced. */
+const utf8 = new TextDecoder('utf-8', { fatal: true });
 
 /**
- * The value of a JSON text; an empty body is `{}`. Bare `NaN` and `Infinity`, which some clients write, are not JSON.
+ * The value of a JSON body, such that every reader holds it; an empty body is `{}`. Bare `NaN` and `Infinity`, which some clients
+ * write, are not JSON.
  *
- * @throws LifecycleError `invalid_json` with line and column
+ * @throws LifecycleError `invalid_json` with line and column, also for bytes that are not UTF-8 and for two members of one name;
+ *   `invalid_input` with a pointer to a text, key or number that cannot be stored, and for what is nested too deep
  */
-export function parseJson(text: string): unknown {
+export function parseJson(bytes: Uint8Array): unknown {
+  const text = textOf(bytes);
   if (text.trim() === '') return {};
+  const value = valueOf(text);
+  checkMemberNames(text);
+  checkJson(value);
+  return value;
+}
+
+/** @throws LifecycleError `unsupported_media_type` for a body that says it is not UTF-8 */
+export function checkCharset({ headers }: Pick<FastifyRequest, 'headers'>): void {
+  const charset = /;\s*charset\s*=\s*"?([^\s";]+)/i.exec(headers['content-type'] ?? '')?.[1];
+  if (charset === undefined || /^(utf-?8|us-ascii)$/i.test(charset)) return;
+  throw new LifecycleError('unsupported_media_type', 'JSON is UTF-8 (RFC 8259). Send it without another charset.');
+}
+
+function textOf(bytes: Uint8Array): string {
   try {
-    return JSON.parse(text, refusePrototype);
+    return utf8.decode(bytes);
   } catch (error) {
-    if (error instanceof LifecycleError) throw error;
+    throw new LifecycleError('invalid_json', 'The body is not UTF-8. Encode its texts as UTF-8.', {}, { cause: error });
+  }
+}
+
+function valueOf(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
     const bare = findBareNumber(text);
     if (bare) {
       throw new LifecycleError(
@@ -25,13 +56,7 @@ export function parseJson(text: string): unknown {
   }
 }
 
-/** A member of this name would reach an object's prototype where it is copied carelessly. */
-function refusePrototype(key: string, value: unknown): unknown {
-  if (key !== '__proto__') return value;
-  throw new LifecycleError('invalid_json', 'A member may not be called __proto__.');
-}
-
-const messageOf = (error: unknown) => (error instanceof Error ? error.message.replace(/\s+/g, ' ').slice(0, 200) : '');
+const messageOf = (error: unknown) => (error instanceof Error ? cutText(error.message.replace(/\s+/g, ' '), 200) : '');
 
 function offsetOf(error: unknown, text: string): number | undefined {
   const message = messageOf(error);

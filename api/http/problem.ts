@@ -1,12 +1,22 @@
 /** The one error body of both doors, and how faults of the framework become ours. */
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { ERRORS, Fatal, LifecycleError, type ErrorCode } from '../../domain/errors.ts';
-import { isBusy, isConnectionLost } from '../../store/connect.ts';
+import { printable } from '../../domain/hash/soundJson.ts';
+import { cutText } from '../../domain/text.ts';
+import { isBusy, isConnectionLost, isDataRefused } from '../../store/connect.ts';
 import { UndecodableFact } from '../../store/log/rows.ts';
 import type { Problem } from '../schemas/common.ts';
 
 export const OWN_PREFIX = '/lifecycle/v1';
-export const isOwnDoor = (request: FastifyRequest) => request.url.startsWith(OWN_PREFIX);
+/** By the route that was found: a path may be spelled with escapes. */
+export const isOwnDoor = (request: FastifyRequest) => isOwnPath(request.routeOptions.url ?? request.url);
+const isOwnPath = (path: string) => path.startsWith(OWN_PREFIX);
+/** Media type of errors at a path. */
+export const mediaTypeFor = (path: string) => (isOwnPath(path) ? 'application/problem+json' : 'application/json');
+
+/** Code points of a `detail`: it may quote what was sent, which may be long. */
+const DETAIL_MOST = 2_000;
+const INSTANCE_MOST = 500;
 
 /** RFC 9457 body of `error`, as it is sent. `base` is the public URL: `type` resolves to a page per code. */
 export function problemOf(
@@ -15,7 +25,8 @@ export function problemOf(
 ): Problem {
   const { code, evidence, row } = error;
   // Some SDKs retry a 404 whose detail is exactly this text.
-  const detail = error.message === 'Not Found' ? 'There is nothing here.' : error.message;
+  const detail =
+    error.message === 'Not Found' ? 'There is nothing here.' : printable(cutText(error.message, DETAIL_MOST));
   return {
     type: `${about.base}/errors/${code}`,
     title: row.title,
@@ -24,7 +35,7 @@ export function problemOf(
     detail,
     message: detail,
     code,
-    instance: about.instance,
+    instance: cutText(about.instance, INSTANCE_MOST),
     request_id: about.requestId,
     retryable: row.retryable,
     ...(evidence.state === undefined ? {} : { state: evidence.state }),
@@ -41,6 +52,14 @@ export function lifecycleErrorOf(error: unknown): LifecycleError {
   if (error instanceof Fatal) {
     return unavailable(`${error.message}. Whether it was stored is unknown: the same request again finds out.`);
   }
+  if (isDataRefused(error)) {
+    return new LifecycleError(
+      'invalid_input',
+      'The database cannot hold a value of this request.',
+      {},
+      { cause: error },
+    );
+  }
   if (isConnectionLost(error)) return unavailable('Postgres does not answer.');
   if (error instanceof UndecodableFact) return new LifecycleError('stream_diverged', `${error.message}.`);
   if (isBusy(error)) return unavailable('Postgres did not answer in time.');
@@ -56,6 +75,9 @@ const unavailable = (detail: string) =>
     more: { appended: 'unknown' },
   });
 
+/** Characters of a parameter in the path: the longest name, its letters and accents apart. */
+export const PARAM_MOST = 1_000;
+
 const BY_FRAMEWORK_CODE: Readonly<Record<string, { code: ErrorCode; detail: string }>> = {
   FST_ERR_CTP_BODY_TOO_LARGE: { code: 'payload_too_large', detail: 'The body is larger than this route takes.' },
   FST_ERR_CTP_INVALID_MEDIA_TYPE: { code: 'unsupported_media_type', detail: 'Send application/json.' },
@@ -63,7 +85,14 @@ const BY_FRAMEWORK_CODE: Readonly<Record<string, { code: ErrorCode; detail: stri
     code: 'body_incomplete',
     detail: 'The body is not as long as Content-Length says.',
   },
-  FST_ERR_BAD_URL: { code: 'route_not_found', detail: 'The path is not a valid URL.' },
+  FST_ERR_BAD_URL: {
+    code: 'malformed_request',
+    detail: 'The path has a percent sign that begins no UTF-8 character. Write "%25" for the sign itself.',
+  },
+  FST_ERR_MAX_PARAM_LENGTH: {
+    code: 'invalid_input',
+    detail: `A part of the path is longer than ${PARAM_MOST} characters.`,
+  },
   ECONNRESET: { code: 'body_incomplete', detail: 'The body ended before Content-Length.' },
 };
 
@@ -72,7 +101,7 @@ function frameworkError(error: unknown): LifecycleError | undefined {
   const known = BY_FRAMEWORK_CODE[code];
   if (known) return new LifecycleError(known.code, known.detail);
   const status = error instanceof Error && 'statusCode' in error ? error.statusCode : undefined;
-  if (status === 400 && error instanceof Error) return new LifecycleError('invalid_json', error.message);
+  if (status === 400 && error instanceof Error) return new LifecycleError('malformed_request', `${error.message}.`);
   return undefined;
 }
 
@@ -97,6 +126,6 @@ export function sendProblem(request: FastifyRequest, reply: FastifyReply, error:
   if (status >= 500 && body.appended === undefined) body.appended = false;
   return reply
     .code(status)
-    .type(isOwnDoor(request) ? 'application/problem+json' : 'application/json')
+    .type(isOwnDoor(request) ? mediaTypeFor(OWN_PREFIX) : mediaTypeFor('/'))
     .send(body);
 }

@@ -3,6 +3,7 @@ import { Ajv, type ErrorObject } from 'ajv';
 import type { FastifySchemaCompiler } from 'fastify';
 import type { TSchema } from 'typebox';
 import { LifecycleError } from '../../domain/errors.ts';
+import { checkJson } from '../../domain/hash/soundJson.ts';
 
 const options = { allErrors: true, strict: false, useDefaults: true, removeAdditional: false } as const;
 const ofBodies = new Ajv({ ...options, coerceTypes: false });
@@ -12,12 +13,26 @@ const SHOWN = 20;
 /** @throws (through Fastify) LifecycleError `unknown_field` or `invalid_input`, with a JSON pointer per member */
 export const compileValidator: FastifySchemaCompiler<TSchema> = ({ schema, httpPart }) => {
   const isBody = httpPart === 'body';
+  const prefix = isBody ? '' : `/${httpPart ?? ''}`;
   const validate = (isBody ? ofBodies : ofTexts).compile(schema);
   return (value: unknown) => {
+    const unsound = isBody ? undefined : unsoundIn(value, prefix); // of a body, the parser has asked already
+    if (unsound) return { error: unsound };
     if (validate(value)) return { value };
-    return { error: refusalOf(validate.errors ?? [], isBody ? '' : `/${httpPart ?? ''}`) };
+    return { error: refusalOf(validate.errors ?? [], prefix) };
   };
 };
+
+/** Why some reader could not hold a text of the URL. */
+function unsoundIn(value: unknown, prefix: string): LifecycleError | undefined {
+  try {
+    checkJson(value, undefined, prefix);
+    return undefined;
+  } catch (error) {
+    if (error instanceof LifecycleError) return error;
+    throw error;
+  }
+}
 
 function refusalOf(found: readonly ErrorObject[], prefix: string): LifecycleError {
   const unknown = found.filter((e) => e.keyword === 'additionalProperties' && !isInUnion(e));

@@ -84,8 +84,9 @@ function checkValue(value: unknown, pointer: string, shapes: Shapes, depth: numb
 /**
  * @param schema JSON Schema of the value; where it says `number` any finite one passes, elsewhere integers must be exact.
  *               Absent: any finite number passes
+ * @param at     pointer to the value itself
  * @throws LifecycleError `invalid_input` with the RFC 6901 pointer of the first member that not every reader holds
  */
-export function checkJson(value: unknown, schema?: Shape): void {
-  checkValue(value, '', schema && [schema], 0);
+export function checkJson(value: unknown, schema?: Shape, at = ''): void {
+  checkValue(value, at, schema && [schema], 0);
 }
