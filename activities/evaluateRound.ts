@@ -4,6 +4,7 @@ import { pauseRunId, roundStepId } from '../domain/events/commandIds.ts';
 import { modelStream, trainingStream } from '../domain/events/streams.ts';
 import { LifecycleError } from '../domain/errors.ts';
 import { printable } from '../domain/hash/soundJson.ts';
+import { cutText } from '../domain/text.ts';
 import { modelMachine } from '../machines/model.ts';
 import { trainingMachine } from '../machines/trainingRun.ts';
 import type { Computed } from './contract.ts';
@@ -43,7 +44,7 @@ export async function evaluateRound(deps: ActivityDeps, { runId, round, attempt 
     return { submit: { commandId: roundStepId(runId, round, attempt, 'evaluate'), expect, command } };
   } catch (error) {
     if (!(error instanceof LifecycleError) || error.row.retryable) throw error;
-    const reason = printable(`${EVALUATION_FAILED}: ${error.code}: ${error.message}`.slice(0, 1_000));
+    const reason = cutText(printable(`${EVALUATION_FAILED}: ${error.code}: ${error.message}`), 1_000);
     const command = { kind: 'pauseTraining' as const, runId, reason, by: 'system' };
     return { submit: { commandId: pauseRunId(runId, round, attempt, resumesOf(run)), expect, command } };
   }

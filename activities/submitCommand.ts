@@ -4,6 +4,7 @@ import { submit, type WorkflowCommand } from '../commands/workflowCommand.ts';
 import { describeRefusal } from '../machines/decision.ts';
 import type { Submission, Submitted } from './contract.ts';
 import type { ActivityDeps } from './deps.ts';
+import { cutText } from '../domain/text.ts';
 
 /** A conviction is a stop: nothing that happens meanwhile may hold it back, so it is decided again without limit. */
 const isStop = (command: WorkflowCommand) =>
@@ -43,7 +44,7 @@ function submittedOf(outcome: Outcome): Submitted {
         outcome: 'refused',
         events: [],
         code: outcome.refusal.code,
-        why: describeRefusal(outcome.refusal).slice(0, 2_000),
+        why: cutText(describeRefusal(outcome.refusal), 2_000),
       };
   }
 }

@@ -5,6 +5,7 @@ import { LifecycleError } from '../domain/errors.ts';
 import type { SequencedEvent, StoredEvent } from '../domain/events/envelope.ts';
 import { modelStream, rolloutStream, trainingStream, versionStream } from '../domain/events/streams.ts';
 import { modelIdOf } from '../domain/hash/uuid.ts';
+import { UUID } from '../domain/names.ts';
 import type { OrgId } from '../domain/org.ts';
 import type { Folded } from '../machines/fold.ts';
 import type { ModelContext, ModelState } from '../machines/model.ts';
@@ -136,11 +137,9 @@ async function givenOutAt(log: Reading['log'], logIndex: number): Promise<number
   return event ? Date.parse(event.sequencedAt) : 0;
 }
 
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
-
-/** `{m}` of a path or body: an id, or a name in any case; a `:suffix` is cut off. It need not exist, nor be the organisation's. */
+/** `{m}` of a path or body: an id, or a name in any spelling; a `:suffix` is cut off. It need not exist, nor be the organisation's. */
 export function modelIdFrom(orgId: OrgId, text: string): string {
-  const bare = text.split(':')[0]!;
+  const bare = text.split(':')[0]!.trim();
   return UUID.test(bare) ? bare.toLowerCase() : modelIdOf(orgId, bare);
 }
 

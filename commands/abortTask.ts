@@ -2,6 +2,7 @@
 import { LifecycleError } from '../domain/errors.ts';
 import type { CommandDeps } from './context.ts';
 import { heldTask, type HeldTask } from './heldTask.ts';
+import { cutText } from '../domain/text.ts';
 
 /**
  * Frees the device's slot; a repeat changes nothing.
@@ -14,7 +15,7 @@ export async function abortTask(
 ): Promise<void> {
   const task = await heldTask(deps, input);
   const detail = input.phase === undefined ? input.reason : `${input.phase}: ${input.reason}`;
-  if (await deps.rounds.abort(task.taskId, detail.slice(0, 500))) return;
+  if (await deps.rounds.abort(task.taskId, cutText(detail, 500))) return;
   if ((await deps.rounds.task(task.taskId))?.state !== 'accepted') return; // refused: it has ended already
   throw new LifecycleError('already_accepted', `The update of task ${task.taskId} was accepted.`);
 }

@@ -6,6 +6,7 @@ import { architectureProblem } from '../domain/formats/architecture.ts';
 import { canonicalSha } from '../domain/hash/canonicalJson.ts';
 import type { OrgId } from '../domain/org.ts';
 import { modelIdOf } from '../domain/hash/uuid.ts';
+import { modelNameFrom } from '../domain/names.ts';
 import { decideModel, modelMachine } from '../machines/model.ts';
 import type { Caller, CommandDeps, Outcome } from './context.ts';
 import { execute, joinDecisions } from './execute.ts';
@@ -13,6 +14,7 @@ import { foresee } from './foresee.ts';
 
 export interface RegisterModel {
   readonly orgId: OrgId;
+  /** In any spelling; `modelNameFrom` says which is stored. */
   readonly name: string;
   readonly framework: string;
   readonly useCase: string;
@@ -25,13 +27,16 @@ export interface RegisterModel {
  * ModelRegistered, and ModelContractDeclared where a contract or an architecture is given and is not the declared one.
  * Refused with `conflict` where the name exists with another framework or use case.
  *
- * @throws LifecycleError `architecture_mismatch` for an architecture whose graph cannot be built
+ * @returns with `warnings`: what of the name was changed
+ * @throws LifecycleError `invalid_input` for a name that could not be found again; `architecture_mismatch` for an architecture whose graph cannot be built
  */
 export async function registerModel(
   deps: CommandDeps,
   caller: Caller,
-  input: RegisterModel,
-): Promise<Outcome & { readonly modelId: string }> {
+  asked: RegisterModel,
+): Promise<Outcome & { readonly modelId: string; readonly warnings: readonly string[] }> {
+  const { name, changes } = modelNameFrom(asked.name);
+  const input = { ...asked, name };
   const problem = input.architecture && architectureProblem(input.architecture);
   if (problem) {
     const { refused, detail } = problem;
@@ -57,7 +62,7 @@ export async function registerModel(
       { stream, decision: declared },
     ]);
   });
-  return { ...outcome, modelId };
+  return { ...outcome, modelId, warnings: changes };
 }
 
 const registeredData = (input: RegisterModel) => ({

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { cutText } from './text.ts';
+import { cutText, keepEnd } from './text.ts';
 
 describe('a long text is cut', () => {
   it('between code points at every place, so a good text never becomes a bad one', () => {
@@ -11,6 +11,11 @@ describe('a long text is cut', () => {
         expect([...cut]).toHaveLength(Math.min(most, [...text].length));
       }
     }
+  });
+
+  it('and its end is kept, without half a pair', () => {
+    expect(keepEnd('a🦊🦊', 3)).toBe('🦊');
+    expect(keepEnd('a🦊🦊', 4)).toBe('🦊🦊');
   });
 
   it('and a short one is left alone, half pairs too', () => {

@@ -2,6 +2,7 @@
 import type { Client, Pool } from '../store/connect.ts';
 import { codeOf } from '../store/connect.ts';
 import { quote } from './ddl.ts';
+import { cutText } from '../domain/text.ts';
 
 export interface Checkpoint {
   readonly build: string;
@@ -49,6 +50,6 @@ export async function recordStop(
   await client.query(
     `UPDATE ${quote(schema)}.checkpoint SET stopped_at = $3, stopped_why = $4
       WHERE build = $1 AND log_index = $2 AND (stopped_at, stopped_why) IS DISTINCT FROM ($3::bigint, $4::text)`,
-    [seen.build, seen.log_index, at, why.slice(0, 2_000)],
+    [seen.build, seen.log_index, at, cutText(why, 2_000)],
   );
 }

@@ -21,6 +21,7 @@ import { createRows, type BatchRows } from './rows.ts';
 import { readSubjects } from './setAside.ts';
 import { BrokenRows, load, save } from './storage.ts';
 import { add, setAsideRows, type About, type Need, type Projection } from './table.ts';
+import { cutText } from '../domain/text.ts';
 
 /** The part of the event store that a projection reads. */
 export interface LogReader {
@@ -188,7 +189,7 @@ export function createFollower(options: FollowerOptions): Follower {
         ? (entry.why ?? unstorable ?? (event && (await apply(event, rows))))
         : `its subject is set aside since ${since}`;
     if (why === undefined) return;
-    const row = { subject: subject ?? about.stream, type: about.type, why: printable(why.slice(0, WHY_MOST)) };
+    const row = { subject: subject ?? about.stream, type: about.type, why: cutText(printable(why), WHY_MOST) };
     if (since === undefined) subjects.set(row.subject, logIndex);
     rows.apply([add(setAsideRows, row)], logIndex);
     setAside.push({ subject: row.subject, first: since ?? logIndex, isFirst: since === undefined, why: row.why });

@@ -17,6 +17,7 @@ import type {
 } from './types.ts';
 import { latencyBucket } from '../domain/rollout/latency.ts';
 import { decodeTensors, encodeUpdate, type Weights } from './weights.ts';
+import { cutText } from '../domain/text.ts';
 
 export interface DeviceOptions extends ClientOptions {
   readonly deviceIdentifier: string;
@@ -138,7 +139,7 @@ export class Device {
       result = await fit(decodeTensors(bytes), task);
     } catch (error) {
       await this.http.json('POST', `/lifecycle/v1/training/tasks/${task.task_id}/abort`, {
-        body: { phase: 'fit', reason: String(error).slice(0, 200) },
+        body: { phase: 'fit', reason: cutText(String(error), 200) },
         headers: { 'edgeml-lease': task.lease },
       });
       throw error;

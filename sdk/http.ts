@@ -5,6 +5,7 @@
 import { type EdgeMLError, errorFrom, Timeout, Unreachable, type Problem } from './errors.ts';
 import { pause } from './pause.ts';
 import { readBody, watchSilence } from './silence.ts';
+import { cutText } from '../domain/text.ts';
 
 export interface ClientOptions {
   readonly baseUrl: string;
@@ -139,5 +140,5 @@ function problemOf(answer: Answer): Problem {
   } catch {
     // Not JSON: something between us and the server answered; its text is the detail.
   }
-  return { code: 'server_error', detail: text.slice(0, 500) || `HTTP ${answer.status}`, status: answer.status };
+  return { code: 'server_error', detail: cutText(text, 500) || `HTTP ${answer.status}`, status: answer.status };
 }

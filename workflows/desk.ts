@@ -14,6 +14,7 @@ import {
 import type { Submission, Submitted } from '../activities/contract.ts';
 import type { Doors } from './doors.ts';
 import type { Inbox } from './inbox.ts';
+import { cutText } from '../domain/text.ts';
 
 /** For operators and tests. */
 export const viewQuery = defineQuery<unknown>('view');
@@ -44,7 +45,7 @@ export function deskOf(doors: Doors, news: Inbox): Desk {
     log.error(text, { alarm: what });
     // At most one an hour of a kind.
     const hour = new Date().toISOString().slice(0, 13);
-    const eventId = `alert:${hour}:${subject}:${what}`.slice(0, 400);
+    const eventId = cutText(`alert:${hour}:${subject}:${what}`, 400);
     await doors.tell.notify({ v: 1, eventId, audience: 'operators', text: `${subject}: ${text}` });
   }
 

@@ -1,6 +1,7 @@
 /** The book of a publication's checks, in the gate's order (`publishing.md` 3.1), and how a publication is refused. */
 import type { ErrorCode } from '../../domain/errors.ts';
 import { printable } from '../../domain/hash/soundJson.ts';
+import { cutText } from '../../domain/text.ts';
 import type { ArtifactFile, GateCheck } from '../../domain/events/version.ts';
 
 export interface GateRefused {
@@ -15,7 +16,7 @@ const DETAIL_MOST = 2000;
 
 /** One check, its detail cut to what a fact may hold: names in files and messages of runtimes come from outside. */
 export const check = (step: number, name: string, passed: boolean, detail: string): GateCheck => {
-  return { step, name, passed, detail: printable(detail.slice(0, DETAIL_MOST)) };
+  return { step, name, passed, detail: cutText(printable(detail), DETAIL_MOST) };
 };
 
 /** The checks end with one that failed. */

@@ -5,6 +5,7 @@ import { createRequire } from 'node:module';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { residentBytes } from './memory.ts';
 import type { FromChild, ToChild } from './protocol.ts';
+import { keepEnd } from '../../domain/text.ts';
 
 export interface ChildLimits {
   /** For each question. */
@@ -56,7 +57,8 @@ export function hostChild(name: string, limits: ChildLimits): ChildHost {
     child.kill('SIGKILL');
     settle?.(ended);
   };
-  child.stderr?.on('data', (chunk: Buffer) => (stderr = (stderr + chunk.toString()).slice(-STDERR_KEPT)));
+  child.stderr?.setEncoding('utf8');
+  child.stderr?.on('data', (text: string) => (stderr = keepEnd(stderr + text, STDERR_KEPT)));
   child.on('message', (message) => settle?.(message as FromChild)); // only our own child writes here
   child.on('error', (error) => end({ failure: 'crash', detail: error.message }));
   child.on('exit', (code, by) => {

@@ -4,10 +4,11 @@
  */
 import type { InferenceSession } from 'onnxruntime-node';
 import type { FromChild, OnnxTensor, OpenMessage, RunMessage, ToChild } from './protocol.ts';
+import { cutText } from '../../domain/text.ts';
 
 type Runtime = typeof import('onnxruntime-node');
 
-const textOf = (error: unknown) => (error instanceof Error ? error.message : String(error)).slice(0, 1500);
+const textOf = (error: unknown) => cutText(error instanceof Error ? error.message : String(error), 1_500);
 const say = (message: FromChild) => process.send!(message);
 
 let runtime: Runtime | undefined;

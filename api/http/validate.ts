@@ -3,6 +3,7 @@ import { Ajv, type ErrorObject } from 'ajv';
 import type { FastifySchemaCompiler } from 'fastify';
 import type { TSchema } from 'typebox';
 import { LifecycleError } from '../../domain/errors.ts';
+import { LINES, ONE_LINE } from '../schemas/common.ts';
 import { checkJson } from '../../domain/hash/soundJson.ts';
 
 const options = { allErrors: true, strict: false, useDefaults: true, removeAdditional: false } as const;
@@ -65,6 +66,10 @@ const missing = (e: ErrorObject) => (e.keyword === 'required' ? `/${escape(Strin
 
 function sentence(error: ErrorObject): string {
   if (error.keyword === 'required') return 'is missing';
+  if (error.keyword === 'pattern' && error.params['pattern'] === ONE_LINE)
+    return 'must be one line without control characters';
+  if (error.keyword === 'pattern' && error.params['pattern'] === LINES)
+    return 'must have no control characters but tabs and line ends';
   if (error.keyword === 'pattern') return `does not look as expected (${String(error.params['pattern'])})`;
   if (error.keyword === 'const') return `must be ${JSON.stringify(error.params['allowedValue'])}`;
   return error.message ?? 'does not fit';

@@ -8,16 +8,16 @@ import type { App } from '../app.ts';
 import type { ApiDeps } from '../context.ts';
 import { isNotModified } from '../http/conditional.ts';
 import { rangeOf } from '../http/range.ts';
-import { closed } from '../schemas/common.ts';
+import { closed, Line } from '../schemas/common.ts';
 import { Blob } from '../schemas/version.ts';
 import { BlobParams } from './own/params.ts';
 
 const Signed = Type.Object(
   {
-    exp: Type.Optional(Type.String({ maxLength: 20 })),
-    name: Type.Optional(Type.String({ maxLength: 300 })),
-    kid: Type.Optional(Type.String({ maxLength: 10 })),
-    sig: Type.Optional(Type.String({ maxLength: 100 })),
+    exp: Type.Optional(Line(20)),
+    name: Type.Optional(Line(300)),
+    kid: Type.Optional(Line(10)),
+    sig: Type.Optional(Line(100)),
   },
   closed,
 );

@@ -6,6 +6,7 @@ import type { App } from '../app.ts';
 import type { ApiDeps } from '../context.ts';
 import { shared } from '../http/shared.ts';
 import { blobReads } from './blobs.ts';
+import { Line } from '../schemas/common.ts';
 
 const open = { scope: 'none' } as const;
 
@@ -45,7 +46,7 @@ export function rootRoutes(deps: ApiDeps) {
       schema: {
         tags: ['process'],
         description: '503 only without Postgres: stopping a rollout works without the others.',
-        querystring: Type.Object({ verbose: Type.Optional(Type.String()) }),
+        querystring: Type.Object({ verbose: Type.Optional(Line(200)) }),
         response: { 200: Ready, 503: Ready },
       },
       handler: async (_request, reply) => {
@@ -76,7 +77,7 @@ export function rootRoutes(deps: ApiDeps) {
       schema: {
         tags: ['process'],
         description: 'What `type` of a problem resolves to.',
-        params: Type.Object({ code: Type.String() }),
+        params: Type.Object({ code: Line(100) }),
         response: {
           200: Type.Object({
             code: Type.String(),

@@ -11,7 +11,27 @@ export const Uuid = Type.String({ pattern: '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}
 /** RFC 3339 with milliseconds, UTC. */
 export const Instant = Type.String({ pattern: '^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d\\.\\d{3}Z$' });
 export const Duration = Type.String({ pattern: '^\\d+(\\.\\d+)?(ms|s|m|h|d)$', maxLength: 20 });
-export const Reason = Type.String({ minLength: 1, maxLength: 2_000 });
+
+/** Patterns: without control characters; and with tabs and line ends only. */
+export const ONE_LINE = '^\\P{Cc}*$';
+export const LINES = '^[\\P{Cc}\\t\\n\\r]*$';
+/** Text of one line, by code points. NUL and half surrogate pairs never come this far: `parseJson` and `compileValidator` refuse them. */
+export const Line = (most: number, least = 0) =>
+  Type.String({ ...(least === 0 ? {} : { minLength: least }), maxLength: most, pattern: ONE_LINE });
+/** Text of lines, by code points. */
+export const Text = (most: number, least = 0) =>
+  Type.String({ ...(least === 0 ? {} : { minLength: least }), maxLength: most, pattern: LINES });
+
+export const Reason = Text(2_000, 1);
+/** A name as a person sends it, its letters and accents apart; `domain/names.ts` says what is stored, and refuses the rest. */
+export const Name = Type.String({ minLength: 1, maxLength: 600 });
+/** A model's id, or its name in any spelling, with or without a `:suffix`. */
+export const ModelRef = Line(600, 1);
+export const VersionRef = Line(64, 1);
+/** A device's id, or its own identifier, which is taken as it is. No "." and "..": clients remove them from paths. */
+export const DeviceRef = Type.String({ minLength: 1, maxLength: 200, pattern: '^(?!\\.{1,2}$)\\P{Cc}*$' });
+/** What was changed of what was sent, as sentences. */
+export const Warnings = Type.Optional(Type.Array(Type.String()));
 export const Count = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
 /** `log_index`; null while the sequencer has not placed the event. */
 export const Position = Nullable(Type.Integer({ minimum: -1 }));
@@ -44,13 +64,13 @@ export const pageOf = <S extends TSchema>(item: S) =>
 
 export const PageQuery = {
   limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 500, default: 50 })),
-  cursor: Type.Optional(Type.String({ maxLength: 2_000 })),
+  cursor: Type.Optional(Line(2_000)),
   /** Waits up to 2 s (`Prefer: wait=N`) until the read model has come this far: a position, or `event:<id>`. */
-  min_position: Type.Optional(Type.String({ maxLength: 60 })),
+  min_position: Type.Optional(Line(60)),
 };
 
 /** Time travel: a position, `event:<id>`, or an RFC 3339 time. */
-export const AsOfQuery = { as_of: Type.Optional(Type.String({ maxLength: 60 })) };
+export const AsOfQuery = { as_of: Type.Optional(Line(60)) };
 
 export const Guard = Type.Object(
   { name: Type.String(), met: Type.Boolean(), why: Type.String(), how_to_meet: Type.String() },

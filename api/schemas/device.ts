@@ -1,6 +1,6 @@
 /** What devices say of themselves, and why one gets the version it gets. Registration is in `sdk.ts`. */
 import Type, { type Static } from 'typebox';
-import { closed, Count, Nullable } from './common.ts';
+import { closed, Count, ModelRef, Nullable, VersionRef } from './common.ts';
 
 const Tally = Type.Object({ ok: Count, failed: Count }, closed);
 
@@ -8,8 +8,8 @@ const Tally = Type.Object({ ok: Count, failed: Count }, closed);
 export const DeviceReport = Type.Object(
   {
     /** Id or name. */
-    model: Type.String({ minLength: 1, maxLength: 200 }),
-    version: Type.String({ minLength: 1, maxLength: 64 }),
+    model: ModelRef,
+    version: VersionRef,
     seq: Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER }),
     predictions: Tally,
     downloads: Type.Optional(Tally),

@@ -1,6 +1,6 @@
 /** API keys, who am I, and the audit. */
 import Type, { type Static } from 'typebox';
-import { closed, Instant, Nullable } from './common.ts';
+import { closed, Instant, Name, Nullable, Warnings } from './common.ts';
 
 export const Role = Type.Union([
   Type.Literal('admin'),
@@ -13,10 +13,7 @@ export const Role = Type.Union([
 ]);
 export type Role = Static<typeof Role>;
 
-export const NewKey = Type.Object(
-  { name: Type.String({ minLength: 1, maxLength: 200 }), roles: Type.Array(Role, { minItems: 1, uniqueItems: true }) },
-  closed,
-);
+export const NewKey = Type.Object({ name: Name, roles: Type.Array(Role, { minItems: 1, uniqueItems: true }) }, closed);
 export type NewKey = Static<typeof NewKey>;
 
 export const Key = Type.Object(
@@ -36,7 +33,7 @@ export const Key = Type.Object(
 export type Key = Static<typeof Key>;
 
 /** `key` is shown this once. */
-export const KeyCreated = Type.Object({ ...Key.properties, key: Type.String() }, closed);
+export const KeyCreated = Type.Object({ ...Key.properties, key: Type.String(), warnings: Warnings }, closed);
 export type KeyCreated = Static<typeof KeyCreated>;
 
 export const Keys = Type.Object({ items: Type.Array(Key) }, closed);

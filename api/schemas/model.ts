@@ -1,7 +1,20 @@
 /** Models, and their lineage. */
 import Type, { type Static } from 'typebox';
 import { Architecture } from '../../domain/events/model.ts';
-import { closed, commanded, Count, Instant, JsonObject, Nullable, pageOf, Uuid } from './common.ts';
+import {
+  closed,
+  commanded,
+  Count,
+  Instant,
+  JsonObject,
+  Line,
+  Name,
+  Nullable,
+  pageOf,
+  Text,
+  Uuid,
+  Warnings,
+} from './common.ts';
 
 export const Model = Type.Object(
   {
@@ -49,15 +62,12 @@ export type ModelSummary = Static<typeof ModelSummary>;
 export const ModelPage = pageOf(ModelSummary);
 export type ModelPage = Static<typeof ModelPage>;
 
-/** No `:` or `/`: a name stands in paths, and SDKs cut `:suffix` off. */
-export const ModelName = Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9 ._-]{0,199}$' });
-
 export const RegisterModel = Type.Object(
   {
-    name: ModelName,
-    framework: Type.String({ minLength: 1, maxLength: 100 }),
-    use_case: Type.String({ maxLength: 200 }),
-    description: Type.Optional(Type.String({ maxLength: 4_000 })),
+    name: Name,
+    framework: Line(100, 1),
+    use_case: Line(200),
+    description: Type.Optional(Text(4_000)),
     contract: Type.Optional(JsonObject),
     architecture: Type.Optional(Architecture),
   },
@@ -65,8 +75,9 @@ export const RegisterModel = Type.Object(
 );
 export type RegisterModel = Static<typeof RegisterModel>;
 
-export const ModelCommanded = commanded(Model);
-export type ModelCommanded = Static<typeof ModelCommanded>;
+/** `warnings`: what of the name was changed before it was stored. */
+export const ModelRegistered = Type.Object({ ...commanded(Model).properties, warnings: Warnings }, closed);
+export type ModelRegistered = Static<typeof ModelRegistered>;
 
 const LineageNode = Type.Object(
   {

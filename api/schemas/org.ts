@@ -1,6 +1,6 @@
 /** Organisations of the instance. */
 import Type, { type Static } from 'typebox';
-import { closed, Instant } from './common.ts';
+import { closed, Instant, Line, Name, Warnings } from './common.ts';
 import { KeyCreated } from './key.ts';
 
 export const Org = Type.Object(
@@ -15,13 +15,13 @@ export type Orgs = Static<typeof Orgs>;
 /** Without an id one is made from random digits; `org_` is no part of the rule, a habit only. */
 export const NewOrg = Type.Object(
   {
-    name: Type.String({ minLength: 1, maxLength: 200 }),
-    id: Type.Optional(Type.String({ minLength: 1, maxLength: 64 })),
+    name: Name,
+    id: Type.Optional(Line(64, 1)),
   },
   closed,
 );
 export type NewOrg = Static<typeof NewOrg>;
 
 /** `admin_key.key` is the secret of its first admin, shown this once. */
-export const OrgCreated = Type.Object({ ...Org.properties, admin_key: KeyCreated }, closed);
+export const OrgCreated = Type.Object({ ...Org.properties, admin_key: KeyCreated, warnings: Warnings }, closed);
 export type OrgCreated = Static<typeof OrgCreated>;

@@ -1,7 +1,20 @@
 /** Rollouts: how far a version may reach, what was judged, and how it ended. */
 import Type, { type Static } from 'typebox';
 import { ArmCounters, Judgement, RolloutSpec, Rule, Stage } from '../../domain/events/rollout.ts';
-import { closed, commanded, Count, Duration, Instant, Nullable, pageOf, Reason, Uuid } from './common.ts';
+import {
+  closed,
+  commanded,
+  Count,
+  Duration,
+  Instant,
+  Line,
+  Nullable,
+  pageOf,
+  Reason,
+  Text,
+  Uuid,
+  VersionRef,
+} from './common.ts';
 
 export const RolloutStatus = Type.Union([
   Type.Literal('pending'),
@@ -124,7 +137,7 @@ const AskedRule = Type.Object(
  */
 export const CreateRollout = Type.Object(
   {
-    version: Type.String({ maxLength: 64 }),
+    version: VersionRef,
     stages: Type.Optional(
       Type.Array(
         Type.Object(
@@ -141,10 +154,7 @@ export const CreateRollout = Type.Object(
     ),
     preset: Type.Optional(Type.Union([Type.Literal('canary'), Type.Literal('immediate')])),
     cohort: Type.Optional(
-      Type.Object(
-        { platform: Type.Optional(Type.Array(Type.String({ maxLength: 40 }), { minItems: 1, maxItems: 50 })) },
-        closed,
-      ),
+      Type.Object({ platform: Type.Optional(Type.Array(Line(40), { minItems: 1, maxItems: 50 })) }, closed),
     ),
     look: Type.Optional(Duration),
     policy: Type.Optional(Type.Object({ rules: Type.Array(AskedRule, { maxItems: 50 }) }, closed)),
@@ -165,13 +175,10 @@ export const Advance = Type.Object(
 );
 export type Advance = Static<typeof Advance>;
 
-export const RollBackRollout = Type.Object(
-  { reason: Reason, target_version: Type.Optional(Type.String({ maxLength: 64 })) },
-  closed,
-);
+export const RollBackRollout = Type.Object({ reason: Reason, target_version: Type.Optional(VersionRef) }, closed);
 export type RollBackRollout = Static<typeof RollBackRollout>;
 
-export const RootCause = Type.Object({ text: Type.String({ minLength: 1, maxLength: 20_000 }) }, closed);
+export const RootCause = Type.Object({ text: Text(20_000, 1) }, closed);
 export type RootCause = Static<typeof RootCause>;
 
 /** Counters of one arm, and what they come to; a rate is null where its denominator is 0. */

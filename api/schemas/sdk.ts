@@ -3,13 +3,13 @@
  * answers never hold null, and times are whole seconds.
  */
 import Type, { type Static } from 'typebox';
-import { Count, JsonObject } from './common.ts';
+import { Count, DeviceRef, JsonObject, Line, Name, Text, VersionRef, Warnings } from './common.ts';
 
 const open = { additionalProperties: true } as const;
 const shut = { additionalProperties: false } as const;
 /** RFC 3339 without a fraction: some parsers refuse one. */
 export const Seconds = Type.String({ pattern: '^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\dZ$' });
-const Text = Type.Optional(Type.String());
+const Told = Type.Optional(Type.String());
 
 export const SdkHealth = Type.Object({ status: Type.String(), version: Type.String(), timestamp: Seconds }, shut);
 
@@ -25,10 +25,11 @@ export const SdkModel = Type.Object(
     created_at: Seconds,
     updated_at: Seconds,
     lifecycle_state: Type.String(),
-    latest_version: Text,
-    stable_version: Text,
+    latest_version: Told,
+    stable_version: Told,
     architecture: Type.Optional(JsonObject),
     model_contract: Type.Optional(JsonObject),
+    warnings: Warnings,
   },
   shut,
 );
@@ -37,11 +38,11 @@ export const SdkModels = Type.Object({ models: Type.Array(SdkModel), total: Coun
 
 export const SdkRegisterModel = Type.Object(
   {
-    name: Type.String({ minLength: 1, maxLength: 200 }),
-    framework: Type.String({ minLength: 1, maxLength: 100 }),
-    use_case: Type.String({ maxLength: 200 }),
-    description: Type.Optional(Type.String({ maxLength: 4_000 })),
-    org_id: Text,
+    name: Name,
+    framework: Line(100, 1),
+    use_case: Line(200),
+    description: Type.Optional(Text(4_000)),
+    org_id: Type.Optional(Line(200)),
     model_contract: Type.Optional(JsonObject),
     data_contract: Type.Optional(JsonObject),
   },
@@ -59,7 +60,7 @@ export const SdkVersion = Type.Object(
     format: Type.String(),
     formats: Type.Record(
       Type.String(),
-      Type.Object({ status: Type.String(), checksum: Text, size_bytes: Type.Optional(Count), code: Text }, shut),
+      Type.Object({ status: Type.String(), checksum: Told, size_bytes: Type.Optional(Count), code: Told }, shut),
     ),
     storage_path: Type.String(),
     checksum: Type.String(),
@@ -68,7 +69,7 @@ export const SdkVersion = Type.Object(
     file_size: Count,
     description: Type.String(),
     metrics: Type.Record(Type.String(), Type.Number()),
-    parent_version: Text,
+    parent_version: Told,
     training: Type.Optional(
       Type.Object(
         {
@@ -110,7 +111,7 @@ export type SdkDownload = Static<typeof SdkDownload>;
 
 export const SdkCreateRollout = Type.Object(
   {
-    version: Type.String({ minLength: 1, maxLength: 64 }),
+    version: VersionRef,
     rollout_percentage: Type.Optional(Type.Number()),
     target_percentage: Type.Optional(Type.Number()),
     increment_step: Type.Optional(Type.Number()),
@@ -125,7 +126,7 @@ export const SdkRollout = Type.Object(
     id: Type.Integer({ minimum: 1 }),
     model_id: Type.String(),
     version: Type.String(),
-    previous_version: Text,
+    previous_version: Told,
     status: Type.String(),
     lifecycle_state: Type.String(),
     rollout_percentage: Type.Number(),
@@ -144,7 +145,7 @@ export const SdkRollout = Type.Object(
         'As counted last: an answer waits a second for a count, that of a pause not at all. 0 before the first.',
     }),
     /** A deploy that was a way back: `rollback`. */
-    kind: Text,
+    kind: Told,
     warnings: Type.Optional(Type.Array(Type.String())),
   },
   shut,
@@ -155,15 +156,15 @@ export const SdkRollouts = Type.Array(SdkRollout);
 /** C27. Hardware comes flat or in `device_info`; all but the identifier is optional. */
 export const RegisterDevice = Type.Object(
   {
-    device_identifier: Type.Optional(Type.String({ minLength: 1, maxLength: 200 })),
-    installation_id: Type.Optional(Type.String({ minLength: 1, maxLength: 200 })),
-    org_id: Text,
-    platform: Type.Optional(Type.String({ maxLength: 40 })),
-    os_version: Type.Optional(Type.String({ maxLength: 500 })),
-    sdk_version: Type.Optional(Type.String({ maxLength: 100 })),
-    app_version: Type.Optional(Type.String({ maxLength: 100 })),
-    manufacturer: Type.Optional(Type.String({ maxLength: 200 })),
-    model: Type.Optional(Type.String({ maxLength: 200 })),
+    device_identifier: Type.Optional(DeviceRef),
+    installation_id: Type.Optional(DeviceRef),
+    org_id: Type.Optional(Line(200)),
+    platform: Type.Optional(Line(40)),
+    os_version: Type.Optional(Line(500)),
+    sdk_version: Type.Optional(Line(100)),
+    app_version: Type.Optional(Line(100)),
+    manufacturer: Type.Optional(Line(200)),
+    model: Type.Optional(Line(200)),
     gpu_available: Type.Optional(Type.Boolean()),
     device_info: Type.Optional(JsonObject),
     capabilities: Type.Optional(JsonObject),

@@ -1,13 +1,13 @@
 /** The training protocol of our own devices (`learning.md` 3.1). Idempotent by lease and digest. */
 import Type, { type Static } from 'typebox';
 import { TrainingSpec } from '../../domain/events/training.ts';
-import { closed, Count, Instant, JsonObject, Nullable, Sha256, Uuid } from './common.ts';
+import { closed, Count, DeviceRef, Instant, JsonObject, Line, Nullable, Sha256, Text, Uuid } from './common.ts';
 
 export const CheckIn = Type.Object(
   {
-    device_id: Type.String({ minLength: 1, maxLength: 200 }),
+    device_id: DeviceRef,
     /** Only these runs; any open one otherwise. */
-    runs: Type.Optional(Type.Array(Type.String({ maxLength: 64 }), { minItems: 1, maxItems: 100 })),
+    runs: Type.Optional(Type.Array(Line(64), { minItems: 1, maxItems: 100 })),
     samples: Type.Optional(Count),
     held: Type.Optional(Type.Array(Sha256, { maxItems: 1_000 })),
     capabilities: Type.Optional(JsonObject),
@@ -57,10 +57,7 @@ export const UpdateReceipt = Type.Object(
 );
 export type UpdateReceipt = Static<typeof UpdateReceipt>;
 
-export const AbortTask = Type.Object(
-  { phase: Type.String({ minLength: 1, maxLength: 100 }), reason: Type.String({ minLength: 1, maxLength: 500 }) },
-  closed,
-);
+export const AbortTask = Type.Object({ phase: Line(100, 1), reason: Text(500, 1) }, closed);
 export type AbortTask = Static<typeof AbortTask>;
 
 export const TaskAborted = Type.Object({ task_id: Type.String(), aborted: Type.Literal(true) }, closed);

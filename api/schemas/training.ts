@@ -1,7 +1,20 @@
 /** Training runs, their rounds, and the requests of people; devices are in `task.ts`. */
 import Type, { type Static } from 'typebox';
 import { TrainingSpec } from '../../domain/events/training.ts';
-import { closed, commanded, Count, Duration, Instant, Nullable, pageOf, Reason, Sha256, Uuid } from './common.ts';
+import {
+  closed,
+  commanded,
+  Count,
+  Duration,
+  Instant,
+  Line,
+  Nullable,
+  pageOf,
+  Reason,
+  Sha256,
+  Uuid,
+  VersionRef,
+} from './common.ts';
 
 const Figure = Nullable(Type.Number());
 
@@ -149,9 +162,9 @@ const part = <
 /** `learning.md` 1: what is left out takes its default. The model stands in the path. */
 export const TrainRequest = Type.Object(
   {
-    base_version: Type.Optional(Nullable(Type.String({ maxLength: 64 }))),
+    base_version: Type.Optional(Nullable(VersionRef)),
     init_artifact: Type.Optional(Nullable(Sha256)),
-    new_version: Type.String({ maxLength: 64 }),
+    new_version: VersionRef,
     rounds: Type.Optional(Type.Integer({ minimum: 1, maximum: 10_000 })),
     min_updates: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000_000 })),
     goal: Type.Optional(Nullable(Type.Integer({ minimum: 1, maximum: 1_000_000 }))),
@@ -163,7 +176,7 @@ export const TrainRequest = Type.Object(
     aggregation: part(aggregation),
     server_optimizer: part(server_optimizer),
     admission: part(admission),
-    metrics: Type.Optional(Type.Array(Type.String({ maxLength: 100 }), { maxItems: 50 })),
+    metrics: Type.Optional(Type.Array(Line(100), { maxItems: 50 })),
     retention: part(retention),
     publish: Type.Optional(Type.Boolean()),
     evaluation: Type.Optional(Nullable(Type.Object({ set: Sha256 }, closed))),

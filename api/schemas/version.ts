@@ -1,7 +1,7 @@
 /** Versions of a model. */
 import Type, { type Static } from 'typebox';
 import { ArtifactFile } from '../../domain/events/version.ts';
-import { closed, commanded, Count, Instant, Nullable, pageOf, Reason, Uuid } from './common.ts';
+import { closed, commanded, Count, Instant, Line, Nullable, pageOf, Reason, Uuid, VersionRef } from './common.ts';
 
 export const LifecycleState = Type.Union([
   Type.Literal('Draft'),
@@ -79,10 +79,7 @@ export type VersionSummary = Static<typeof VersionSummary>;
 export const VersionPage = pageOf(VersionSummary);
 export type VersionPage = Static<typeof VersionPage>;
 
-export const DraftVersion = Type.Object(
-  { version: Type.String({ maxLength: 64 }), parent: Type.Optional(Type.String({ maxLength: 64 })) },
-  closed,
-);
+export const DraftVersion = Type.Object({ version: VersionRef, parent: Type.Optional(VersionRef) }, closed);
 export type DraftVersion = Static<typeof DraftVersion>;
 
 export const VersionCommanded = commanded(Version);
@@ -94,9 +91,9 @@ export const AttachArtifact = Type.Object(
     files: Type.Array(
       Type.Object(
         {
-          format: Type.String({ minLength: 1, maxLength: 40 }),
+          format: Line(40, 1),
           sha256: Type.String({ pattern: '^[0-9a-f]{64}$' }),
-          media_type: Type.Optional(Type.String({ maxLength: 100 })),
+          media_type: Type.Optional(Line(100)),
         },
         closed,
       ),
@@ -107,18 +104,15 @@ export const AttachArtifact = Type.Object(
 );
 export type AttachArtifact = Static<typeof AttachArtifact>;
 
-export const Publish = Type.Object(
-  { formats: Type.Optional(Type.Array(Type.String({ maxLength: 40 }), { maxItems: 20 })) },
-  closed,
-);
+export const Publish = Type.Object({ formats: Type.Optional(Type.Array(Line(40), { maxItems: 20 })) }, closed);
 export type Publish = Static<typeof Publish>;
 
 export const RollBackModel = Type.Object(
   {
     reason: Reason,
-    target_version: Type.Optional(Type.String({ maxLength: 64 })),
+    target_version: Type.Optional(VersionRef),
     /** The version that must go: pressed twice, it goes once. */
-    from_version: Type.Optional(Type.String({ maxLength: 64 })),
+    from_version: Type.Optional(VersionRef),
   },
   closed,
 );

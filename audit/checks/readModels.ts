@@ -9,6 +9,7 @@ import { fill, RebuildStopped } from '../../projections/rebuild.ts';
 import { readSetAside } from '../../projections/setAside.ts';
 import { schemaOf, type Projection } from '../../projections/table.ts';
 import { createFindings, type Findings } from '../finding.ts';
+import { cutText } from '../../domain/text.ts';
 
 export interface ReadModelsOptions {
   readonly connectionString: string;
@@ -27,7 +28,7 @@ const LIMIT = 100;
 
 const shown = (value: unknown) => {
   const text = JSON.stringify(value) ?? 'nothing';
-  return text.length > 200 ? `${text.slice(0, 200)}…` : text;
+  return text.length > 200 ? `${cutText(text, 200)}…` : text;
 };
 
 function describe({ table, key, column, expected, actual }: Difference): string {

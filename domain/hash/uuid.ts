@@ -1,4 +1,5 @@
 /** Pure. Name-based UUIDs (RFC 9562, version 5), and version 7 from given time and random bytes. */
+import { foldName } from '../names.ts';
 import type { OrgId } from '../org.ts';
 import { sha1 } from '@noble/hashes/legacy.js';
 import { bytesToHex, hexToBytes, utf8ToBytes } from './sha256.ts';
@@ -44,9 +45,9 @@ const EDGEML = 'b2a4b3a0-5e0a-5f3c-9d43-6f0b8f1c7e21';
 /** Namespace of one organisation. */
 const orgNamespace = (orgId: OrgId) => uuidV5(EDGEML, `org:${orgId}`);
 
-/** Model id: the same name, case ignored, is the same model, so `ensure_model` needs no table. */
+/** Model id: every spelling of a name is the same model (`foldName`), so `ensure_model` needs no table. */
 export function modelIdOf(orgId: OrgId, name: string): string {
-  return uuidV5(orgNamespace(orgId), `model:${name.toLowerCase()}`);
+  return uuidV5(orgNamespace(orgId), `model:${foldName(name)}`);
 }
 
 /** Device id: a device that registers at every start keeps its id. */

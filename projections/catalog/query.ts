@@ -10,7 +10,7 @@ export interface ModelFilter {
   readonly orgId: OrgId;
   readonly framework?: string;
   readonly useCase?: string;
-  /** Part of the name, case ignored. */
+  /** Part of the name, in any normal form; the case of letters counts as the database's locale says, of ASCII letters never. */
   readonly nameContains?: string;
 }
 
@@ -31,7 +31,7 @@ export async function listModels(
   if (filter.framework !== undefined) query = query.where('framework', '=', filter.framework);
   if (filter.useCase !== undefined) query = query.where('use_case', '=', filter.useCase);
   if (filter.nameContains !== undefined) {
-    query = query.where('name', 'ilike', `%${filter.nameContains.replaceAll(/[\\%_]/g, '\\$&')}%`);
+    query = query.where('name', 'ilike', `%${filter.nameContains.normalize('NFC').replaceAll(/[\\%_]/g, '\\$&')}%`);
   }
   if (page.after) {
     const [name, id] = page.after;

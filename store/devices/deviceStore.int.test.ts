@@ -68,12 +68,15 @@ describe('finding', () => {
     expect(await devices.getDevice(A, 'nobody')).toBeUndefined();
   });
 
-  it('takes an id before an identifier that looks like it', async () => {
+  it('takes an identifier that is the id of a device for that device, and of another organisation for a new one', async () => {
     const { device } = await devices.registerDevice({ orgId: A, identifier: `phone-${randomUUID()}` });
-    const mimic = await devices.registerDevice({ orgId: A, identifier: device.id });
-    expect(await devices.getDevice(A, device.id)).toEqual(device);
+    const again = await devices.registerDevice({ orgId: A, identifier: device.id.toUpperCase(), osVersion: '18.0' });
+    expect(again).toMatchObject({ isNew: false, device: { id: device.id, identifier: device.identifier } });
+    expect(await devices.getDevice(A, device.id)).toMatchObject({ osVersion: '18.0' });
     expect((await devices.heartbeat(A, device.id))?.id).toBe(device.id);
-    expect(mimic.device.id).not.toBe(device.id);
+    const elsewhere = await devices.registerDevice({ orgId: B, identifier: device.id });
+    expect(elsewhere).toMatchObject({ isNew: true, device: { identifier: device.id } });
+    expect((await devices.getDevice(B, device.id))?.id).toBe(elsewhere.device.id);
   });
 
   it('lists an organisation, page by page', async () => {

@@ -3,6 +3,7 @@
  * idempotent. Rows, never facts: nothing about one device is in the log.
  */
 import { deviceIdOf } from '../../domain/hash/uuid.ts';
+import { UUID } from '../../domain/names.ts';
 import { asOrgId, type OrgId } from '../../domain/org.ts';
 import type { Queryable } from '../log/eventStore.ts';
 import { namedSql } from '../sql/namedSql.ts';
@@ -39,7 +40,10 @@ export interface DeviceModel {
 }
 
 export interface DeviceStore {
-  /** The same identifier of an organisation is the same device, and keeps its id; its words are refreshed. */
+  /**
+   * The same identifier of an organisation is the same device, and keeps its id; its words are refreshed. An identifier that is
+   * the id of a device means that device, here as everywhere: no identifier hides a device from who knows its id.
+   */
   registerDevice(
     device: DeviceWords & { readonly orgId: OrgId; readonly identifier: string },
   ): Promise<{ readonly device: Device; readonly isNew: boolean }>;
@@ -75,8 +79,6 @@ interface DeviceRow extends Record<string, unknown> {
 const COLUMNS = `id, org_id, identifier, platform, os_version, app_version, sdk_version, attributes,
   registered_at, updated_at, last_seen_at`;
 const TOLD = namedSql('device_told');
-const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
-
 const deviceOf = (row: DeviceRow): Device => ({
   id: row.id,
   orgId: asOrgId(row.org_id),
@@ -111,14 +113,20 @@ export function createDeviceStore(pool: Queryable): DeviceStore {
     async registerDevice({ orgId, identifier, ...words }) {
       const { rows } = await pool.query<DeviceRow & { is_new: boolean }>(
         `INSERT INTO ops.devices AS d (id, org_id, identifier, platform, os_version, app_version, sdk_version, attributes)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+         VALUES (coalesce((SELECT id FROM ops.devices WHERE org_id = $2 AND id = $9), $1), $2, $3, $4, $5, $6, $7, $8)
          ON CONFLICT (id) DO UPDATE SET
            platform = coalesce(excluded.platform, d.platform), os_version = coalesce(excluded.os_version, d.os_version),
            app_version = coalesce(excluded.app_version, d.app_version),
            sdk_version = coalesce(excluded.sdk_version, d.sdk_version), attributes = d.attributes || excluded.attributes,
            updated_at = clock_timestamp(), last_seen_at = clock_timestamp()
          RETURNING ${COLUMNS}, xmax = 0 AS is_new`,
-        [deviceIdOf(orgId, identifier), orgId, identifier, ...wordsOf(words)],
+        [
+          deviceIdOf(orgId, identifier),
+          orgId,
+          identifier,
+          ...wordsOf(words),
+          UUID.test(identifier) ? identifier : null,
+        ],
       );
       return { device: deviceOf(rows[0]!), isNew: rows[0]!.is_new };
     },

@@ -1,11 +1,11 @@
 /** `as_of` in its three forms, as a log index. */
 import { LifecycleError } from '../../domain/errors.ts';
+import { UUID } from '../../domain/names.ts';
 import type { Pool } from '../connect.ts';
 import { parseInstant } from './instant.ts';
 import { namedSql } from '../sql/namedSql.ts';
 
 const AS_OF_TIME = namedSql('as_of_time');
-const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 const inFuture = (asOf: string, head: number) =>
   new LifecycleError('as_of_in_future', `as_of ${asOf} lies past the head, which is ${head}; ask for ${head} or less`, {

@@ -5,7 +5,7 @@ import Type from 'typebox';
 import { LifecycleError } from '../../../domain/errors.ts';
 import type { App } from '../../app.ts';
 import type { ApiDeps } from '../../context.ts';
-import { closed } from '../../schemas/common.ts';
+import { closed, Line } from '../../schemas/common.ts';
 import { RebuildResult } from '../../schemas/admin.ts';
 import { progressLines } from '../../views/auditLines.ts';
 
@@ -16,7 +16,7 @@ export function adminRoutes(app: App, deps: ApiDeps): void {
       tags: ['admin'],
       description:
         'Makes a read model again from the log while the live one answers. A stream of NDJSON: progress lines, then `{result}` or `{error}`. Whoever leaves cancels it, and the next call resumes it.',
-      params: Type.Object({ name: Type.String({ maxLength: 60 }) }, closed),
+      params: Type.Object({ name: Line(60) }, closed),
       body: Type.Object({}, closed),
       response: {
         200: {

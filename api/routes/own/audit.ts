@@ -10,7 +10,7 @@ import { parseStream } from '../../../domain/events/streams.ts';
 import type { App } from '../../app.ts';
 import type { ApiDeps } from '../../context.ts';
 import { asOfIndex, viewOf } from '../../reading.ts';
-import { closed } from '../../schemas/common.ts';
+import { closed, Line } from '../../schemas/common.ts';
 import { Replay } from '../../schemas/event.ts';
 import { AuditResult, CheckpointView, VerifyRequest } from '../../schemas/key.ts';
 import { eventView } from '../../views/event.ts';
@@ -69,9 +69,9 @@ export function auditRoutes(app: App, deps: ApiDeps): void {
       tags,
       querystring: Type.Object(
         {
-          stream: Type.String({ maxLength: 200 }),
+          stream: Line(200),
           /** Inclusive: `version:<n>`, a position, `event:<id>` or an RFC 3339 time. */
-          to: Type.Optional(Type.String({ maxLength: 60 })),
+          to: Type.Optional(Line(60)),
         },
         closed,
       ),

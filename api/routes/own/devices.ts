@@ -7,12 +7,11 @@ import { whoAsks } from '../../access/principal.ts';
 import type { App } from '../../app.ts';
 import type { ApiDeps } from '../../context.ts';
 import { modelIdFrom } from '../../reading.ts';
-import { closed } from '../../schemas/common.ts';
+import { closed, DeviceRef, ModelRef } from '../../schemas/common.ts';
 import { DeviceReport, ReportAnswer, Why } from '../../schemas/device.ts';
 import { whyView } from '../../views/why.ts';
 
 const tags = ['devices'];
-const Device = Type.String({ minLength: 1, maxLength: 200 });
 
 export function deviceRoutes(app: App, deps: ApiDeps): void {
   app.post('/devices/:device/reports', {
@@ -20,7 +19,7 @@ export function deviceRoutes(app: App, deps: ApiDeps): void {
     schema: {
       tags,
       description: 'Cumulative counts. A sequence number that was counted before counts nothing.',
-      params: Type.Object({ device: Device }, closed),
+      params: Type.Object({ device: DeviceRef }, closed),
       body: DeviceReport,
       response: { 200: ReportAnswer },
     },
@@ -43,7 +42,7 @@ export function deviceRoutes(app: App, deps: ApiDeps): void {
     config: { scope: ['rollouts:read', 'devices:heartbeat'] },
     schema: {
       tags,
-      params: Type.Object({ device: Device, model: Type.String({ minLength: 1, maxLength: 200 }) }, closed),
+      params: Type.Object({ device: DeviceRef, model: ModelRef }, closed),
       response: { 200: Why },
     },
     handler: async (request) => {

@@ -8,7 +8,7 @@ import type { App } from '../../app.ts';
 import type { ApiDeps } from '../../context.ts';
 import { answerPage, pageRequestOf } from '../../lists.ts';
 import { modelIdFrom, ownEvent, viewOf } from '../../reading.ts';
-import { AsOfQuery, closed, PageQuery, Uuid } from '../../schemas/common.ts';
+import { AsOfQuery, closed, Line, ModelRef, PageQuery, Uuid } from '../../schemas/common.ts';
 import { Event, EventPage, Stream } from '../../schemas/event.ts';
 import { eventView } from '../../views/event.ts';
 
@@ -32,9 +32,9 @@ export function eventRoutes(app: App, deps: ApiDeps): void {
           /** First position, inclusive. */
           from: Type.Optional(Type.Integer({ minimum: 0, maximum: 999_999_999_999_999 })),
           kind: Type.Optional(StreamKind),
-          type: Type.Optional(Type.String({ maxLength: 100 })),
-          model: Type.Optional(Type.String({ maxLength: 200 })),
-          stream: Type.Optional(Type.String({ maxLength: 200 })),
+          type: Type.Optional(Line(100)),
+          model: Type.Optional(ModelRef),
+          stream: Type.Optional(Line(200)),
           newest_first: Type.Optional(Type.Boolean()),
         },
         closed,
@@ -68,7 +68,7 @@ export function eventRoutes(app: App, deps: ApiDeps): void {
     config: { scope: 'events:read' },
     schema: {
       tags,
-      params: Type.Object({ stream: Type.String({ maxLength: 200 }) }, closed),
+      params: Type.Object({ stream: Line(200) }, closed),
       querystring: Type.Object(AsOfQuery, closed),
       response: { 200: Stream },
     },

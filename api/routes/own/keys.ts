@@ -1,13 +1,15 @@
 /** `/keys` and `/access/me`. A secret is shown once: who loses the answer revokes the key and makes another. */
 import Type from 'typebox';
 import { LifecycleError } from '../../../domain/errors.ts';
+import { labelFrom } from '../../../domain/names.ts';
 import { isTestKey } from '../../../store/keys/keyFormat.ts';
 import type { ApiKey } from '../../../store/keys/keyStore.ts';
 import { authorize, bearerOf, whoAsks } from '../../access/principal.ts';
 import type { App } from '../../app.ts';
 import type { ApiDeps } from '../../context.ts';
-import { closed } from '../../schemas/common.ts';
+import { closed, Line } from '../../schemas/common.ts';
 import { Key, KeyCreated, Keys, Me, NewKey } from '../../schemas/key.ts';
+import { warned } from '../../views/warnings.ts';
 import { instant } from '../../views/instant.ts';
 
 const tags = ['keys'];
@@ -20,14 +22,15 @@ export function keyRoutes(app: App, deps: ApiDeps): void {
     handler: async (request, reply) => {
       const principal = whoAsks(request);
       const { orgId, keyId } = principal;
-      const { name, roles } = request.body;
+      const { roles } = request.body;
+      const { name, changes } = labelFrom(request.body.name);
       // An organisation's admin is not the operator of the instance, and does not become it.
       if (roles.includes('instance')) authorize(principal, 'instance:manage');
       // Test keys beget test keys: the embedded stack hands out none that work elsewhere.
       const kind = isTestKey(bearerOf(request) ?? '') ? 'test' : 'live';
       const { key, secret } = await deps.keys.createKey({ name, orgId, roles, createdBy: keyId, kind });
       reply.code(201);
-      return { ...keyView(key), key: secret };
+      return { ...keyView(key), key: secret, ...warned(changes) };
     },
   });
 
@@ -41,7 +44,7 @@ export function keyRoutes(app: App, deps: ApiDeps): void {
     config: manages,
     schema: {
       tags,
-      params: Type.Object({ key: Type.String({ maxLength: 64 }) }, closed),
+      params: Type.Object({ key: Line(64) }, closed),
       body: Type.Object({}, closed),
       response: { 200: Key },
     },

@@ -11,11 +11,12 @@ import type { ApiDeps } from '../../context.ts';
 import { etagOfBody, isNotModified } from '../../http/conditional.ts';
 import { existingModel, viewOf } from '../../reading.ts';
 import { answerPage, pageRequestOf } from '../../lists.ts';
-import { AsOfQuery, closed, CommandQuery, PageQuery } from '../../schemas/common.ts';
-import { Lineage, Model, ModelCommanded, ModelPage, RegisterModel, type ModelSummary } from '../../schemas/model.ts';
+import { AsOfQuery, closed, CommandQuery, Line, PageQuery } from '../../schemas/common.ts';
+import { Lineage, Model, ModelPage, ModelRegistered, RegisterModel, type ModelSummary } from '../../schemas/model.ts';
 import { ModelRolledBack } from '../../schemas/rollout.ts';
 import { RollBackModel } from '../../schemas/version.ts';
 import { modelView } from '../../views/model.ts';
+import { warned } from '../../views/warnings.ts';
 import { lineageNodeView } from '../../views/version.ts';
 import { rolloutView } from '../../views/rollout.ts';
 import { commandAnswer, creationAnswer, entityAnswer } from '../answers.ts';
@@ -32,9 +33,9 @@ export function modelRoutes(app: App, deps: ApiDeps): void {
         {
           ...PageQuery,
           ...AsOfQuery,
-          framework: Type.Optional(Type.String({ maxLength: 100 })),
-          use_case: Type.Optional(Type.String({ maxLength: 200 })),
-          name_contains: Type.Optional(Type.String({ maxLength: 200 })),
+          framework: Type.Optional(Line(100)),
+          use_case: Type.Optional(Line(200)),
+          name_contains: Type.Optional(Line(200)),
         },
         closed,
       ),
@@ -55,7 +56,7 @@ export function modelRoutes(app: App, deps: ApiDeps): void {
 
   app.post('/models', {
     config: { scope: 'models:write' },
-    schema: { tags, body: RegisterModel, querystring: CommandQuery, response: creationAnswer(ModelCommanded) },
+    schema: { tags, body: RegisterModel, querystring: CommandQuery, response: creationAnswer(ModelRegistered) },
     handler: async (request, reply) => {
       const { use_case, description = '', ...rest } = request.body;
       const input = { ...rest, orgId: whoAsks(request).orgId, useCase: use_case, description };
@@ -67,7 +68,7 @@ export function modelRoutes(app: App, deps: ApiDeps): void {
       const isNew = events.some((e) => e.type === 'ModelRegistered') && outcome.outcome === 'appended';
       const shown = await modelView(view, outcome.modelId, state);
       reply.code(isNew ? 201 : 200).header('etag', etagOfBody(shown));
-      return { ...shown, events, position };
+      return { ...shown, events, position, ...warned(outcome.warnings) };
     },
   });
 

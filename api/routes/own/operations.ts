@@ -8,7 +8,7 @@ import { preferredWaitMs } from '../../http/prefer.ts';
 import { OWN_PREFIX } from '../../http/problem.ts';
 import { waitUntil } from '../../logWatch.ts';
 import { viewOf } from '../../reading.ts';
-import { AsOfQuery, closed, type EventRef } from '../../schemas/common.ts';
+import { AsOfQuery, closed, Line, type EventRef } from '../../schemas/common.ts';
 import { Operation, type OperationCommanded } from '../../schemas/operation.ts';
 import { operationView } from '../../views/operation.ts';
 
@@ -18,7 +18,7 @@ export function operationRoutes(app: App, deps: ApiDeps): void {
     schema: {
       tags: ['operations'],
       description: '`Prefer: wait=N` waits for its end, at most 15 s.',
-      params: Type.Object({ id: Type.String({ maxLength: 200 }) }, closed),
+      params: Type.Object({ id: Line(200) }, closed),
       querystring: Type.Object(AsOfQuery, closed),
       response: { 200: Operation },
     },

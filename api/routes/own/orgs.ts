@@ -1,5 +1,6 @@
 /** `/orgs`: who shares this instance. For its operator only; an organisation sees nothing of another. */
 import { LifecycleError } from '../../../domain/errors.ts';
+import { labelFrom } from '../../../domain/names.ts';
 import { ORG_ID_RULE, parseOrgId, type OrgId } from '../../../domain/org.ts';
 import { isTestKey, randomDigits } from '../../../store/keys/keyFormat.ts';
 import type { Org as StoredOrg } from '../../../store/orgs/orgStore.ts';
@@ -7,6 +8,7 @@ import { bearerOf, whoAsks } from '../../access/principal.ts';
 import type { App } from '../../app.ts';
 import type { ApiDeps } from '../../context.ts';
 import { NewOrg, OrgCreated, Orgs, type Org } from '../../schemas/org.ts';
+import { warned } from '../../views/warnings.ts';
 import { instant } from '../../views/instant.ts';
 import { keyView } from './keys.ts';
 
@@ -24,7 +26,8 @@ export function orgRoutes(app: App, deps: ApiDeps): void {
     },
     handler: async (request, reply) => {
       const { keyId } = whoAsks(request);
-      const { name, id: wanted } = request.body;
+      const { id: wanted } = request.body;
+      const { name, changes } = labelFrom(request.body.name);
       const id = idFrom(wanted ?? `org_${randomDigits(12)}`);
       const org = await deps.orgs.create({ id, name, createdBy: keyId });
       const kind = isTestKey(bearerOf(request) ?? '') ? 'test' : 'live';
@@ -32,7 +35,7 @@ export function orgRoutes(app: App, deps: ApiDeps): void {
       const admin = { name: 'admin', orgId: id, roles: ['admin'], createdBy: keyId, kind } as const;
       const { key, secret } = await deps.keys.createKey(admin);
       reply.code(201);
-      return { ...orgView(org), admin_key: { ...keyView(key), key: secret } };
+      return { ...orgView(org), admin_key: { ...keyView(key), key: secret }, ...warned(changes) };
     },
   });
 

@@ -21,7 +21,7 @@ import { etagOfBody, isNotModified } from '../../http/conditional.ts';
 import { existingModel, existingRollout, modelIdFrom, viewOf } from '../../reading.ts';
 import { answerPage, pageRequestOf } from '../../lists.ts';
 import { whoAsks } from '../../access/principal.ts';
-import { AsOfQuery, closed, CommandQuery, PageQuery } from '../../schemas/common.ts';
+import { AsOfQuery, closed, CommandQuery, ModelRef, PageQuery, VersionRef } from '../../schemas/common.ts';
 import {
   Advance,
   CreateRollout,
@@ -55,8 +55,8 @@ export function rolloutRoutes(app: App, deps: ApiDeps): void {
         {
           ...PageQuery,
           ...AsOfQuery,
-          model: Type.Optional(Type.String({ maxLength: 200 })),
-          version: Type.Optional(Type.String({ maxLength: 64 })),
+          model: Type.Optional(ModelRef),
+          version: Type.Optional(VersionRef),
           status: Type.Optional(RolloutStatus),
           live: Type.Optional(Type.Boolean()),
         },

@@ -20,7 +20,7 @@ import type { ApiDeps } from '../../context.ts';
 import { etagOfBody, isNotModified } from '../../http/conditional.ts';
 import { existingModel, existingRun, modelIdFrom, viewOf } from '../../reading.ts';
 import { answerPage, pageRequestOf } from '../../lists.ts';
-import { AsOfQuery, closed, CommandQuery, PageQuery } from '../../schemas/common.ts';
+import { AsOfQuery, closed, CommandQuery, ModelRef, PageQuery } from '../../schemas/common.ts';
 import { OperationCommanded } from '../../schemas/operation.ts';
 import {
   MaybeReason,
@@ -72,7 +72,7 @@ export function trainingRoutes(app: App, deps: ApiDeps): void {
         {
           ...PageQuery,
           ...AsOfQuery,
-          model: Type.Optional(Type.String({ maxLength: 200 })),
+          model: Type.Optional(ModelRef),
           status: Type.Optional(Training.properties.status),
         },
         closed,

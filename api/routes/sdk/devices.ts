@@ -1,6 +1,7 @@
 /** C27, C28, C30: devices register, say that they live, and ask which version they are to run. */
 import Type from 'typebox';
 import { LifecycleError } from '../../../domain/errors.ts';
+import { cutText } from '../../../domain/text.ts';
 import { assign } from '../../../domain/rollout/pointer.ts';
 import { randomUUID } from 'node:crypto';
 import type { Device } from '../../../store/devices/deviceStore.ts';
@@ -10,10 +11,11 @@ import type { ApiDeps } from '../../context.ts';
 import { AssignedVersion, Heartbeat, HeartbeatAnswer, RegisterDevice, RegisteredDevice } from '../../schemas/sdk.ts';
 import { seconds } from '../../views/instant.ts';
 import { existingDevice, knownModel, notRegistered } from '../own/devices.ts';
+import { DeviceRef, Line, ModelRef } from '../../schemas/common.ts';
 
 const tags = ['sdk: devices'];
 const HEARTBEAT_S = 300;
-const DevicePath = Type.Object({ device: Type.String({ minLength: 1, maxLength: 200 }) });
+const DevicePath = Type.Object({ device: DeviceRef });
 
 export function sdkDeviceRoutes(app: App, deps: ApiDeps): void {
   app.post('/devices/register', {
@@ -22,7 +24,7 @@ export function sdkDeviceRoutes(app: App, deps: ApiDeps): void {
       tags,
       description: 'Idempotent by organisation and identifier: SDKs register at every start and expect the same id.',
       body: RegisterDevice,
-      querystring: Type.Object({ org_id: Type.Optional(Type.String()) }),
+      querystring: Type.Object({ org_id: Type.Optional(Line(200)) }),
       response: { 200: RegisteredDevice, 201: RegisteredDevice },
     },
     handler: async (request, reply) => {
@@ -71,10 +73,10 @@ export function assignmentRoute(app: App, deps: ApiDeps): void {
     schema: {
       tags,
       params: Type.Object({
-        device: Type.String({ minLength: 1, maxLength: 200 }),
-        model: Type.String({ minLength: 1, maxLength: 300 }),
+        device: DeviceRef,
+        model: ModelRef,
       }),
-      querystring: Type.Object({ include_bucket: Type.Optional(Type.String()) }),
+      querystring: Type.Object({ include_bucket: Type.Optional(Line(200)) }),
       response: { 200: AssignedVersion },
     },
     handler: async (request) => {
@@ -102,7 +104,7 @@ export function assignmentRoute(app: App, deps: ApiDeps): void {
 
 const textIn = (from: Readonly<Record<string, unknown>> | undefined, name: string): string | undefined => {
   const value = from?.[name];
-  return typeof value === 'string' && value !== '' ? value.slice(0, 500) : undefined;
+  return typeof value === 'string' && value !== '' ? cutText(value, 500) : undefined;
 };
 
 /** Hardware comes flat, in `device_info` or in `capabilities`; all of it is normalised into one. */
@@ -141,8 +143,8 @@ const texts = (values: Readonly<Record<string, unknown>>): Record<string, string
     Object.entries(values)
       .slice(0, MOST_MEMBERS)
       .map(([name, value]) => [
-        name.slice(0, 100),
-        (typeof value === 'string' ? value : JSON.stringify(value)).slice(0, 500),
+        cutText(name, 100),
+        cutText(typeof value === 'string' ? value : JSON.stringify(value), 500),
       ]),
   );
 

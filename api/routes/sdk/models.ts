@@ -17,8 +17,10 @@ import { existingModel, existingVersion, viewOf, type View } from '../../reading
 import { SdkDownload, SdkModel, SdkModels, SdkRegisterModel, SdkVersion, SdkVersions } from '../../schemas/sdk.ts';
 import { existingLatest, latestVersion } from '../../views/model.ts';
 import { modelOfRow, modelOfState, sdkModel, sdkStatus, sdkVersion } from '../../views/sdk.ts';
+import { warned } from '../../views/warnings.ts';
 import { sendBlob } from '../blobs.ts';
 import { downloadLink, fileOf, wantsJson } from './download.ts';
+import { Line, ModelRef, VersionRef } from '../../schemas/common.ts';
 
 const tags = ['sdk: models'];
 const reads = { scope: 'models:read' } as const;
@@ -26,8 +28,8 @@ const reads = { scope: 'models:read' } as const;
 const readsByDevices = { scope: ['models:read', 'devices:heartbeat'] } as const;
 /** The files themselves: also of unpublished versions, except for devices. */
 const downloads = { scope: ['artifacts:read', 'devices:heartbeat'] } as const;
-const ModelPath = Type.Object({ model: Type.String({ maxLength: 300 }) });
-const VersionPath = Type.Object({ model: Type.String({ maxLength: 300 }), version: Type.String({ maxLength: 100 }) });
+const ModelPath = Type.Object({ model: ModelRef });
+const VersionPath = Type.Object({ model: ModelRef, version: VersionRef });
 const Paging = {
   limit: Type.Optional(Type.Integer({ minimum: 0, maximum: 1_000_000_000 })),
   offset: Type.Optional(Type.Integer({ minimum: 0, maximum: 1_000_000_000 })),
@@ -41,9 +43,9 @@ export function sdkModelRoutes(app: App, deps: ApiDeps): void {
       tags,
       querystring: Type.Object({
         ...Paging,
-        org_id: Type.Optional(Type.String()),
-        framework: Type.Optional(Type.String()),
-        use_case: Type.Optional(Type.String()),
+        org_id: Type.Optional(Line(200)),
+        framework: Type.Optional(Line(200)),
+        use_case: Type.Optional(Line(200)),
       }),
       response: { 200: SdkModels },
     },
@@ -69,12 +71,11 @@ export function sdkModelRoutes(app: App, deps: ApiDeps): void {
     schema: {
       tags,
       body: SdkRegisterModel,
-      querystring: Type.Object({ org_id: Type.Optional(Type.String()) }),
+      querystring: Type.Object({ org_id: Type.Optional(Line(200)) }),
       response: { 200: SdkModel, 201: SdkModel },
     },
     handler: async (request, reply) => {
       const { name, framework, use_case, description = '', org_id, model_contract } = request.body;
-      checkName(name);
       const orgId = orgOf(whoAsks(request), org_id ?? request.query.org_id ?? orgHeader(request));
       const contract = model_contract === undefined ? {} : { contract: model_contract };
       const input = { orgId, name, framework, useCase: use_case, description, ...contract };
@@ -82,7 +83,9 @@ export function sdkModelRoutes(app: App, deps: ApiDeps): void {
         registerModel(commands, caller, input),
       );
       reply.code(outcome.outcome === 'appended' ? 201 : 200);
-      return shownModel(deps, await viewOf(deps, request, reply), outcome.modelId);
+      const { modelId, warnings } = outcome;
+      const shown = await shownModel(deps, await viewOf(deps, request, reply), modelId);
+      return { ...shown, ...warned(warnings) };
     },
   });
 
@@ -101,7 +104,7 @@ export function sdkModelRoutes(app: App, deps: ApiDeps): void {
     schema: {
       tags,
       params: ModelPath,
-      querystring: Type.Object({ ...Paging, status: Type.Optional(Type.String()) }),
+      querystring: Type.Object({ ...Paging, status: Type.Optional(Line(200)) }),
       response: { 200: SdkVersions },
     },
     handler: async (request, reply) => {
@@ -166,7 +169,7 @@ export function sdkModelRoutes(app: App, deps: ApiDeps): void {
       tags,
       description: 'The bytes, or JSON with a link, by caller.',
       params: VersionPath,
-      querystring: Type.Object({ format: Type.Optional(Type.String()) }),
+      querystring: Type.Object({ format: Type.Optional(Line(200)) }),
       response: {
         200: {
           description: 'Bytes or a link',
@@ -190,7 +193,7 @@ export function sdkModelRoutes(app: App, deps: ApiDeps): void {
     schema: {
       tags,
       params: VersionPath,
-      querystring: Type.Object({ format: Type.Optional(Type.String()) }),
+      querystring: Type.Object({ format: Type.Optional(Line(200)) }),
       response: { 200: SdkDownload },
     },
     handler: async (request, reply) => {
@@ -244,26 +247,6 @@ export function sdkOrder(rows: readonly VersionRow[]): VersionRow[] {
     if (rank(a) !== rank(b)) return rank(a) - rank(b);
     return rank(a) === 2 ? b.created_at.localeCompare(a.created_at) : byPrecedenceDesc(a.version, b.version);
   });
-}
-
-/** Names stand in paths, and a `:suffix` is cut off wherever one is looked up. */
-const PATH_WORDS = [
-  'latest',
-  'rounds',
-  'sessions',
-  'aggregate',
-  'weights',
-  'tasks',
-  'checkin',
-  'personalized',
-  'active',
-  'default',
-];
-function checkName(name: string): void {
-  const isId = /^[0-9a-f]{8}-[0-9a-f]{4}-/i.test(name);
-  if (!/[:/]/.test(name) && !isId && !PATH_WORDS.includes(name.toLowerCase()) && name.trim() !== '') return;
-  const detail = `${JSON.stringify(name)} cannot be a model's name: no ":" or "/", no id, no word that stands in paths.`;
-  throw new LifecycleError('invalid_input', detail, { errors: [{ pointer: '/name', detail }] });
 }
 
 async function every<R>(

@@ -15,14 +15,15 @@ import { existingModel, viewOf, type View } from '../../reading.ts';
 import { SdkCreateRollout, SdkRollout, SdkRollouts } from '../../schemas/sdk.ts';
 import { isStatus, sdkRollout } from '../../views/sdk.ts';
 import { completesAtOnce, deploy, NOT_JUDGED, promote } from './deploy.ts';
+import { Line, ModelRef } from '../../schemas/common.ts';
 
 const tags = ['sdk: rollouts'];
 const reads = { scope: 'rollouts:read' } as const;
 const writes = { scope: 'rollouts:write' } as const;
 const halts = { scope: ['rollouts:halt', 'rollouts:write'], stop: true } as const;
-const ModelPath = Type.Object({ model: Type.String({ maxLength: 300 }) });
+const ModelPath = Type.Object({ model: ModelRef });
 const RolloutPath = Type.Object({
-  model: Type.String({ maxLength: 300 }),
+  model: ModelRef,
   rollout: Type.Integer({ minimum: 1, maximum: 999_999_999_999_999 }),
 });
 
@@ -49,7 +50,7 @@ export function sdkRolloutRoutes(app: App, deps: ApiDeps): void {
     schema: {
       tags,
       params: ModelPath,
-      querystring: Type.Object({ status_filter: Type.Optional(Type.String()) }),
+      querystring: Type.Object({ status_filter: Type.Optional(Line(200)) }),
       response: { 200: SdkRollouts },
     },
     handler: async (request, reply) => {
