@@ -1,6 +1,6 @@
 /** The one error body of both doors, and how faults of the framework become ours. */
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
-import { ERRORS, Fatal, LifecycleError, type ErrorCode } from '../../domain/errors.ts';
+import { ERRORS, Fatal, LifecycleError, type ErrorCode, type ErrorEvidence } from '../../domain/errors.ts';
 import { printable } from '../../domain/hash/soundJson.ts';
 import { cutText } from '../../domain/text.ts';
 import { isBusy, isConnectionLost, isDataRefused } from '../../store/connect.ts';
@@ -76,9 +76,11 @@ const unavailable = (detail: string) =>
   });
 
 /** Characters of a parameter in the path: the longest name, its letters and accents apart. */
-export const PARAM_MOST = 1_000;
+export const PARAM_MOST = 1_300;
 
-const BY_FRAMEWORK_CODE: Readonly<Record<string, { code: ErrorCode; detail: string }>> = {
+const BY_FRAMEWORK_CODE: Readonly<
+  Record<string, { code: ErrorCode; detail: string; errors?: ErrorEvidence['errors'] }>
+> = {
   FST_ERR_CTP_BODY_TOO_LARGE: { code: 'payload_too_large', detail: 'The body is larger than this route takes.' },
   FST_ERR_CTP_INVALID_MEDIA_TYPE: { code: 'unsupported_media_type', detail: 'Send application/json.' },
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: {
@@ -92,6 +94,7 @@ const BY_FRAMEWORK_CODE: Readonly<Record<string, { code: ErrorCode; detail: stri
   FST_ERR_MAX_PARAM_LENGTH: {
     code: 'invalid_input',
     detail: `A part of the path is longer than ${PARAM_MOST} characters.`,
+    errors: [{ pointer: '/params', detail: `a part is longer than ${PARAM_MOST} characters` }],
   },
   ECONNRESET: { code: 'body_incomplete', detail: 'The body ended before Content-Length.' },
 };
@@ -99,7 +102,7 @@ const BY_FRAMEWORK_CODE: Readonly<Record<string, { code: ErrorCode; detail: stri
 function frameworkError(error: unknown): LifecycleError | undefined {
   const code = error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : '';
   const known = BY_FRAMEWORK_CODE[code];
-  if (known) return new LifecycleError(known.code, known.detail);
+  if (known) return new LifecycleError(known.code, known.detail, known.errors ? { errors: known.errors } : {});
   const status = error instanceof Error && 'statusCode' in error ? error.statusCode : undefined;
   if (status === 400 && error instanceof Error) return new LifecycleError('malformed_request', `${error.message}.`);
   return undefined;

@@ -143,8 +143,7 @@ export type Round = Static<typeof Round>;
 export const Rounds = Type.Object({ items: Type.Array(Round), position: Type.Integer({ minimum: -1 }) }, closed);
 export type Rounds = Static<typeof Rounds>;
 
-const { selection, windows, on_quorum_miss, client, aggregation, server_optimizer, admission, retention } =
-  Spec.properties;
+const { selection, windows, on_quorum_miss, client, aggregation, server_optimizer, admission } = Spec.properties;
 const part = <
   S extends
     | typeof selection
@@ -153,8 +152,7 @@ const part = <
     | typeof client
     | typeof aggregation
     | typeof server_optimizer
-    | typeof admission
-    | typeof retention,
+    | typeof admission,
 >(
   schema: S,
 ) => Type.Optional(Type.Partial(schema, closed));
@@ -177,7 +175,8 @@ export const TrainRequest = Type.Object(
     server_optimizer: part(server_optimizer),
     admission: part(admission),
     metrics: Type.Optional(Type.Array(Line(100), { maxItems: 50 })),
-    retention: part(retention),
+    // Which words there are, the parser of the request says.
+    retention: Type.Optional(Type.Object({ updates: Type.Optional(Line(40)) }, closed)),
     publish: Type.Optional(Type.Boolean()),
     evaluation: Type.Optional(Nullable(Type.Object({ set: Sha256 }, closed))),
     allow_rolled_back_base: Type.Optional(Type.Object({ reason: Reason }, closed)),

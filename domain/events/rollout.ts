@@ -3,7 +3,7 @@ import Type, { type Static } from 'typebox';
 import { Count, fact, Nullable, Semver, Sha256, type FactOf } from './fact.ts';
 
 const closed = { additionalProperties: false };
-const Duration = Type.String({ pattern: '^\\d+(\\.\\d+)?(ms|s|m|h|d)$' });
+const Duration = Type.String({ pattern: '^\\d+(\\.\\d+)?(ms|s|m|h|d)$', maxLength: 20 });
 /** Percent of the cohort; its grain of 0.01 is one bucket of 10,000. */
 export const Percent = Type.Number({ minimum: 0, maximum: 100, multipleOf: 0.01 });
 

@@ -2,7 +2,7 @@
 import Type, { type Static } from 'typebox';
 import { Count, Counts, fact, Figures, Instant, Nullable, Semver, Sha256, type FactOf } from './fact.ts';
 
-const Duration = Type.String({ pattern: '^\\d+(\\.\\d+)?(ms|s|m|h|d)$' });
+const Duration = Type.String({ pattern: '^\\d+(\\.\\d+)?(ms|s|m|h|d)$', maxLength: 20 });
 const closed = { additionalProperties: false };
 
 /** The frozen spec of a run (`learning.md` 1). Durations are strings: `500ms`, `2m`, `7d`. */
