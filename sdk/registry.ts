@@ -7,6 +7,7 @@ import type {
   Architecture,
   Lineage,
   Model,
+  ModelRegistered,
   ModelPage,
   ModelSummary,
   Operation,
@@ -28,7 +29,11 @@ export class ModelRegistry {
     this.#http = http;
   }
 
-  /** The model of that name, registered if there is none. @throws Conflict if it exists with another framework or use case */
+  /**
+   * The model of that name, registered if there is none; `warnings` says what of the name was changed.
+   *
+   * @throws Conflict if it exists with another framework or use case
+   */
   ensureModel(
     m: {
       name: string;
@@ -40,7 +45,7 @@ export class ModelRegistry {
       contract?: Record<string, unknown>;
     },
     o: CallOptions = {},
-  ): Promise<Model> {
+  ): Promise<ModelRegistered> {
     const body = {
       name: m.name,
       framework: m.framework,

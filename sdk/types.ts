@@ -15,7 +15,7 @@ export type {
   Role,
   VerifyRequest,
 } from '../api/schemas/key.ts';
-export type { Lineage, LineageNode, Model, ModelPage, ModelSummary } from '../api/schemas/model.ts';
+export type { Lineage, LineageNode, Model, ModelPage, ModelRegistered, ModelSummary } from '../api/schemas/model.ts';
 export type { Operation } from '../api/schemas/operation.ts';
 export type { Org, OrgCreated, Orgs } from '../api/schemas/org.ts';
 export type {

@@ -65,6 +65,7 @@ export function addModelCommands(program: Command): void {
         ...(contract === undefined ? {} : { contract }),
       });
       out.show(created, () => [`model ${created.name} (${created.id})`], created.id);
+      for (const warning of created.warnings ?? []) out.note(warning);
       out.note(`next: edgeml train start ${created.name} --new-version 1.0.0 --init FILE`);
     });
 
