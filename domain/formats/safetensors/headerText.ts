@@ -18,6 +18,7 @@ export interface RawHeader {
 
 const COUNT = /0|[1-9][0-9]{0,15}/y;
 const SPACE = /[ \t\n\r]*/y;
+const CONTROL = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/;
 const LONE_SURROGATE = /\p{Surrogate}/u;
 
 const QUOTE = 0x22;
@@ -31,6 +32,20 @@ function unescaped(literal: string): string | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** A name as people are told it: one line, not megabytes of it. */
+const shown = (name: string) =>
+  JSON.stringify(name.length > 60 ? `${name.slice(0, 60)}…` : name).replace(
+    new RegExp(CONTROL, 'g'),
+    (symbol) => `\\u${symbol.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+
+/** Names go into facts, logs and terminals, and ONNX takes an empty one for a missing input. */
+function checkName(name: string, most: number): void {
+  if (name === '') throw new Malformed('a tensor without a name');
+  if (name.length > most) throw new Malformed(`the tensor name ${shown(name)} has more than ${most} characters`);
+  if (CONTROL.test(name)) throw new Malformed(`the tensor name ${shown(name)} holds a control character`);
 }
 
 /** Why the text is no header, thrown and caught within this file's one door. */
@@ -98,7 +113,7 @@ class Scanner {
     if (this.takes('}')) return;
     do {
       const key = this.string();
-      if (keys.has(key)) throw new Malformed(`${JSON.stringify(key)} is given twice in the header`);
+      if (keys.has(key)) throw new Malformed(`${shown(key)} is given twice in the header`);
       keys.add(key);
       this.expect(':');
       member(key);
@@ -119,26 +134,29 @@ function entry(scan: Scanner, name: string, maxRank: number): RawEntry {
     if (key === 'dtype') dtype = scan.string();
     else if (key === 'shape') shape = scan.counts(maxRank);
     else if (key === 'data_offsets') offsets = scan.counts(2);
-    else throw new Malformed(`tensor ${JSON.stringify(name)} has an unknown member ${JSON.stringify(key)}`);
+    else throw new Malformed(`tensor ${shown(name)} has an unknown member ${shown(key)}`);
   });
   const [begin, end] = offsets ?? [];
   if (dtype === undefined || shape === undefined || begin === undefined || end === undefined)
-    throw new Malformed(`tensor ${JSON.stringify(name)} needs dtype, shape and two data_offsets`);
+    throw new Malformed(`tensor ${shown(name)} needs dtype, shape and two data_offsets`);
   return { name, dtype, shape, begin, end };
 }
 
 /** The header's members, or one sentence on what is wrong. Never throws. */
 export function parseHeaderText(
   text: string,
-  limits: { readonly tensors: number; readonly rank: number },
+  limits: { readonly tensors: number; readonly rank: number; readonly name: number },
 ): RawHeader | { readonly problem: string } {
   const metadata = new Map<string, string>();
   const entries: RawEntry[] = [];
   const scan = new Scanner(text);
   try {
+    // The format says so, and older readers of the reference library insist.
+    if (!text.startsWith('{')) throw new Malformed('the header must begin with {, expected { at character 0');
     scan.object((name) => {
       if (name === '__metadata__') return scan.object((key) => void metadata.set(key, scan.string()));
       if (entries.length === limits.tensors) throw new Malformed(`more than ${limits.tensors} tensors`);
+      checkName(name, limits.name);
       entries.push(entry(scan, name, limits.rank));
     });
     scan.end();

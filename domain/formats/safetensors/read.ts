@@ -48,10 +48,12 @@ export function headerLength(prefix: Uint8Array): { readonly headerBytes: number
 
 function checkEntry(raw: { name: string; dtype: string; shape: readonly number[]; begin: number; end: number }) {
   const { name, dtype, shape, begin, end } = raw;
-  if (!isDtype(dtype)) return malformed(`tensor "${name}" has the unknown dtype ${JSON.stringify(dtype)}`, name);
+  if (!isDtype(dtype))
+    return malformed(`tensor "${name}" has the unknown dtype ${JSON.stringify(dtype.slice(0, 40))}`, name);
+  // Dimensions beside a 0 count too: other readers multiply before they meet it, and overflow.
+  if (elementsOf(shape.filter((dim) => dim !== 0)) > LIMITS.parameters)
+    return malformed(`tensor "${name}" [${shape.join(', ')}] has more than ${LIMITS.parameters} elements`, name);
   const elements = elementsOf(shape);
-  if (elements > LIMITS.parameters)
-    return malformed(`tensor "${name}" has more than ${LIMITS.parameters} elements`, name);
   const bytes = elements * sizeOf(dtype);
   if (end - begin !== bytes) {
     return malformed(
@@ -78,6 +80,7 @@ export function parseHeader(header: Uint8Array, fileBytes: number): Header | Ref
   }
   const raw = parseHeaderText(text, LIMITS);
   if ('problem' in raw) return malformed(raw.problem);
+  if (raw.entries.length === 0) return malformed('the file holds no tensor');
   const entries: HeaderEntry[] = [];
   let parameters = 0;
   for (const one of raw.entries) {

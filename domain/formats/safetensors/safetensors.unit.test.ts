@@ -1,4 +1,5 @@
 /** Canonical safetensors: golden bytes, and everything that a reader refuses. */
+import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { sha256Hex, utf8ToBytes } from '../../hash/sha256.ts';
@@ -75,7 +76,7 @@ describe('canonical safetensors', () => {
   });
 
   it('keeps names that objects lose, and their values', () => {
-    const names = ['__proto__', '0', '1', 'constructor', 'ä', '\u{1F600}', '\uFFFD', '', '"\\\n'];
+    const names = ['__proto__', '0', '1', 'constructor', 'ä', '\u{1F600}', '\uFFFD', ' ', '"\\'];
     const file = readSafetensors(writeSafetensors(names.map((n, i) => f32Tensor(n, [], Float32Array.of(i)))));
     if (isRefused(file)) throw new Error(file.detail);
     expect(new Set(file.tensors.map((t) => t.name))).toEqual(new Set(names));
@@ -85,7 +86,7 @@ describe('canonical safetensors', () => {
   it('reads back what it wrote, byte for byte', () => {
     const tensor = fc
       .record({
-        name: fc.string({ unit: 'grapheme', maxLength: 12 }).filter((n) => n !== '__metadata__'),
+        name: fc.string({ unit: 'grapheme', maxLength: 12 }).filter((n) => n !== '__metadata__' && n !== ''),
         dtype: fc.constantFrom(...DTYPES),
         shape: fc.array(fc.integer({ min: 0, max: 4 }), { maxLength: 4 }),
       })
@@ -93,7 +94,7 @@ describe('canonical safetensors', () => {
         const n = elementsOf(t.shape) * sizeOf(t.dtype);
         return fc.uint8Array({ minLength: n, maxLength: n }).map((data): Tensor => ({ ...t, data }));
       });
-    const tensors = fc.uniqueArray(tensor, { selector: (t) => t.name, maxLength: 8 });
+    const tensors = fc.uniqueArray(tensor, { selector: (t) => t.name, minLength: 1, maxLength: 8 });
     const metadata = fc.array(fc.tuple(fc.string({ unit: 'grapheme' }), fc.string({ unit: 'grapheme' })), {
       maxLength: 4,
     });
@@ -176,6 +177,17 @@ describe('the strict reader refuses', () => {
     ['data cut short', fileOf(`{${w('[0,4]')}}`, new Uint8Array(3)), /file has/],
     ['nine dimensions', fileOf(`{${w('[0,4]', 'F32', '[1,1,1,1,1,1,1,1,1]')}}`, four), /more than 8/],
     ['a shape past the limit', fileOf(`{${w('[0,4]', 'F32', '[100000,100000]')}}`, four), /more than 100000000/],
+    ['2^32 x 2^32 x 0', fileOf(`{${w('[0,0]', 'F32', '[4294967296,4294967296,0]')}}`), /more than 100000000/],
+    ['dimensions that overflow after a 0', fileOf(`{${w('[0,0]', 'F32', '[0,4294967296,4294967296]')}}`), /more than/],
+    ['no tensor', fileOf('{}'), /no tensor/],
+    ['metadata alone', fileOf('{"__metadata__":{"a":"b"}}'), /no tensor/],
+    ['a name that is empty', fileOf('{"":{"dtype":"F32","shape":[],"data_offsets":[0,4]}}', four), /without a name/],
+    [
+      'a name with a NUL, told without it',
+      fileOf('{"a\\u0000b\u007f":{"dtype":"F32","shape":[],"data_offsets":[0,4]}}', four),
+      /"a\\u0000b\\u007f" holds a control character/,
+    ],
+    ['a header that begins with a space', fileOf(` {${w('[0,4]')}}`, four), /must begin with {/],
     ['negative dimensions', fileOf(`{${w('[0,4]', 'F32', '[-1]')}}`, four), /whole number/],
     ['half a surrogate', fileOf('{"\\ud800":{"dtype":"F32","shape":[],"data_offsets":[0,4]}}', four), /Unicode/],
     ['metadata that are no strings', fileOf('{"__metadata__":{"a":1}}'), /expected "/],
@@ -201,7 +213,41 @@ describe('the strict reader refuses', () => {
     const many = Array.from({ length: 20_001 }, (_, i) => `"${i}":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}`);
     expect(faultOf(fileOf(`{${many.join(',')}}`)).detail).toMatch(/more than 20000 tensors/);
     const long = 'n'.repeat(12e6);
-    expect(isRefused(readSafetensors(writeSafetensors([f32Tensor(long, [0], new Float32Array(0))])))).toBe(false);
+    const fault = faultOf(writeSafetensors([f32Tensor(long, [0], new Float32Array(0))]));
+    expect(fault.detail).toMatch(/more than 512 characters/);
+    expect(fault.detail.length).toBeLessThan(200);
+  });
+
+  it('whatever the reference library refuses, and beyond that only what is named here', () => {
+    // What `safetensors` 0.8.0 for Python answers, `deserialize` and then `numpy.load`, over a header and so many bytes of zeros.
+    const text = readFileSync(new URL('./fixtures/reference.json', import.meta.url), 'utf8');
+    const rows = JSON.parse(text) as { what: string; header: string; data: number; opens: boolean }[];
+    const refusedHere = rows.filter(({ header, data }) =>
+      isRefused(readSafetensors(fileOf(header, new Uint8Array(data)))),
+    );
+    expect(rows.length).toBeGreaterThan(100);
+    expect(rows.filter((r) => !r.opens && !refusedHere.includes(r)).map((r) => r.what)).toEqual([]);
+    expect(refusedHere.filter((r) => r.opens).map((r) => r.what)).toEqual([
+      'no tensors',
+      'no tensors, with metadata',
+      '2^53-1 x 0',
+      'rank 9',
+      'empty name',
+      'name given twice',
+      'NUL in name',
+      'control in name, escaped',
+      'DEL in name',
+      'dtype C64',
+      'unknown member',
+      'tensor as array',
+      'metadata null',
+      'metadata key twice',
+      'space before',
+      'newline before',
+      'tab before',
+      'U8 before F32, aligned',
+      'U8 before F32, unaligned',
+    ]);
   });
 
   it('3,000 mutated files with a typed fault, or reads them as canonical', () => {
