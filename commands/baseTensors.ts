@@ -17,13 +17,16 @@ const KEPT = 32;
 
 const layouts = new WeakMap<ArtifactStore, Map<string, BaseLayout>>();
 
-/** @throws LifecycleError `blob_unknown`; `malformed_container` for a base that is not safetensors */
-export async function baseLayout(blobs: ArtifactStore, sha256: string): Promise<BaseLayout> {
+/**
+ * @param pointer member of the request that names the base, where one does
+ * @throws LifecycleError `blob_unknown`; `malformed_container` for a base that is not safetensors
+ */
+export async function baseLayout(blobs: ArtifactStore, sha256: string, pointer?: string): Promise<BaseLayout> {
   const known = layouts.get(blobs) ?? new Map<string, BaseLayout>();
   layouts.set(blobs, known);
   const found = known.get(sha256);
   if (found) return found;
-  const { bytes, header } = await blobHeader(blobs, sha256, `Base ${sha256}`);
+  const { bytes, header } = await blobHeader(blobs, sha256, `Base ${sha256}`, pointer);
   const layout = { sha256, bytes, tensors: header.entries };
   if (known.size >= KEPT) known.delete(known.keys().next().value!);
   known.set(sha256, layout);

@@ -1,7 +1,13 @@
 /** The header of a safetensors blob, read without its data. */
 import { buffer } from 'node:stream/consumers';
 import { LifecycleError } from '../domain/errors.ts';
-import { headerLength, isRefused, parseHeader, type Header } from '../domain/formats/safetensors/index.ts';
+import {
+  headerLength,
+  isRefused,
+  parseHeader,
+  type Header,
+  type Refused,
+} from '../domain/formats/safetensors/index.ts';
 import type { ArtifactStore } from '../store/artifacts/artifactStore.ts';
 
 const PREFIX = 8;
@@ -12,19 +18,31 @@ export interface BlobHeader {
 }
 
 /**
- * @param what how the caller's text calls the blob, such as `Base <sha>`
+ * @param what    how the caller's text calls the blob, such as `Base <sha>`
+ * @param pointer member of the request that names it, where one does
  * @throws LifecycleError `blob_unknown`; `malformed_container` for bytes that are no safetensors file
  */
-export async function blobHeader(blobs: ArtifactStore, sha256: string, what: string): Promise<BlobHeader> {
+export async function blobHeader(
+  blobs: ArtifactStore,
+  sha256: string,
+  what: string,
+  pointer?: string,
+): Promise<BlobHeader> {
   const stat = await blobs.stat(sha256);
-  if (!stat) throw new LifecycleError('blob_unknown', `${what} is not stored. Upload it first.`);
+  if (!stat) throw faultOf({ refused: 'blob_unknown', detail: 'is not stored; upload it first' }, what, pointer);
   const range = async (start: number, bytes: number): Promise<Uint8Array> => {
     const end = Math.min(start + bytes, stat.bytes) - 1;
     return end < start ? new Uint8Array(0) : new Uint8Array(await buffer(await blobs.get(sha256, { start, end })));
   };
   const length = headerLength(await range(0, PREFIX));
-  if (isRefused(length)) throw new LifecycleError(length.refused, `${what}: ${length.detail}`);
+  if (isRefused(length)) throw faultOf(length, what, pointer);
   const header = parseHeader(await range(PREFIX, length.headerBytes), stat.bytes);
-  if (isRefused(header)) throw new LifecycleError(header.refused, `${what}: ${header.detail}`);
+  if (isRefused(header)) throw faultOf(header, what, pointer);
   return { bytes: stat.bytes, header };
+}
+
+/** The refusal of a file that a request names: code and detail of its reader, with the member's pointer. */
+export function faultOf({ refused, detail }: Refused, what: string, pointer?: string): LifecycleError {
+  const errors = pointer === undefined ? {} : { errors: [{ pointer, detail: `${what}: ${detail}` }] };
+  return new LifecycleError(refused, `${what}: ${detail}`, errors);
 }

@@ -22,6 +22,7 @@ import {
   store,
   unmet,
   updateFor,
+  weights,
   workflow,
   type Commands,
 } from '../test/support/commands.ts';
@@ -103,8 +104,9 @@ describe('an answer lost after the append', () => {
 
   it('requestPublish: the repeat answers the first number', async () => {
     const { modelId } = await openRun(c.deps);
-    const sha256 = await store(c.deps, Buffer.from('x'));
-    const files = [{ format: 'safetensors', sha256, bytes: 1, media_type: 'application/octet-stream' }];
+    const bytes = weights();
+    const sha256 = await store(c.deps, bytes);
+    const files = [{ format: 'safetensors', sha256, bytes: bytes.length, media_type: 'application/octet-stream' }];
     facts(await uploadArtifact(c.deps, person(), { modelId, version: '2.0.0', files }));
     const id = person();
     const again = await repeatedAfterLoss((deps) => requestPublish(deps, id, { modelId, version: '2.0.0' }));

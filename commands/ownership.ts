@@ -5,6 +5,7 @@ import type { StoredEvent } from '../domain/events/envelope.ts';
 import { parseStream } from '../domain/events/streams.ts';
 import type { OrgId } from '../domain/org.ts';
 import type { ModelOwners } from '../store/orgs/modelOwners.ts';
+import { faultOf } from './blobHeader.ts';
 import type { CommandDeps } from './context.ts';
 import type { NewFact, Streams } from './execute.ts';
 
@@ -63,7 +64,8 @@ async function modelOfRun(streams: Streams, stream: string): Promise<string | un
 /**
  * Refuses a blob that the model's organisation neither uploaded nor made: a hash alone opens nothing.
  *
- * @param what how the caller's text calls the blob, such as `Base <sha>`
+ * @param what    how the caller's text calls the blob, such as `Base <sha>`
+ * @param pointer member of the request that names it, where one does
  * @throws LifecycleError `blob_unknown`, whether or not another organisation has the bytes
  */
 export async function requireGranted(
@@ -71,8 +73,9 @@ export async function requireGranted(
   modelId: string,
   sha256: string,
   what: string,
+  pointer?: string,
 ): Promise<void> {
   const orgId = await owners.ownerOf(modelId);
   if (orgId !== undefined && (await grants.has(orgId, sha256))) return;
-  throw new LifecycleError('blob_unknown', `${what} is not stored. Upload it first.`);
+  throw faultOf({ refused: 'blob_unknown', detail: 'is not stored; upload it first' }, what, pointer);
 }

@@ -7,6 +7,7 @@ import type { Caller, CommandDeps, Outcome } from './context.ts';
 import { execute, joinDecisions } from './execute.ts';
 import { existingModel, existingVersion } from './existing.ts';
 import { firstFact } from './firstOutcome.ts';
+import { requirePublishable } from './publishable.ts';
 
 export interface RequestPublish {
   readonly modelId: string;
@@ -22,7 +23,8 @@ const FORMATS = ['onnx', 'safetensors'];
  * PublishRequested. `n` numbers the publications of the version. A version below its published line is refused at once; the
  * publication is held against the line once more when it is recorded.
  *
- * @throws LifecycleError `invalid_input`, `model_not_found`, `version_not_found`
+ * @throws LifecycleError `invalid_input`, `model_not_found`, `version_not_found`; what its weights cannot become
+ *   (`graph_required`, `architecture_mismatch`, `malformed_container`, `blob_unknown`)
  */
 export async function requestPublish(
   deps: CommandDeps,
@@ -46,6 +48,8 @@ export async function requestPublish(
       n += 1;
       const listed = decideModel(model, { type: 'listVersion', version }, now);
       if (listed.kind === 'refused') return { kind: 'refused', refusal: { ...listed.refusal, state: state.state } };
+      // The guard `tensors` has been met.
+      await requirePublishable(deps, model.context.architecture, formats, state.context.tensorsSha!);
     }
     return joinDecisions([{ stream, decision }]);
   });

@@ -1,14 +1,15 @@
 /** The weights a run starts from. */
+import { buffer } from 'node:stream/consumers';
 import { LifecycleError } from '../domain/errors.ts';
 import { planMlp } from '../domain/formats/architecture.ts';
-import { evaluationLayout } from '../domain/formats/evaluationSet.ts';
+import { evaluationLayout, labelValues } from '../domain/formats/evaluationSet.ts';
 import { isRefused } from '../domain/refused.ts';
 import { checkTrainableBase, type TrainingRequest } from '../domain/learning/index.ts';
 import { byPrecedenceDesc, isHigher, isPrerelease } from '../domain/semver.ts';
 import type { ModelState } from '../machines/model.ts';
 import { isUsable } from '../machines/modelVersion.ts';
 import { baseLayout } from './baseTensors.ts';
-import { blobHeader } from './blobHeader.ts';
+import { blobHeader, faultOf } from './blobHeader.ts';
 import type { CommandDeps } from './context.ts';
 import type { Streams } from './execute.ts';
 import { requireGranted } from './ownership.ts';
@@ -34,13 +35,15 @@ export async function trainingBase(
   request: TrainingRequest,
 ): Promise<TrainingBase> {
   const base = await chooseBase(streams, modelId, model, request);
-  await requireGranted(deps, modelId, base.sha, `Base ${base.sha}`);
-  const { tensors } = await baseLayout(deps.blobs, base.sha);
+  const what = `Base ${base.sha}`;
+  const pointer = request.init_artifact === null ? '/base_version' : '/init_artifact';
+  await requireGranted(deps, modelId, base.sha, what, pointer);
+  const { tensors } = await baseLayout(deps.blobs, base.sha, pointer);
   const untrainable = checkTrainableBase(tensors);
-  if (untrainable) throw new LifecycleError(untrainable.refused, `Base ${base.sha}: ${untrainable.detail}`);
+  if (untrainable) throw faultOf(untrainable, what, pointer);
   const { architecture } = model.context;
   const plan = architecture ? planMlp(architecture, tensors) : undefined;
-  if (plan && isRefused(plan)) throw new LifecycleError(plan.refused, `Base ${base.sha}: ${plan.detail}`);
+  if (plan && isRefused(plan)) throw faultOf(plan, what, pointer);
   return base;
 }
 
@@ -57,12 +60,16 @@ export async function checkEvaluation(
 ): Promise<void> {
   if (!evaluation) return;
   const what = `Evaluation set ${evaluation.set}`;
-  await requireGranted(deps, modelId, evaluation.set, what);
-  const { header } = await blobHeader(deps.blobs, evaluation.set, what);
-  const layout = evaluationLayout(header, model.context.architecture);
-  if (!isRefused(layout)) return;
-  const detail = `${what}: ${layout.detail}`;
-  throw new LifecycleError(layout.refused, detail, { errors: [{ pointer: '/evaluation/set', detail: layout.detail }] });
+  const pointer = '/evaluation/set';
+  await requireGranted(deps, modelId, evaluation.set, what, pointer);
+  const { header } = await blobHeader(deps.blobs, evaluation.set, what, pointer);
+  const { architecture } = model.context;
+  const layout = evaluationLayout(header, architecture);
+  if (isRefused(layout)) throw faultOf(layout, what, pointer);
+  const { begin, end } = layout.labels;
+  const range = { start: header.dataStart + begin, end: header.dataStart + end - 1 };
+  const labels = labelValues(layout, new Uint8Array(await buffer(await deps.blobs.get(evaluation.set, range))));
+  if (isRefused(labels)) throw faultOf(labels, what, pointer);
 }
 
 async function chooseBase(

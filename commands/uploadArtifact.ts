@@ -8,6 +8,7 @@ import { execute, joinDecisions } from './execute.ts';
 import { existingModel } from './existing.ts';
 import { foresee } from './foresee.ts';
 import { requireGranted } from './ownership.ts';
+import { requireFiles } from './publishable.ts';
 
 export interface UploadArtifact {
   readonly modelId: string;
@@ -15,11 +16,17 @@ export interface UploadArtifact {
   readonly files: readonly ArtifactFile[];
 }
 
-/** VersionDrafted where the version is new, and ArtifactUploaded. @throws LifecycleError `blob_unknown` before anything */
+/**
+ * VersionDrafted where the version is new, and ArtifactUploaded.
+ *
+ * @throws LifecycleError `blob_unknown` before anything; `malformed_container`, `architecture_mismatch` for weights that could
+ *   never be published
+ */
 export async function uploadArtifact(deps: CommandDeps, caller: Caller, input: UploadArtifact): Promise<Outcome> {
   const { modelId, version, files } = input;
   checkVersion(version);
-  for (const { sha256 } of files) await requireGranted(deps, modelId, sha256, `Blob ${sha256}`);
+  for (const [i, { sha256 }] of files.entries())
+    await requireGranted(deps, modelId, sha256, `Blob ${sha256}`, `/files/${i}/sha256`);
   const stream = versionStream(modelId, version);
   return execute(deps, caller, async (streams) => {
     const model = await existingModel(streams, modelId);
@@ -32,6 +39,7 @@ export async function uploadArtifact(deps: CommandDeps, caller: Caller, input: U
       { type: 'uploadArtifact', data: { files: [...files] } },
       now,
     );
+    if (uploaded.kind === 'facts') await requireFiles(deps, model.context.architecture, files);
     return joinDecisions([...(drafted ? [{ stream, decision: drafted }] : []), { stream, decision: uploaded }]);
   });
 }

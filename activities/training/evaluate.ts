@@ -9,11 +9,10 @@ import {
   isRefused,
   readSafetensors,
   type Refused,
-  type SafetensorsFile,
 } from '../../domain/formats/safetensors/index.ts';
 import type { ArtifactStore } from '../../store/artifacts/artifactStore.ts';
 import { isFailure, type OnnxFailure, type OnnxRuntime, type OnnxSession } from '../runtimes/onnxRuntime.ts';
-import { checkEvaluationSet, type EvaluationLayout } from '../../domain/formats/evaluationSet.ts';
+import { checkEvaluationSet, labelValues, type EvaluationLayout } from '../../domain/formats/evaluationSet.ts';
 import { scoreOf } from './loss.ts';
 import type { Progress } from './sumUpdates.ts';
 
@@ -35,15 +34,6 @@ function expectFit<T extends object>(what: string, value: T | Refused): T {
   return value;
 }
 
-function labelsOf(file: SafetensorsFile, { loss }: EvaluationLayout, columns: number): Float64Array {
-  const labels = findTensor(file, 'labels')!;
-  const values = loss === 'binary' ? Float64Array.from(f32Values(labels)) : Float64Array.from(int64s(labels.data));
-  const most = loss === 'binary' ? 1 : columns - 1;
-  const bad = values.findIndex((y) => !(y >= 0 && y <= most));
-  if (bad >= 0) throw new LifecycleError('invalid_input', `label ${bad} is ${values[bad]}, expected 0 to ${most}`);
-  return values;
-}
-
 /**
  * The graph up to its logits. ONNX Runtime answers a Sigmoid's far ends with 0 and 1, and NaN with 1: one sure error would
  * make the loss infinite, and a broken model would look sound.
@@ -52,11 +42,6 @@ function withoutOutputActivation(architecture: Architecture): Architecture {
   const { hidden } = expectFit('architecture', parseKind(architecture));
   return { ...architecture, kind: `mlp:${hidden}:linear` };
 }
-
-const int64s = (data: Uint8Array): number[] => {
-  const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
-  return Array.from({ length: data.byteLength / 8 }, (_, i) => Number(view.getBigInt64(8 * i, true)));
-};
 
 async function scoreBatches(
   session: OnnxSession,
@@ -128,7 +113,7 @@ export async function evaluate(
   const bytes = await blobs.bytes(work.setSha);
   const layout = expectFit(`evaluation set ${work.setSha}`, checkEvaluationSet(bytes, architecture));
   const set = expectFit(`evaluation set ${work.setSha}`, readSafetensors(bytes));
-  const labels = labelsOf(set, layout, architecture.output_dim);
+  const labels = expectFit(`evaluation set ${work.setSha}`, labelValues(layout, findTensor(set, 'labels')!.data));
   const input = f32Values(findTensor(set, 'input')!);
   return twice(async () => {
     const session = await runtime.openOnnxSession({ model: graph, signal });

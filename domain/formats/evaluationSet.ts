@@ -9,6 +9,8 @@ export type LossKind = 'binary' | 'classes';
 export interface EvaluationLayout {
   readonly n: number;
   readonly loss: LossKind;
+  /** The largest label. */
+  readonly most: number;
   readonly input: HeaderEntry;
   readonly labels: HeaderEntry;
 }
@@ -50,7 +52,25 @@ export function evaluationLayout(header: Header, architecture: Architecture | nu
     return refuse('shape_mismatch', `labels must be [N], N ≥ 1, they are ${shapeText(labels)}`, 'labels');
   if (input.shape.length !== 2 || input.shape[0] !== n || input.shape[1] !== columns)
     return refuse('shape_mismatch', `input must be [${n}, ${columns}], it is ${shapeText(input)}`, 'input');
-  return { n, loss, input, labels };
+  const most = loss === 'binary' ? 1 : architecture.output_dim - 1;
+  return { n, loss, most, input, labels };
+}
+
+/**
+ * The labels of a set as numbers, or `invalid_input` that names the first outside 0 to `most`. Never throws.
+ *
+ * @param data bytes of the tensor `labels`, little-endian
+ */
+export function labelValues({ loss, most }: EvaluationLayout, data: Uint8Array): Float64Array | Refused {
+  const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
+  const size = loss === 'binary' ? 4 : 8;
+  const values = new Float64Array(data.byteLength / size);
+  for (let i = 0; i < values.length; i += 1) {
+    values[i] = loss === 'binary' ? view.getFloat32(4 * i, true) : Number(view.getBigInt64(8 * i, true));
+    if (!(values[i]! >= 0 && values[i]! <= most))
+      return refuse('invalid_input', `label ${i} is ${values[i]}, expected 0 to ${most}`, 'labels');
+  }
+  return values;
 }
 
 /**

@@ -1,8 +1,8 @@
 /** Which files are an evaluation set for an architecture. */
 import { describe, expect, it } from 'vitest';
 import type { Architecture } from '../events/model.ts';
-import { checkEvaluationSet } from './evaluationSet.ts';
-import { f32Tensor, writeSafetensors, type Tensor } from './safetensors/index.ts';
+import { checkEvaluationSet, labelValues } from './evaluationSet.ts';
+import { f32Tensor, isRefused, writeSafetensors, type Tensor } from './safetensors/index.ts';
 
 const classes = (...values: number[]): Tensor => {
   return {
@@ -44,6 +44,24 @@ describe('checkEvaluationSet', () => {
   ];
   it.each(cases)('refuses %s', (_, tensors, architecture, code) => {
     expect(check(tensors, architecture)).toMatchObject({ refused: code });
+  });
+
+  it('refuses labels that are no class and no probability, by their place', () => {
+    const valuesOf = (labels: Tensor, architecture: Architecture) => {
+      const layout = check([three, labels], architecture);
+      if (isRefused(layout)) throw new Error(layout.detail);
+      return labelValues(layout, labels.data);
+    };
+    const floats = (...values: number[]) => f32Tensor('labels', [3], Float32Array.from(values));
+    expect(valuesOf(classes(0, 2, 1), softmax)).toEqual(Float64Array.of(0, 2, 1));
+    expect(valuesOf(classes(0, 3, 1), softmax)).toMatchObject({
+      refused: 'invalid_input',
+      detail: 'label 1 is 3, expected 0 to 2',
+    });
+    expect(valuesOf(classes(-1, 0, 1), softmax)).toMatchObject({ refused: 'invalid_input' });
+    expect(valuesOf(floats(0, 0.5, 1), logistic)).toEqual(Float64Array.of(0, 0.5, 1));
+    for (const bad of [Number.NaN, 1.5, -1, Infinity])
+      expect(valuesOf(floats(0, 1, bad), logistic)).toMatchObject({ refused: 'invalid_input' });
   });
 
   it('refuses what is no safetensors', () => {

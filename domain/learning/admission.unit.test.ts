@@ -108,10 +108,14 @@ describe('admitUpdate', () => {
 
   it('says which bases can be trained', () => {
     expect(checkTrainableBase(terms.base)).toBeUndefined();
-    expect(checkTrainableBase([...terms.base, { name: 'h', dtype: 'F16' }])).toMatchObject({
+    expect(checkTrainableBase([...terms.base, { name: 'h', dtype: 'F16', shape: [] }])).toMatchObject({
       refused: 'dtype_mismatch',
       tensor: 'h',
     });
-    expect(checkTrainableBase([{ name: 'steps', dtype: 'I64' }])).toMatchObject({ refused: 'dtype_mismatch' });
+    for (const nothing of [
+      { name: 'steps', dtype: 'I64', shape: [] },
+      { name: 'w', dtype: 'F32', shape: [0, 4] },
+    ])
+      expect(checkTrainableBase([nothing])).toMatchObject({ refused: 'dtype_mismatch' });
   });
 });

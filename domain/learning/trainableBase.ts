@@ -2,12 +2,12 @@
 import { refuse, type Refused } from '../refused.ts';
 
 /**
- * Undefined if the tensors can be trained: at least one F32 tensor, and no other kind of float.
+ * Undefined if the tensors can be trained: at least one F32 tensor with an element, and no other kind of float.
  *
- * @param tensors names and dtypes of the base, or of an `init_artifact`
+ * @param tensors names, dtypes and shapes of the base, or of an `init_artifact`
  */
 export function checkTrainableBase(
-  tensors: readonly { readonly name: string; readonly dtype: string }[],
+  tensors: readonly { readonly name: string; readonly dtype: string; readonly shape: readonly number[] }[],
 ): Refused | undefined {
   const other = tensors.find((t) => ['F64', 'F16', 'BF16'].includes(t.dtype));
   if (other) {
@@ -17,6 +17,7 @@ export function checkTrainableBase(
       other.name,
     );
   }
-  if (!tensors.some((t) => t.dtype === 'F32')) return refuse('dtype_mismatch', 'the base holds no F32 tensor to train');
+  if (!tensors.some((t) => t.dtype === 'F32' && !t.shape.includes(0)))
+    return refuse('dtype_mismatch', 'the base holds no F32 tensor to train');
   return undefined;
 }

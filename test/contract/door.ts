@@ -5,6 +5,7 @@ import pino from 'pino';
 import type { Role } from '../../api/access/roles.ts';
 import { openDoor, type OpenDoor } from '../../api/open.ts';
 import { createCommandDeps } from '../../commands/createDeps.ts';
+import { f32Tensor, writeSafetensors } from '../../domain/formats/safetensors/index.ts';
 import { asOrgId } from '../../domain/org.ts';
 import type { ArtifactStore } from '../../store/artifacts/artifactStore.ts';
 import { createEventStore } from '../../store/log/postgresEventStore.ts';
@@ -197,13 +198,17 @@ const must = (outcome: Outcome) => {
   if (outcome.outcome !== 'appended') throw new Error(`expected facts, got ${JSON.stringify(outcome)}`);
 };
 
+/** The one file of a version that {@link publish} makes. */
+export const weightsOf = (version: string): Uint8Array =>
+  writeSafetensors([f32Tensor(`weights of ${version}`, [1], Float32Array.of(1))]);
+
 /** Uploads, asks for publication and records it: what the workflow would do. */
 export async function publish(
   deps: { blobs: ArtifactStore; commands: CommandDeps },
   modelId: string,
   version: string,
 ): Promise<void> {
-  const bytes = Buffer.from(`weights of ${version}`);
+  const bytes = weightsOf(version);
   const { sha256 } = await deps.blobs.put(bytes, { max: 1_000 });
   const owner = await deps.commands.owners.ownerOf(modelId);
   if (owner) await deps.commands.grants.grant(owner, [sha256]);

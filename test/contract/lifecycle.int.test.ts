@@ -5,12 +5,14 @@ import { lookAt } from '../../activities/rolloutStanding.ts';
 import { judgeRollout } from '../../commands/judgeRollout.ts';
 import { pauseRollout } from '../../commands/pauseRollout.ts';
 import { rolloutMachine } from '../../machines/rollout.ts';
+import { weights } from '../support/commands.ts';
 import {
   OWN,
   openTestDoor,
   SDK,
   systemCaller,
   textOf,
+  weightsOf,
   type Answer,
   type Body,
   type CallOptions,
@@ -261,7 +263,7 @@ describe('the kill switch', () => {
 describe('publishing', () => {
   it('is long work: 202 with an operation, which a repeat and a second request find again', async () => {
     await t.call('POST', `${OWN}/models`, { body: { name: 'pub', framework: 'f', use_case: 'u' } });
-    const bytes = Buffer.from('tensors');
+    const bytes = Buffer.from(weights());
     const sha256 = await t.upload(bytes);
     const artifact = { files: [{ format: 'safetensors', sha256 }] };
     const attached = await t.call('POST', `${OWN}/models/pub/versions/1.0.0/artifact`, { body: artifact });
@@ -434,12 +436,12 @@ describe('devices', () => {
     });
     const url = new URL(textOf(link.body, 'url'));
     const bytes = await t.call('GET', url.pathname + url.search, { as: null });
-    expect(new TextDecoder().decode(bytes.bytes)).toBe('weights of 1.0.0');
+    expect(Buffer.from(bytes.bytes)).toEqual(Buffer.from(weightsOf('1.0.0')));
     expect(bytes.headers.get('x-checksum-sha256')).toBe(link.body['checksum']);
     const json = await t.call('GET', `${SDK}/models/download/versions/1.0.0/download?format=safetensors`, {
       headers: { 'x-org-id': 'default' },
     });
-    expect(json.body).toMatchObject({ download_url: expect.any(String), size_bytes: 16 });
+    expect(json.body).toMatchObject({ download_url: expect.any(String), size_bytes: weightsOf('1.0.0').length });
     const raw = await t.call('GET', `${SDK}/models/download/versions/1.0.0/download?format=safetensors`, {
       headers: { 'user-agent': 'python-httpx/0.27', accept: '*/*' },
     });

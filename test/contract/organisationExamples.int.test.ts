@@ -100,7 +100,7 @@ describe('a hash alone', () => {
     const put = () => asB('PUT', path, { raw: bytes, headers: octets });
     expect([(await put()).status, (await put()).status]).toEqual([201, 200]);
     expect(Buffer.from((await asB('GET', path)).bytes).toString()).toBe('bytes of A');
-    const body = { files: [{ format: 'safetensors', sha256: a.blob }] };
+    const body = { files: [{ format: 'notes', sha256: a.blob }] };
     expect((await asB('POST', `${OWN}/models/${b.model}/versions/2.0.0/artifact`, { body })).status).toBe(200);
     expect((await t.call('GET', path)).status).toBe(200);
   });

@@ -113,7 +113,7 @@ export function versionRoutes(app: App, deps: ApiDeps): void {
     handler: async (request, reply) => {
       const { version } = request.params;
       const { id: modelId } = await existingModel(await viewOf(deps, request, reply), request.params.model);
-      const files = await Promise.all(request.body.files.map((file) => stored(deps, request, file)));
+      const files = await Promise.all(request.body.files.map((file, i) => stored(deps, request, file, i)));
       const about = { stream: versionStream(modelId, version) };
       const { events, position } = await runCommand(deps, request, reply, about, (commands, caller) =>
         uploadArtifact(commands, caller, { modelId, version, files }),
@@ -157,14 +157,13 @@ async function stored(
   deps: ApiDeps,
   request: FastifyRequest,
   file: { format: string; sha256: string; media_type?: string },
+  index: number,
 ) {
   const isOurs = await deps.commands.grants.has(whoAsks(request).orgId, file.sha256);
   const blob = isOurs ? await deps.blobs.stat(file.sha256) : undefined;
   if (!blob) {
-    throw new LifecycleError(
-      'blob_unknown',
-      `No bytes with SHA-256 ${file.sha256} are stored. PUT them to ${OWN_PREFIX}/blobs/${file.sha256} first.`,
-    );
+    const detail = `No bytes with SHA-256 ${file.sha256} are stored. PUT them to ${OWN_PREFIX}/blobs/${file.sha256} first.`;
+    throw new LifecycleError('blob_unknown', detail, { errors: [{ pointer: `/files/${index}/sha256`, detail }] });
   }
   return {
     format: file.format,

@@ -134,8 +134,9 @@ async function makeA(t: TestDoor, call: Call): Promise<Known> {
   });
   const rollout = Number(live.body['id']);
   const blob = await upload(call, Buffer.from('bytes of A'));
-  const file = { format: 'safetensors', sha256: blob };
-  await call('POST', `${OWN}/models/${model}/versions/1.2.0/artifact`, { body: { files: [file] } });
+  const file = { format: 'safetensors', sha256: await upload(call, weightsOf(12)) };
+  const notes = { format: 'notes', sha256: blob };
+  await call('POST', `${OWN}/models/${model}/versions/1.2.0/artifact`, { body: { files: [file, notes] } });
   const publication = await call('POST', `${OWN}/models/${model}/versions/1.2.0/publish`, { body: {} });
 
   const learner = await register(call, 'learner-of-a');

@@ -1,0 +1,61 @@
+/** What the gate would refuse later, as far as a file's header tells it: said when it is asked for, not when it was tried. */
+import { LifecycleError } from '../domain/errors.ts';
+import type { Architecture } from '../domain/events/model.ts';
+import type { ArtifactFile } from '../domain/events/version.ts';
+import { planMlp } from '../domain/formats/architecture.ts';
+import { isRefused } from '../domain/refused.ts';
+import { blobHeader, faultOf } from './blobHeader.ts';
+import type { CommandDeps } from './context.ts';
+
+/**
+ * Weights that can be published: a safetensors file whose tensors make the declared graph.
+ *
+ * @param architecture null: no graph is built of them
+ * @throws LifecycleError `blob_unknown`, `malformed_container`, `architecture_mismatch`, with `pointer`
+ */
+async function requireWeights(
+  { blobs }: Pick<CommandDeps, 'blobs'>,
+  architecture: Architecture | null,
+  sha256: string,
+  pointer: string,
+): Promise<void> {
+  const what = `Weights ${sha256}`;
+  const { header } = await blobHeader(blobs, sha256, what, pointer);
+  const plan = architecture && planMlp(architecture, header.entries);
+  if (plan && isRefused(plan)) throw faultOf(plan, what, pointer);
+}
+
+/** Files about to become a version's. @throws LifecycleError as for weights; `invalid_input` for a file without a byte */
+export async function requireFiles(
+  deps: Pick<CommandDeps, 'blobs'>,
+  architecture: Architecture | null,
+  files: readonly ArtifactFile[],
+): Promise<void> {
+  for (const [i, { format, sha256, bytes }] of files.entries()) {
+    const pointer = `/files/${i}/sha256`;
+    if (format === 'safetensors') await requireWeights(deps, architecture, sha256, pointer);
+    else if (bytes === 0) {
+      const detail = `the ${format} file has no byte`;
+      throw new LifecycleError('invalid_input', `${pointer} ${detail}.`, { errors: [{ pointer, detail }] });
+    }
+  }
+}
+
+/**
+ * A publication about to begin.
+ *
+ * @throws LifecycleError `graph_required` where onnx is asked for and no graph is declared; else as for weights
+ */
+export async function requirePublishable(
+  deps: Pick<CommandDeps, 'blobs'>,
+  architecture: Architecture | null,
+  formats: readonly string[],
+  tensorsSha: string,
+): Promise<void> {
+  const hasOnnx = formats.includes('onnx');
+  if (hasOnnx && !architecture) {
+    const detail = 'onnx needs a graph, and the model declares no architecture';
+    throw new LifecycleError('graph_required', `/formats ${detail}.`, { errors: [{ pointer: '/formats', detail }] });
+  }
+  await requireWeights(deps, hasOnnx ? architecture : null, tensorsSha, '/formats');
+}
