@@ -11,7 +11,7 @@ const FLOORS = [
   ['audit'],
   ['api', 'cli'],
 ];
-const PROCESSES = '^(server|worker|config)\\.ts$';
+const PROCESSES = '^(server|worker|config|logger)\\.ts$';
 const CHECKS = '(\\.(test|contract|fixture)\\.ts$|^test/|^bench/)';
 const rooms = FLOORS.flat();
 const floorOf = (room) => FLOORS.findIndex((floor) => floor.includes(room));

@@ -26,6 +26,12 @@ const SPREADS = [
   ban(`CallExpression[callee.object.name='Reflect'][callee.property.name='apply']`, SPREAD_MESSAGE),
   ban(`NewExpression[callee.name=/Array$/] > SpreadElement.arguments`, SPREAD_MESSAGE),
 ];
+const LOGGER = [
+  ban(
+    "ImportDeclaration[source.value='pino'][importKind='value']",
+    'A logger of one’s own prints {} for an error: createLogger of logger.ts does not.',
+  ),
+];
 const ONE_DOOR = [ban('ExportDefaultDeclaration', 'Export by name; only files that a tool loads have a default.')];
 const PURE = [
   ban("CallExpression[callee.object.name='Date'][callee.property.name='now']", 'Pure: time arrives as an argument.'),
@@ -125,7 +131,7 @@ export default tseslint.config(
       'no-var': 'error',
       'no-warning-comments': ['error', { terms: ['todo', 'fixme', 'xxx'] }],
       'prefer-const': 'error',
-      ...syntax(...EVERYWHERE, ...SPREADS, ...ONE_DOOR),
+      ...syntax(...EVERYWHERE, ...SPREADS, ...LOGGER, ...ONE_DOOR),
     },
   },
   {
@@ -161,6 +167,7 @@ export default tseslint.config(
   { files: ['cli/**', 'dev/**', 'examples/**', 'bench/**'], rules: { 'no-console': 'off' } },
   // The one reader of the environment.
   { files: ['config.ts'], rules: syntax(...ONE_DOOR) },
+  { files: ['logger.ts'], rules: syntax(...EVERYWHERE, ...SPREADS, ...ONE_DOOR) },
   // Loaded by vitest, which asks for a default export.
   {
     files: ['vitest.config.ts', 'test/support/closingLine.ts', 'test/support/globalSetup.ts'],

@@ -5,10 +5,11 @@
 import { connect } from 'node:net';
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import pino, { type Logger } from 'pino';
+import type { Logger } from 'pino';
 import type { PartState } from './api/context.ts';
 import { openDoor } from './api/open.ts';
 import { readConfig, type Config } from './config.ts';
+import { createLogger } from './logger.ts';
 import { startProjections } from './projections/runner.ts';
 import { runCheckpoints } from './relay/checkpoints.ts';
 import { runNatsRelay, subscribeDoorbell } from './relay/nats.ts';
@@ -262,4 +263,4 @@ const parts = partsOf(values.run);
 const config = readConfig();
 if (values.rebase) process.stdout.write(`${await rebaseOnce(config)}\n`);
 else if (values['accept-loss']) process.stdout.write(`${await acceptLossOnce(config)}\n`);
-else await serve(parts, config, pino({ name: 'server', level: config.logLevel }));
+else await serve(parts, config, createLogger('server', config.logLevel));

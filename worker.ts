@@ -1,11 +1,11 @@
 /** The worker process: config, connections, activities, run, shut down. No logic. Any number may run. */
-import pino from 'pino';
 import { connectWorker, installRuntime } from './activities/temporalRuntime.ts';
 import { createOnnxRuntime } from './activities/runtimes/onnxRuntime.ts';
 import { bundleWorkflows, runWorker } from './activities/runWorker.ts';
 import type { ActivityDeps } from './activities/deps.ts';
 import { createCommandDeps } from './commands/createDeps.ts';
 import { readConfig, type Config } from './config.ts';
+import { createLogger } from './logger.ts';
 import { createFileStore } from './store/artifacts/fileStore.ts';
 import { createPool } from './store/connect.ts';
 import { createEventStore } from './store/log/postgresEventStore.ts';
@@ -17,7 +17,7 @@ import { createTelemetryReader } from './store/telemetry/telemetryReader.ts';
 const RECONNECT_MS = 1_000;
 
 const config = readConfig();
-const logger = pino({ name: 'worker', level: config.logLevel });
+const logger = createLogger('worker', config.logLevel);
 installRuntime(logger, config.workerMetricsPort, config.http.host);
 
 const stop = new AbortController();

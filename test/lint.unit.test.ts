@@ -36,6 +36,12 @@ describe('lint refuses', () => {
       `import { env } from 'node:process'; export const x = env;`,
       'no-restricted-syntax',
     ],
+    [
+      'a logger that prints {} for an error',
+      'worker.ts',
+      `import pino from 'pino'; export const x = pino();`,
+      'no-restricted-syntax',
+    ],
     ['console in a room', 'store/x.ts', `console.log(1);`, 'no-console'],
     ['a default export', 'store/x.ts', `export default 1;`, 'no-restricted-syntax'],
     ['any', 'store/x.ts', `export const x: any = 1;`, '@typescript-eslint/no-explicit-any'],
@@ -157,6 +163,7 @@ describe('lint refuses', () => {
 describe('lint allows', () => {
   it.each<[what: string, file: string, code: string]>([
     ['a date that is given', 'domain/x.ts', `/** Pure. */\nexport const f = (at: string) => new Date(at);`],
+    ['a logger in logger.ts', 'logger.ts', `import pino from 'pino'; export const x = pino();`],
     ['the environment in config.ts', 'config.ts', `export const x = process.env['X'];`],
     [
       'a spread whose length is written down, or that makes an array',
