@@ -1,13 +1,12 @@
 /** A trained version goes through the publishing gate. Bytes stay in the blob store; hashes travel. */
-import { Context } from '@temporalio/activity';
 import { publishStepId } from '../domain/events/commandIds.ts';
 import { modelStream, versionStream } from '../domain/events/streams.ts';
 import { modelMachine } from '../machines/model.ts';
-import { versionMachine } from '../machines/modelVersion.ts';
+import { versionMachine, type VersionState } from '../machines/modelVersion.ts';
 import type { Computed } from './contract.ts';
 import type { ActivityDeps } from './deps.ts';
 import { foldStream } from './foldStream.ts';
-import { beating } from './heartbeats.ts';
+import { beating, whileWanted } from './heartbeats.ts';
 import { publishVersion } from './publishing/work.ts';
 
 interface Publication {
@@ -18,30 +17,36 @@ interface Publication {
 
 /**
  * Idempotent: a retry stores the same files under the same hashes. A check that fails becomes the command that refuses the
- * publication.
+ * publication. Given up soon after a person ends it.
  *
  * @throws LifecycleError `version_not_found`, `stream_diverged`, `blob_unknown`, `conversion_unavailable` (retry); CancelledFailure
  */
 export async function buildVersion(deps: ActivityDeps, { modelId, version, n }: Publication): Promise<Computed> {
   const { log, blobs } = deps.commands;
   const stream = versionStream(modelId, version);
-  const { folded } = await foldStream(log, versionMachine, stream, 'version_not_found');
-  const { tensorsSha, publications, requestedFormats: formats } = folded.context;
-  if (folded.state !== 'Trained.publishing' || publications !== n || tensorsSha === null) return { submit: null };
+  const load = async () => (await foldStream(log, versionMachine, stream, 'version_not_found')).folded;
+  const runs = ({ state, context }: VersionState) => state === 'Trained.publishing' && context.publications === n;
+  const folded = await load();
+  const { tensorsSha, requestedFormats: formats } = folded.context;
+  if (!runs(folded) || tensorsSha === null) return { submit: null };
 
   const model = await foldStream(log, modelMachine, modelStream(modelId), 'model_not_found');
   const { architecture } = model.folded.context;
-  const { cancellationSignal: signal } = Context.current();
   const subject = { modelId, version, n };
   let checks = 0;
   const result = await beating(
     () =>
-      publishVersion({
-        ...{ blobs, runtime: deps.runtime, subject, tensorsSha, architecture, formats, signal },
-        beat: (done) => (checks = done),
-      }),
+      whileWanted(
+        async () => runs(await load()),
+        (signal) =>
+          publishVersion({
+            ...{ blobs, runtime: deps.runtime, subject, tensorsSha, architecture, formats, signal },
+            beat: (done) => (checks = done),
+          }),
+      ),
     () => ({ checks }),
   );
+  if (!result) return { submit: null };
   const expect = { stream, version: folded.version };
   if (result.kind === 'refused') {
     const command = { kind: 'refusePublish' as const, ...subject, code: result.code, checks: result.checks };

@@ -138,6 +138,11 @@ const TABLE: Readonly<Record<string, Entry>> = {
     flags: { '--formats': body('--formats', 'onnx,safetensors', 'formats', ['onnx', 'safetensors']) },
     waits: { with: [], bar: true },
   },
+  'version cancel-publish': {
+    base: ['version', 'cancel-publish', 'm', '1.0.0', '--reason', 'x'],
+    path: '/models/m/versions/1.0.0/publish/cancel',
+    flags: { '--reason': reason },
+  },
   'train start': {
     base: ['train', 'start', 'm', '--new-version', '1.1.0'],
     path: '/models/m/train',

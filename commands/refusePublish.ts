@@ -12,14 +12,16 @@ export interface RefusePublish {
   readonly n: number;
   readonly code: string;
   readonly checks: readonly GateCheck[];
+  /** Where no check failed. */
+  readonly reason?: string;
 }
 
 /** PublishRefused. */
 export async function refusePublish(deps: CommandDeps, caller: Caller, input: RefusePublish): Promise<Outcome> {
-  const { modelId, version, n, code } = input;
+  const { modelId, version, n, code, reason } = input;
   return execute(deps, caller, async (streams) => {
     const state = await existingVersion(streams, modelId, version);
-    const data = { n, code, checks: [...input.checks] };
+    const data = { n, code, checks: [...input.checks], ...(reason === undefined ? {} : { reason }) };
     const decision = decideVersion(state, { type: 'refusePublish', data }, streams.now().getTime());
     return joinDecisions([{ stream: versionStream(modelId, version), decision }]);
   });

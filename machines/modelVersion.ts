@@ -24,7 +24,7 @@ export interface VersionContext {
   /** Number of PublishRequested facts; `n` of the running or last publication. */
   readonly publications: number;
   readonly requestedFormats: readonly string[];
-  readonly lastRefusal: { readonly n: number; readonly code: string } | null;
+  readonly lastRefusal: { readonly n: number; readonly code: string; readonly reason: string | null } | null;
   readonly rolloutId: number | null;
   /** Every rollout of this version that has started. */
   readonly deployments: readonly number[];
@@ -171,7 +171,7 @@ const chart = setup({
             PublishRefused: {
               target: 'ready',
               actions: assign(({ event }) => ({
-                lastRefusal: { n: event.data.n, code: event.data.code },
+                lastRefusal: { n: event.data.n, code: event.data.code, reason: event.data.reason ?? null },
                 updatedAt: event.at,
               })),
             },
@@ -242,6 +242,7 @@ export type VersionCommand =
   | { type: 'uploadArtifact'; data: DataOf<'ArtifactUploaded'> }
   | { type: 'requestPublish'; formats: readonly string[] }
   | { type: 'refusePublish'; data: DataOf<'PublishRefused'> }
+  | { type: 'cancelPublish'; reason: string }
   | { type: 'publish'; data: DataOf<'VersionPublished'> }
   | { type: 'startDeployment'; rolloutId: number }
   | { type: 'completeDeployment'; rolloutId: number }
@@ -302,6 +303,14 @@ export function decideVersion(state: VersionState, command: VersionCommand, now:
     case 'refusePublish':
       if (context.lastRefusal?.n === command.data.n) return already;
       return decide([{ type: 'PublishRefused', data: command.data }], [samePublication(context, command.data.n)]);
+    case 'cancelPublish': {
+      const n = context.publications;
+      if (state.state === 'Trained.ready' && context.lastRefusal?.n === n) return already;
+      // Without a publication the number is never stored: the state refuses.
+      return decide([
+        { type: 'PublishRefused', data: { n: Math.max(1, n), code: 'cancelled', checks: [], reason: command.reason } },
+      ]);
+    }
     case 'publish':
       if (isUsable(state.state)) return already;
       return decide([{ type: 'VersionPublished', data: command.data }], [samePublication(context, command.data.n)]);

@@ -108,6 +108,12 @@ export class ModelRegistry {
     return settle(this.#http, 'POST', path, v.formats ? { formats: v.formats } : {}, { ...o, wait: false });
   }
 
+  /** Ends the publication that runs; the version may be published again. */
+  cancelPublish(v: { model: string; version: string; reason: string }, o: CallOptions = {}): Promise<Version> {
+    const path = `${own}/models/${segment(v.model)}/versions/${segment(v.version)}/publish/cancel`;
+    return this.#http.json('POST', path, { body: { reason: v.reason }, ...pick(o) });
+  }
+
   lineage(model: string, o: CallOptions & { asOf?: string } = {}): Promise<Lineage> {
     return this.#http.json('GET', `${own}/models/${segment(model)}/lineage`, {
       query: { as_of: o.asOf },

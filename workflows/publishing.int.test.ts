@@ -1,7 +1,9 @@
 /** Publications on a real Temporal, a real Postgres and a real ONNX Runtime. */
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { ORG, person, store } from '../test/support/commands.ts';
+import { facts, ORG, person, stopper, store } from '../test/support/commands.ts';
+import { cancelPublish } from '../commands/cancelPublish.ts';
+import type { OnnxRuntime } from '../activities/runtimes/onnxRuntime.ts';
 import { registerModel } from '../commands/registerModel.ts';
 import { requestPublish } from '../commands/requestPublish.ts';
 import { uploadArtifact } from '../commands/uploadArtifact.ts';
@@ -12,10 +14,11 @@ import { until } from '../test/support/log.ts';
 import { openWorkflows, type WorkflowFixture } from '../test/support/workflows.ts';
 
 let t: WorkflowFixture;
+let first: Awaited<ReturnType<WorkflowFixture['startWorker']>>;
 beforeAll(async () => {
   t = await openWorkflows();
   t.startRelay();
-  await t.startWorker();
+  first = await t.startWorker();
 });
 afterAll(() => t.close());
 
@@ -61,6 +64,40 @@ describe('publishVersion', () => {
     const published = (await t.log.store.readStream(stream)).at(-1)!;
     expect(published.commandId).toBe(`${modelId}@1.0.0/${n}/published`);
     expect(published.actor).toEqual({ kind: 'workflow', id });
+  });
+
+  it('ends when a person cancels it, while a model runs and does not answer', async () => {
+    const modelId = await uploaded(2);
+    let asked: () => void = () => undefined;
+    const isAsked = new Promise<void>((resolve) => (asked = resolve));
+    // The real runtime, whose session is asked for and never comes: it ends by the signal alone.
+    const runtime: OnnxRuntime = {
+      ...t.deps.runtime,
+      openOnnxSession: ({ signal }) =>
+        new Promise((_, reject) => {
+          signal?.addEventListener('abort', () => reject(signal.reason as Error));
+          asked();
+        }),
+    };
+    await first.stop();
+    const second = await t.startWorker({ runtime });
+    const { n } = await requestPublish(t.commands, person(), { modelId, version: '1.0.0' });
+    await isAsked;
+    const input = { modelId, version: '1.0.0', reason: 'wrong weights' };
+    expect(facts(await cancelPublish(t.commands, stopper(), input))).toEqual(['PublishRefused']);
+    expect((await cancelPublish(t.commands, stopper(), input)).outcome).toBe('already');
+    const id = publishProcess(modelId, '1.0.0', n);
+    await expect(t.client.workflow.getHandle(id).result()).resolves.toEqual({ state: 'Trained.ready' });
+    const stream = versionStream(modelId, '1.0.0');
+    expect((await t.log.store.readStream(stream)).at(-1)).toMatchObject({
+      fact: { type: 'PublishRefused', data: { n, code: 'cancelled', checks: [], reason: 'wrong weights' } },
+      actor: { kind: 'key' },
+    });
+
+    await second.stop();
+    await t.startWorker();
+    facts(await requestPublish(t.commands, person(), { modelId, version: '1.0.0' }));
+    await until('it is published after all', async () => (await typesOf(stream)).includes('VersionPublished'));
   });
 
   it('refuses a version that fails the gate, with the check', async () => {

@@ -47,6 +47,8 @@ export const Version = Type.Object(
           n: Count,
           state: Type.Union([Type.Literal('running'), Type.Literal('published'), Type.Literal('refused')]),
           code: Type.Optional(Type.String()),
+          /** Where no check failed. */
+          reason: Type.Optional(Type.String()),
         },
         closed,
       ),
@@ -106,6 +108,10 @@ export type AttachArtifact = Static<typeof AttachArtifact>;
 
 export const Publish = Type.Object({ formats: Type.Optional(Type.Array(Line(40), { maxItems: 20 })) }, closed);
 export type Publish = Static<typeof Publish>;
+
+/** Why the publication that runs is ended. */
+export const CancelPublish = Type.Object({ reason: Reason }, closed);
+export type CancelPublish = Static<typeof CancelPublish>;
 
 export const RollBackModel = Type.Object(
   {

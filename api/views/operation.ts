@@ -104,13 +104,15 @@ function publishOperation(
     return { ...common, state: 'running', progress: progress(0, 'converting and checking'), result: null, error: null };
   }
   const failed = refused.data.checks.filter((c) => !c.passed);
-  const why = failed.map((c) => `${c.name}: ${c.detail}`).join('; ');
-  const refusal = fault(refused.data.code, `Publishing was refused${why ? `: ${why}` : ''}.`, base, self);
+  const why = refused.data.reason ?? failed.map((c) => `${c.name}: ${c.detail}`).join('; ');
+  const isCancelled = refused.data.code === 'cancelled';
+  const what = isCancelled ? 'Publishing was ended by a person' : 'Publishing was refused';
+  const refusal = fault(refused.data.code, `${what}${why ? `: ${why}` : ''}.`, base, self);
   const error: Problem = { ...refusal, checks: refused.data.checks };
   return {
     ...common,
-    state: 'failed',
-    progress: progress(0, 'refused'),
+    state: isCancelled ? 'cancelled' : 'failed',
+    progress: progress(0, isCancelled ? 'cancelled' : 'refused'),
     result: null,
     error,
   };

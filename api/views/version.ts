@@ -16,7 +16,8 @@ function publicationOf({ state, context }: VersionState): Version['publication']
   const n = context.publications;
   if (state === 'Trained.publishing') return { n, state: 'running' };
   if (context.published) return { n, state: 'published' };
-  return { n, state: 'refused', ...(context.lastRefusal ? { code: context.lastRefusal.code } : {}) };
+  const { code, reason } = context.lastRefusal ?? { code: undefined, reason: null };
+  return { n, state: 'refused', ...(code === undefined ? {} : { code }), ...(reason === null ? {} : { reason }) };
 }
 
 export function versionView(folded: VersionState): Version {

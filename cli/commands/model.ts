@@ -196,6 +196,18 @@ export function addModelCommands(program: Command): void {
       );
       out.note(`next: edgeml rollout start ${name} ${v}`);
     });
+
+  version
+    .command('cancel-publish')
+    .addArgument(MODEL)
+    .addArgument(VERSION)
+    .description('end the publication that runs; the version may be published again')
+    .addOption(valued('--reason <text>', 'recorded with it', text).makeOptionMandatory())
+    .action(async (name: string, v: string, o: { reason: string }, command: Command) => {
+      const { out, registry } = session(command);
+      const ended = await registry.cancelPublish({ model: name, version: v, reason: o.reason });
+      out.show(ended, () => [`${name} ${v} is ${ended.lifecycle_state}, its publication was ended`], ended.version);
+    });
 }
 
 const describe = (name: string, v: Version): string[] => [

@@ -69,6 +69,8 @@ export const versionFacts = {
     n: Type.Integer({ minimum: 1 }),
     code: Type.String(),
     checks: Type.Array(GateCheck),
+    /** Where no check failed: why a person ended it, or what failed in the same way each time. */
+    reason: Type.Optional(Type.String()),
   }),
   VersionPublished: fact('VersionPublished', {
     n: Type.Integer({ minimum: 1 }),

@@ -284,6 +284,26 @@ describe('publishing', () => {
       publication: { n: 1, state: 'running' },
     });
   });
+
+  it('is ended by a person, without a key for repeats, and may be asked for again', async () => {
+    const version = `${OWN}/models/pub/versions/1.0.0`;
+    const cancel = () =>
+      t.call('POST', `${version}/publish/cancel`, { body: { reason: 'wrong weights' }, as: 'monitor' });
+    const ended = await cancel();
+    expect(ended.body).toMatchObject({
+      state: 'Trained.ready',
+      publication: { n: 1, state: 'refused', code: 'cancelled', reason: 'wrong weights' },
+      events: [{ type: 'PublishRefused' }],
+    });
+    expect((await cancel()).body).toMatchObject({ events: [] });
+    const operation = await t.call('GET', `${OWN}/operations/publish:${textOf(ended.body, 'model_id')}@1.0.0:1`);
+    expect(operation.body).toMatchObject({
+      state: 'cancelled',
+      error: { code: 'cancelled', detail: 'Publishing was ended by a person: wrong weights.' },
+    });
+    const again = await t.call('POST', `${version}/publish`, { body: {} });
+    expect([again.status, again.body['state']]).toEqual([202, 'running']);
+  });
 });
 
 describe('the record', () => {

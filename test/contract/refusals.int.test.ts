@@ -45,6 +45,7 @@ const writes = (): [path: string, body: Record<string, unknown>][] => [
   [`${OWN}/models/refusals/versions`, { version: '2.0.0' }],
   [`${OWN}/models/refusals/versions/1.0.0/artifact`, { files: [{ format: 'onnx', sha256: 'a'.repeat(64) }] }],
   [`${OWN}/models/refusals/versions/1.0.0/publish`, {}],
+  [`${OWN}/models/refusals/versions/1.0.0/publish/cancel`, { reason: 'r' }],
   [`${OWN}/models/refusals/train`, { new_version: '2.0.0', base_version: '1.0.0' }],
   [`${OWN}/models/refusals/rollouts`, { version: '1.0.0' }],
   [`${OWN}/models/refusals/rollback`, { reason: 'bad' }],
@@ -132,7 +133,7 @@ describe('every route of the own door that takes a body', () => {
   });
 
   it('wants an Idempotency-Key, unless it is a stop or a call of a device', async () => {
-    const free = /\/(pause|abort|rollback|stop|checkin|reports|keys|orgs|verify)$/;
+    const free = /\/(pause|abort|rollback|stop|cancel|checkin|reports|keys|orgs|verify)$/;
     for (const [path, body] of writes().filter(([p]) => !free.test(p))) {
       await refused('POST', path, { body, idempotent: false }, 'idempotency_key_required');
       await refused('POST', path, { body, headers: { 'idempotency-key': 'a b' } }, 'invalid_input');

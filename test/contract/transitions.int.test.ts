@@ -114,6 +114,7 @@ describe('a version refuses', () => {
     draft: ['/versions', { version: '1.0.0' }, 'newVersion'],
     artifact: ['/versions/1.0.0/artifact', { files: [{ format: 'safetensors', sha256 }] }, 'state'],
     publish: ['/versions/1.0.0/publish', {}, 'state'],
+    'cancel-publish': ['/versions/1.0.0/publish/cancel', { reason: 'r' }, 'state'],
     train: ['/train', { new_version: '1.0.0', init_artifact: sha256 }, 'versionFree'],
     rollouts: ['/rollouts', { version: '1.0.0' }, 'published'],
   };
@@ -145,23 +146,31 @@ describe('a version refuses', () => {
   };
 
   const ROWS: readonly (readonly [state: string, reach: () => Promise<string>, illegal: string])[] = [
-    ['Draft', async () => draft(await model()), 'publish rollouts'],
-    ['Training', async () => (await requestRun(deps())).modelId, 'draft artifact publish train rollouts'],
-    ['Trained.ready', async () => trained(await model()), 'draft train rollouts'],
+    ['Draft', async () => draft(await model()), 'publish cancel-publish rollouts'],
+    [
+      'Training',
+      async () => (await requestRun(deps())).modelId,
+      'draft artifact publish cancel-publish train rollouts',
+    ],
+    ['Trained.ready', async () => trained(await model()), 'draft cancel-publish train rollouts'],
     [
       'Trained.publishing',
       async () => (await publishing(deps(), await model(), '1.0.0')).modelId,
       'draft artifact train rollouts',
     ],
-    ['Published', async () => published(await model()), 'draft artifact train'],
-    ['Deployed.rolling', async () => deployed(await model()), 'draft artifact train'],
-    ['Deployed.live', async () => deployed(await model(), 'advance'), 'draft artifact train'],
+    ['Published', async () => published(await model()), 'draft artifact cancel-publish train'],
+    ['Deployed.rolling', async () => deployed(await model()), 'draft artifact cancel-publish train'],
+    ['Deployed.live', async () => deployed(await model(), 'advance'), 'draft artifact cancel-publish train'],
     [
       'Deployed.standby',
       async () => deployed(await deployed(await model(), 'advance'), 'advance', '1.1.0'),
-      'draft artifact train',
+      'draft artifact cancel-publish train',
     ],
-    ['Rollback', async () => deployed(await model(), 'rollback'), 'draft artifact publish train rollouts'],
+    [
+      'Rollback',
+      async () => deployed(await model(), 'rollback'),
+      'draft artifact publish cancel-publish train rollouts',
+    ],
   ];
 
   it.each(ROWS)('in %s what is not legal there', async (state, reach, illegal) => {

@@ -22,6 +22,7 @@ import type { ArmCounters, RolloutSpec } from '../../domain/events/rollout.ts';
 import { rolloutStream } from '../../domain/events/streams.ts';
 import { runSequencer } from '../../relay/sequencer.ts';
 import { runTemporalRelay, type TemporalRelayOptions } from '../../relay/temporal.ts';
+import { f32Tensor, writeSafetensors } from '../../domain/formats/safetensors/index.ts';
 import { createFileStore } from '../../store/artifacts/fileStore.ts';
 import { createPool } from '../../store/connect.ts';
 import { createNoticeStore } from '../../store/notices/noticeTable.ts';
@@ -205,7 +206,7 @@ export async function publishedModel(commands: CommandDeps, versions: readonly s
 }
 
 async function publish(commands: CommandDeps, modelId: string, version: string): Promise<void> {
-  const content = Buffer.from(`${modelId}@${version}`);
+  const content = writeSafetensors([f32Tensor(`${modelId}@${version}`, [1], Float32Array.of(1))]);
   const [sha256, bytes] = [await store(commands, content), content.length];
   const file = { format: 'safetensors', sha256, bytes, media_type: 'application/octet-stream' };
   await draftVersion(commands, asKey(), { modelId, version });

@@ -1,5 +1,6 @@
 /** `/models/{m}/versions`: drafting, bytes made elsewhere, publishing. */
 import Type from 'typebox';
+import { cancelPublish } from '../../../commands/cancelPublish.ts';
 import { draftVersion } from '../../../commands/draftVersion.ts';
 import { requestPublish } from '../../../commands/requestPublish.ts';
 import { uploadArtifact } from '../../../commands/uploadArtifact.ts';
@@ -19,6 +20,7 @@ import { AsOfQuery, closed, CommandQuery, PageQuery } from '../../schemas/common
 import { OperationCommanded } from '../../schemas/operation.ts';
 import {
   AttachArtifact,
+  CancelPublish,
   DraftVersion,
   LifecycleState,
   Publish,
@@ -140,6 +142,27 @@ export function versionRoutes(app: App, deps: ApiDeps): void {
         requestPublish(commands, caller, { modelId, version, ...request.body }),
       );
       return answerOperation(deps, request, reply, publishProcess(modelId, version, outcome.n), events);
+    },
+  });
+
+  app.post('/models/:model/versions/:version/publish/cancel', {
+    config: { scope: ['models:write', 'rollouts:halt'], stop: true },
+    schema: {
+      tags,
+      description: 'Ends the publication that runs; the version is Trained, and may be published again.',
+      params: VersionParams,
+      body: CancelPublish,
+      querystring: CommandQuery,
+      response: commandAnswer(VersionCommanded),
+    },
+    handler: async (request, reply) => {
+      const { version } = request.params;
+      const { id: modelId } = await existingModel(await viewOf(deps, request, reply), request.params.model);
+      const about = { stream: versionStream(modelId, version) };
+      const { events, position } = await runCommand(deps, request, reply, about, (commands, caller) =>
+        cancelPublish(commands, caller, { modelId, version, reason: request.body.reason }),
+      );
+      return { ...(await current(deps, request, reply, modelId, version)), events, position };
     },
   });
 }

@@ -156,8 +156,9 @@ export function sdkModelRoutes(app: App, deps: ApiDeps): void {
       const ended = await waitUntil(deps.watch, PUBLISH_WAIT_MS, async () => unlessPublishing(await now()));
       if (!ended) return reply.code(202).send({ ...sdkVersion(await now()), publishing: true as const });
       if (isUsable(ended.state)) return sdkVersion(ended);
-      const code = ended.context.lastRefusal?.code ?? 'gate_failed';
-      throw new LifecycleError('gate_failed', `Publishing ${version} was refused: ${code}.`, {
+      const { code = 'gate_failed', reason = null } = ended.context.lastRefusal ?? {};
+      const why = reason === null ? code : `${code}, ${reason}`;
+      throw new LifecycleError('gate_failed', `Publishing ${version} was refused: ${why}.`, {
         more: { refusal: code },
       });
     },

@@ -116,6 +116,7 @@ const OWN_ROUTES: Readonly<Record<string, Probes>> = {
     ];
   },
   'POST /models/:model/versions/:version/publish': absent({}),
+  'POST /models/:model/versions/:version/publish/cancel': absent(REASON),
   'GET /blobs/:sha256': (two, url) => blobProbes(two, url),
   'HEAD /blobs/:sha256': (two, url) => blobProbes(two, url),
   'PUT /blobs/:sha256': one('refused', { raw: Buffer.from('other bytes'), headers: octets }),
