@@ -2,11 +2,18 @@
 import { Context } from '@temporalio/activity';
 import { aggregateRound } from './aggregateRound.ts';
 import { buildVersion } from './buildVersion.ts';
-import type { ComputeActivities, MainActivities, TellActivities, WatchActivities } from './contract.ts';
+import type {
+  ComputeActivities,
+  Computed,
+  MainActivities,
+  Submitted,
+  TellActivities,
+  WatchActivities,
+} from './contract.ts';
 import type { ActivityDeps } from './deps.ts';
 import { draftPostMortem } from './draftPostMortem.ts';
 import { evaluateRound } from './evaluateRound.ts';
-import { asActivity } from './failure.ts';
+import { createFailures } from './failure.ts';
 import { followDevices } from './followDevices.ts';
 import { loadPublishPlan } from './loadPublishPlan.ts';
 import { loadRollback } from './loadRollback.ts';
@@ -32,13 +39,16 @@ export interface ActivitiesByQueue {
 
 /** The worker registers each group on its queue. */
 export function createActivities(deps: ActivityDeps): ActivitiesByQueue {
+  const asActivity = createFailures(deps);
+  const held: Submitted = { outcome: 'stale', events: [], why: 'the process is held by a fault' };
+  const nothing: Computed = { submit: null };
   return {
     main: {
       loadRollout: asActivity('loadRollout', (input) => loadRollout(deps, input)),
       loadTraining: asActivity('loadTraining', (input) => loadTraining(deps, input)),
       loadPublishPlan: asActivity('loadPublishPlan', (input) => loadPublishPlan(deps, input)),
       loadRollback: asActivity('loadRollback', (input) => loadRollback(deps, input)),
-      submitCommand: asActivity('submitCommand', ({ v: _, ...input }) => submitAs(deps, processId(), input)),
+      submitCommand: asActivity('submitCommand', ({ v: _, ...input }) => submitAs(deps, processId(), input), held),
       notify: asActivity('notify', ({ v: _, ...input }) => notify(deps, input)),
       draftPostMortem: asActivity('draftPostMortem', (input) => draftPostMortem(deps, input)),
     },
@@ -48,9 +58,9 @@ export function createActivities(deps: ActivityDeps): ActivitiesByQueue {
       followDevices: asActivity('followDevices', (input) => followDevices(deps, input)),
     },
     compute: {
-      aggregateRound: asActivity('aggregateRound', (input) => aggregateRound(deps, input)),
-      evaluateRound: asActivity('evaluateRound', (input) => evaluateRound(deps, input)),
-      buildVersion: asActivity('buildVersion', (input) => buildVersion(deps, input)),
+      aggregateRound: asActivity('aggregateRound', (input) => aggregateRound(deps, input), nothing),
+      evaluateRound: asActivity('evaluateRound', (input) => evaluateRound(deps, input), nothing),
+      buildVersion: asActivity('buildVersion', (input) => buildVersion(deps, input), nothing),
     },
   };
 }

@@ -27,6 +27,7 @@ export function standingOf(state: TrainingState, counted: number, now: number): 
     spec: context.spec!, // set by TrainingRequested, the first fact
     now,
     isPaused: isPaused(state),
+    isFaulty: isPaused(state) && context.paused?.code === 'internal_fault',
     phase: phaseOf(state),
     current: current && {
       round: current.round,

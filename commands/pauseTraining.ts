@@ -9,17 +9,19 @@ export interface PauseTraining {
   readonly runId: string;
   readonly reason: string;
   readonly by: string;
+  /** Nothing is tried before a person resumes the run, not even to end its open round. */
+  readonly code?: 'internal_fault';
 }
 
 /** TrainingPaused. `by` says who: a key, or the workflow after too many abandoned rounds. */
 export async function pauseTraining(
   deps: CommandDeps,
   caller: Caller,
-  { runId, reason, by }: PauseTraining,
+  { runId, ...data }: PauseTraining,
 ): Promise<Outcome> {
   return execute(deps, caller, async (streams) => {
     const run = await existingRun(streams, runId);
-    const decision = decideTraining(run, { type: 'pause', data: { reason, by } }, streams.now().getTime());
+    const decision = decideTraining(run, { type: 'pause', data }, streams.now().getTime());
     return joinDecisions([{ stream: trainingStream(runId), decision }]);
   });
 }

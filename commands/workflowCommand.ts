@@ -1,5 +1,6 @@
 /** What workflows may ask for, as plain data: it crosses Temporal, so it is versioned by its members alone. */
 import { abandonRound, type AbandonRound } from './abandonRound.ts';
+import { LifecycleError } from '../domain/errors.ts';
 import { abortTraining } from './abortTraining.ts';
 import { closeRound, type CloseRound } from './closeRound.ts';
 import { completeRollout, type Completion } from './completeRollout.ts';
@@ -77,5 +78,6 @@ export async function submit(deps: CommandDeps, caller: Caller, command: Workflo
 
 /** A workflow of a newer build may ask for more than this worker knows. */
 function unknownKind(command: never): never {
-  throw new Error(`unknown workflow command ${JSON.stringify(command)}`);
+  // Tried again: a newer worker may take it, while the versions are mixed.
+  throw new LifecycleError('unavailable', `This build knows no workflow command ${JSON.stringify(command)}.`);
 }

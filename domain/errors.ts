@@ -101,6 +101,11 @@ export const ERRORS = {
   ),
   gate_failed: row(422, 'A publishing check failed', 'The report names the check.'),
   cancelled: row(409, 'A person ended it', 'The detail says why; ask for it again.'),
+  internal_fault: row(
+    500,
+    'It failed the same way three times',
+    'Report the detail: another try would fail the same way.',
+  ),
   not_implemented: row(501, 'Not offered by this release', 'The detail says what is.'),
   server_error: row(500, 'Our fault', 'Report the request id.', true),
   unavailable: row(503, 'A part we need does not answer', 'Retry after the time given.', true),

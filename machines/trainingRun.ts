@@ -31,7 +31,12 @@ export interface TrainingContext {
   readonly missedInRow: number;
   readonly abandoned: number;
   readonly lastAbandoned: { readonly reason: string; readonly at: number } | null;
-  readonly paused: { readonly reason: string; readonly by: string; readonly at: number } | null;
+  readonly paused: {
+    readonly reason: string;
+    readonly by: string;
+    readonly at: number;
+    readonly code?: 'internal_fault';
+  } | null;
   readonly stopped: DataOf<'TrainingStopped'> | null;
   readonly ended: {
     readonly kind: 'succeeded' | 'aborted';
@@ -138,7 +143,7 @@ const chart = setup({
                 TrainingPaused: {
                   target: 'paused',
                   actions: assign(({ event }) => ({
-                    paused: { reason: event.data.reason, by: event.data.by, at: event.at },
+                    paused: { ...event.data, at: event.at },
                     updatedAt: event.at,
                   })),
                 },

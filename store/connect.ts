@@ -177,6 +177,11 @@ const LOST = /^(08|57P0[123]$|25P0[34]$)|^(ECONN|EPIPE$|ETIMEDOUT$|ENOTFOUND$|EA
 const LOST_MESSAGE =
   /Connection terminated|Client has encountered a connection error|Client was closed|timeout exceeded when trying to connect|Query read timeout/;
 
+/** A fault of Postgres or of the way to it: the server's own errors carry a SQLSTATE. */
+export function isPostgresFault(error: unknown): boolean {
+  return error instanceof pg.DatabaseError || isConnectionLost(error);
+}
+
 /** The connection was lost or could not be made: whether a statement under way took effect is unknown. */
 export function isConnectionLost(error: unknown): boolean {
   const code = codeOf(error);

@@ -71,7 +71,18 @@ export const Training = Type.Object(
         closed,
       ),
     ),
-    paused: Nullable(Type.Object({ reason: Type.String(), by: Type.String(), at: Instant }, closed)),
+    paused: Nullable(
+      Type.Object(
+        {
+          reason: Type.String(),
+          by: Type.String(),
+          at: Instant,
+          /** A step failed the same way each time: nothing is tried before a person resumes the run. */
+          code: Type.Optional(Type.Literal('internal_fault')),
+        },
+        closed,
+      ),
+    ),
     ended: Nullable(
       Type.Object(
         {

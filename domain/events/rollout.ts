@@ -131,7 +131,13 @@ export const rolloutFacts = {
   }),
   HealthJudged: { type: 'HealthJudged', schemaVersion: 1, schema: Judgement } as const,
   RolloutPaused: fact('RolloutPaused', {
-    cause: Type.Union([Type.Literal('manual'), Type.Literal('inconclusive'), Type.Literal('no_restore_target')]),
+    cause: Type.Union([
+      Type.Literal('manual'),
+      Type.Literal('inconclusive'),
+      Type.Literal('no_restore_target'),
+      /** A step failed the same way each time. */
+      Type.Literal('internal_fault'),
+    ]),
     reason: Type.String(),
     missing: Type.Optional(Type.Array(Type.String())),
   }),

@@ -136,7 +136,12 @@ export const trainingFacts = {
     counted: Count,
     needed: Count,
   }),
-  TrainingPaused: fact('TrainingPaused', { reason: Type.String(), by: Type.String() }),
+  TrainingPaused: fact('TrainingPaused', {
+    reason: Type.String(),
+    by: Type.String(),
+    /** A step failed the same way each time: unlike after a person's pause, the open round is not ended either. */
+    code: Type.Optional(Type.Literal('internal_fault')),
+  }),
   TrainingResumed: fact('TrainingResumed', { reason: Nullable(Type.String()), by: Type.String() }),
   TrainingStopped: fact('TrainingStopped', {
     rule: Type.Union([Type.Literal('rounds'), Type.Literal('manual')]),

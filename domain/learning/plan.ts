@@ -7,6 +7,8 @@ export interface TrainingStanding {
   readonly spec: TrainingSpec;
   readonly now: number;
   readonly isPaused: boolean;
+  /** Paused since a step failed the same way each time. */
+  readonly isFaulty: boolean;
   /** `ending`: a person stopped it and the last facts are to come. `over`: succeeded or aborted. */
   readonly phase: 'between' | 'collecting' | 'closed' | 'ending' | 'over';
   /** The open or closed round. */
@@ -56,9 +58,10 @@ export function backoffMs(spec: TrainingSpec, missedInRow: number): number {
 /**
  * The next step. Never throws. A pause opens no further round; an open one is still closed and aggregated, so no work is lost.
  * Its evaluation waits for the resume: one that fails pauses the run with its reason, which a paused run cannot record, and would
- * be tried for ever. `retry` abandoned attempts in a row pause the run; resuming counts anew.
+ * be tried for ever; after a fault everything waits for it. `retry` abandoned attempts in a row pause the run; resuming counts anew.
  */
 export function planTraining(run: TrainingStanding): TrainingStep {
+  if (run.isFaulty && run.phase !== 'over') return { kind: 'wait', leftMs: null };
   switch (run.phase) {
     case 'over':
       return { kind: 'done' };

@@ -11,6 +11,7 @@ const fresh: TrainingStanding = {
   spec,
   now: NOW,
   isPaused: false,
+  isFaulty: false,
   phase: 'between',
   current: null,
   rounds: 0,
@@ -64,6 +65,11 @@ describe('the plan of a training run', () => {
     expect(planTraining({ ...fresh, isPaused: true })).toEqual({ kind: 'wait', leftMs: null });
     expect(planTraining({ ...collecting(2, 10 * MIN), isPaused: true })).toEqual({ kind: 'close' });
     expect(planTraining({ ...fresh, isPaused: true, phase: 'closed' })).toEqual({ kind: 'aggregate' });
+    // What failed the same way each time is not tried before a person resumes the run.
+    const faulty = { isPaused: true, isFaulty: true };
+    for (const run of [fresh, collecting(2, 10 * MIN), { ...fresh, phase: 'closed' as const }])
+      expect(planTraining({ ...run, ...faulty })).toEqual({ kind: 'wait', leftMs: null });
+    expect(planTraining({ ...fresh, ...faulty, phase: 'over' })).toEqual({ kind: 'done' });
   });
 
   it('evaluates a round before the next one, if the spec has an evaluation set', () => {
