@@ -1,4 +1,5 @@
 /** What /metrics says of the log: facts, judgements and rollbacks, whoever wrote them; and how far behind the relays are. */
+import { until } from '../support/log.ts';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createAndStart } from '../../commands/createAndStart.ts';
 import { judgeRollout } from '../../commands/judgeRollout.ts';
@@ -43,9 +44,13 @@ describe('/metrics', () => {
     facts(await rollBack(commands, stopper(), { rolloutId: stopped, reason: 'a test', trigger: 'manual' }));
     await t.settle();
 
+    const total = await t.facts();
+    const appended = (of: ReadonlyMap<string, number>) =>
+      [...of].reduce((sum, [name, n]) => sum + (name.startsWith('edgeml_events_appended_total') ? n : 0), 0);
+    // One answer serves all who ask within a second.
+    await until('a scrape holds every fact', async () => appended(await scrape()) === total);
     // Two scrapes at once read the log once.
     const [after, twin] = await Promise.all([scrape(), scrape()]);
-    const total = await t.facts();
     const streams = ['model', 'version', 'training', 'rollout'].map(
       (stream) => after.get(`edgeml_events_appended_total{stream="${stream}"}`) ?? NaN,
     );
