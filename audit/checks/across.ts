@@ -17,11 +17,14 @@ type Of<T extends TypeOf> = Extract<AnyFact, { type: T }>;
 /** A fact that must come with others in its append. */
 interface Together {
   readonly code: string;
-  readonly needs: (
-    row: DecodedRow,
-    group: readonly DecodedRow[],
-    modelOf: (rollout: number) => string | undefined,
-  ) => string[];
+  readonly needs: (row: DecodedRow, group: readonly DecodedRow[], of: RolloutsSeen) => string[];
+}
+
+/** What earlier appends say of a rollout. */
+interface RolloutsSeen {
+  modelOf(rollout: number): string | undefined;
+  /** Another rollout of the same version was rolled back before: the version is marked once. */
+  isMarkedBefore(rollout: number): boolean;
 }
 
 const isOf = <T extends TypeOf>(fact: AnyFact, type: T): fact is Of<T> => fact.type === type;
@@ -42,13 +45,14 @@ const ifNot = (holds: boolean, what: string) => (holds ? [] : [what]);
 const TOGETHER: Partial<Record<TypeOf, Together>> = {
   RolloutRolledBack: {
     code: 'rollback_split',
-    needs({ row, fact }, group, modelOf) {
+    needs({ row, fact }, group, { modelOf, isMarkedBefore }) {
       const rollout = rolloutOf(row.event.stream_id);
       const target = isOf(fact, 'RolloutRolledBack') ? fact.data.target : null;
       const model = rollout === undefined ? undefined : modelOf(rollout);
       return [
         ...ifNot(
-          find(group, 'VersionRolledBack', (f) => f.data.rollout_id === rollout),
+          find(group, 'VersionRolledBack', (f) => f.data.rollout_id === rollout) ||
+            (rollout !== undefined && isMarkedBefore(rollout)),
           'VersionRolledBack',
         ),
         ...ifNot(
@@ -177,6 +181,9 @@ export function checkAcross(): Across {
   const wayBack = checkWayBack(findings);
   const models = new Map<string, ModelView>();
   const rolloutModels = new Map<number, string>();
+  /** The stream of each rollout's version, and the index at which a version was marked. */
+  const rolloutVersions = new Map<number, string>();
+  const markedAt = new Map<string, number>();
   let group: DecodedRow[] = [];
   let command: string | undefined;
   let isReadable = true;
@@ -193,7 +200,9 @@ export function checkAcross(): Across {
     if (!of) return undefined;
     switch (fact.type) {
       case 'RolloutCreated':
-        if (of.kind === 'rollout') rolloutModels.set(of.rolloutId, fact.data.model_id);
+        if (of.kind !== 'rollout') return undefined;
+        rolloutModels.set(of.rolloutId, fact.data.model_id);
+        rolloutVersions.set(of.rolloutId, versionStream(fact.data.model_id, fact.data.version));
         return undefined;
       case 'RolloutStarted':
       case 'RolloutCompleted':
@@ -218,6 +227,9 @@ export function checkAcross(): Across {
       case 'VersionSuperseded':
       case 'VersionRolledBack':
         if (of.kind !== 'version') return undefined;
+        if (fact.type === 'VersionRolledBack' && !markedAt.has(row.event.stream_id)) {
+          markedAt.set(row.event.stream_id, row.log_index);
+        }
         viewOf(of.modelId).live.delete(of.version);
         return of.modelId;
       default:
@@ -225,10 +237,16 @@ export function checkAcross(): Across {
     }
   }
 
+  const seen: RolloutsSeen = {
+    modelOf: (rollout) => rolloutModels.get(rollout),
+    isMarkedBefore: (rollout) =>
+      (markedAt.get(rolloutVersions.get(rollout) ?? '') ?? Infinity) < (group[0]?.row.log_index ?? 0),
+  };
+
   function judgeTogether(): void {
     for (const one of group) {
       const rule = TOGETHER[one.fact.type];
-      const missing = rule?.needs(one, group, (rollout) => rolloutModels.get(rollout)) ?? [];
+      const missing = rule?.needs(one, group, seen) ?? [];
       if (!rule || missing.length === 0) continue;
       const { row, fact } = one;
       findings.add(
