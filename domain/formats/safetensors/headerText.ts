@@ -41,11 +41,18 @@ const shown = (name: string) =>
     (symbol) => `\\u${symbol.charCodeAt(0).toString(16).padStart(4, '0')}`,
   );
 
-/** Names go into facts, logs and terminals, and ONNX takes an empty one for a missing input. */
-function checkName(name: string, most: number): void {
-  if (name === '') throw new Malformed('a tensor without a name');
-  if (name.length > most) throw new Malformed(`the tensor name ${shown(name)} has more than ${most} characters`);
-  if (CONTROL.test(name)) throw new Malformed(`the tensor name ${shown(name)} holds a control character`);
+/**
+ * What is wrong with a tensor's name, for readers and writers alike. Names go into facts, logs and terminals, and ONNX takes an empty
+ * one for a missing input.
+ *
+ * @param most UTF-16 units
+ */
+export function nameProblem(name: string, most: number): string | undefined {
+  if (name === '') return 'a tensor without a name';
+  if (name.length > most) return `the tensor name ${shown(name)} has more than ${most} characters`;
+  if (CONTROL.test(name)) return `the tensor name ${shown(name)} holds a control character`;
+  if (LONE_SURROGATE.test(name)) return `the tensor name ${shown(name)} is not Unicode text`;
+  return undefined;
 }
 
 /** Why the text is no header, thrown and caught within this file's one door. */
@@ -156,7 +163,8 @@ export function parseHeaderText(
     scan.object((name) => {
       if (name === '__metadata__') return scan.object((key) => void metadata.set(key, scan.string()));
       if (entries.length === limits.tensors) throw new Malformed(`more than ${limits.tensors} tensors`);
-      checkName(name, limits.name);
+      const problem = nameProblem(name, limits.name);
+      if (problem !== undefined) throw new Malformed(problem);
       entries.push(entry(scan, name, limits.rank));
     });
     scan.end();

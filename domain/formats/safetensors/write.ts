@@ -1,6 +1,8 @@
 /** Pure. The canonical safetensors writer: equal tensors and metadata give equal bytes (`learning.md` 6). */
 import { utf8ToBytes } from '../../hash/sha256.ts';
 import { elementsOf, sizeOf, type Dtype } from './dtype.ts';
+import { nameProblem } from './headerText.ts';
+import { LIMITS } from './limits.ts';
 import { compareTensors, compareUtf8 } from './order.ts';
 import type { Tensor } from './tensor.ts';
 
@@ -46,12 +48,15 @@ export function safetensorsHead(tensors: readonly TensorShape[], metadata: Metad
 /**
  * One canonical file in memory. Tensors may come in any order.
  *
- * @throws RangeError for a name given twice, the reserved name `__metadata__`, or data that do not fill their shape
+ * @throws RangeError for a name that readers refuse or that is given twice, the reserved name `__metadata__`, or data that do not fill
+ * their shape
  */
 export function writeSafetensors(tensors: readonly Tensor[], metadata: Metadata = {}): Uint8Array {
   const names = new Set<string>();
   for (const { name, dtype, shape, data } of tensors) {
     if (name === '__metadata__') throw new RangeError('a tensor may not be called "__metadata__"');
+    const problem = nameProblem(name, LIMITS.name);
+    if (problem !== undefined) throw new RangeError(problem);
     if (names.has(name)) throw new RangeError(`tensor "${name}" is given twice`);
     names.add(name);
     const expected = elementsOf(shape) * sizeOf(dtype);
