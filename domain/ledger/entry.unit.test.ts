@@ -1,7 +1,9 @@
 /** The text of a leaf is frozen. */
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { canonicalJson } from '../hash/canonicalJson.ts';
 import { leafHash } from '../hash/merkle.ts';
-import { bytesToHex, sha256Hex } from '../hash/sha256.ts';
+import { bytesToHex, sha256Hex, utf8ToBytes } from '../hash/sha256.ts';
 import { ledgerEntry, ledgerLeaf, type LedgerFact } from './entry.ts';
 
 const fact: LedgerFact = {
@@ -37,6 +39,43 @@ describe('ledger entry', () => {
     expect(text({ ...fact, correlationId: 'rollout:42', causationId: 'x' })).toContain(
       '"causationId":"x","commandId":"http:key_7Q2f:k1","commandSeq":1,"correlationId":"rollout:42"',
     );
+  });
+
+  it('is the RFC 8785 text of its members, whatever they hold', () => {
+    const words = fc.string({ unit: 'grapheme' }).filter((s) => !s.includes('\0'));
+    const count = fc.nat();
+    const any = fc.record({
+      eventId: words,
+      stream: words,
+      streamVersion: count,
+      type: words,
+      schemaVersion: count,
+      machine: words,
+      actor: fc.record({ kind: words, id: words }),
+      commandId: words,
+      commandSeq: count,
+      correlationId: fc.option(words),
+      causationId: fc.option(words),
+      recordedAt: words,
+    });
+    fc.assert(
+      fc.property(any, fc.record({ logIndex: count, sequencedAt: words }), words, (fact, at, d) => {
+        const { actor, ...rest } = fact;
+        const members = {
+          ...rest,
+          ...at,
+          actor: `${actor.kind}:${actor.id}`,
+          dataSha256: sha256Hex(utf8ToBytes(d)),
+          v: 1,
+        };
+        const named = Object.entries(members).filter(([, value]) => value !== null);
+        expect(new TextDecoder().decode(ledgerEntry(fact, at, d))).toBe(canonicalJson(Object.fromEntries(named)));
+      }),
+    );
+  });
+
+  it('refuses half of a surrogate pair', () => {
+    expect(() => ledgerEntry({ ...fact, commandId: 'a\ud800' }, place, data)).toThrow(/surrogate/);
   });
 
   it('changes with every member of the fact, its place, and each byte of its data', () => {
