@@ -5,6 +5,7 @@ import type { SequencedEvent } from '../domain/events/envelope.ts';
 import { historyFrom, openStage, type Stage } from '../test/properties/stage.ts';
 import { until } from '../test/support/log.ts';
 import type { Page, PageRequest } from './page.ts';
+import { createReadModels } from './readModels.ts';
 import { createPointerTable } from './pointerTable.ts';
 import { pointerRows } from './pointers/schema.ts';
 import { projections } from './registry.ts';
@@ -22,6 +23,22 @@ beforeAll(async () => {
   events = await stage.log.store.readLog(-1, 100_000);
 });
 afterAll(() => stage.close());
+
+it('ends its connections, also where no list was ever asked', async () => {
+  const models = createReadModels({ connectionString: stage.log.appUrl });
+  const count = async () => {
+    const { rows } = await stage.log.admin.query<{ n: number }>(
+      `SELECT count(*)::int AS n FROM pg_stat_activity
+        WHERE datname = current_database() AND application_name = 'edgeml read models'`,
+    );
+    return rows[0]!.n;
+  };
+  const before = await count();
+  expect(await models.position('catalog')).toBeGreaterThan(0);
+  expect(await count()).toBe(before + 1);
+  await models.close();
+  await until('its connection is gone', async () => (await count()) === before);
+});
 
 async function allPages<T>(read: (page: PageRequest) => Promise<Page<T>>, limit: number): Promise<T[]> {
   const items: T[] = [];

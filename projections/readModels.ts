@@ -171,6 +171,6 @@ export function createReadModels({
     },
     events: async (filter, page = {}) => listEvents(db, log, filter, page, await place('activity')),
 
-    close: () => db.destroy(), // ends the pool; `log` shares it
+    close: () => pool.end(), // Kysely's `destroy` would leave a pool that no list has used yet
   };
 }
