@@ -7,6 +7,7 @@ import { readCheckpoint } from './checkpoint.ts';
 import { createSchema } from './ddl.ts';
 import { createFollower, type LogReader } from './follower.ts';
 import { projections } from './registry.ts';
+import { shareReading } from './sharedReading.ts';
 import { schemaOf, type Projection } from './table.ts';
 
 /** Subscribes to "the log grew"; the answer unsubscribes. A bell may ring too often, late, or never. */
@@ -43,7 +44,7 @@ export interface RunningProjections {
   readonly done: Promise<void>;
 }
 
-const MAX_EVENTS = 500;
+const MAX_EVENTS = 1_000;
 const BUDGET_MS = 50;
 const POLL_MS = 1_000;
 const RETRY_STOPPED_MS = 5_000;
@@ -109,7 +110,8 @@ async function follow(
  * and its checkpoint row, and tries again every 5 s.
  */
 export function startProjections(options: ProjectionsOptions): RunningProjections {
-  const { connectionString, log, doorbell, signal, logger, onState } = options;
+  const { connectionString, doorbell, signal, logger, onState } = options;
+  const log = shareReading(options.log);
   const states = new Map<string, ProjectionState>();
   const loops = (options.projections ?? projections).map((projection) => {
     const schema = schemaOf(projection);

@@ -52,37 +52,59 @@ export async function load(client: Client, schema: string, needs: readonly Need[
   }
 }
 
-async function close(client: Client, schema: string, table: TableDef, closes: readonly Close[]): Promise<void> {
+/** What a statement changed, and the milliseconds that Postgres itself worked on it: this process may answer late. */
+interface Done {
+  readonly rows: number;
+  readonly ms: number;
+}
+async function run(client: Client, statement: string, values: readonly unknown[]): Promise<Done> {
+  const answer = await client.query<Done>(
+    `WITH done AS (${statement} RETURNING 1) SELECT count(*)::int AS rows,
+       (1000 * extract(epoch FROM clock_timestamp() - statement_timestamp()))::float8 AS ms FROM done`,
+    [...values],
+  );
+  return answer.rows[0]!;
+}
+
+async function close(client: Client, schema: string, table: TableDef, closes: readonly Close[]): Promise<number> {
   const on = table.key.map((name) => `t.${quote(name)} = k.${quote(name)}`).join(' AND ');
-  const { rowCount } = await client.query(
+  const { rows, ms } = await run(
+    client,
     `UPDATE ${fullName(schema, table)} t SET valid_to = k.valid_to
        FROM json_to_recordset($1::json) AS k(${typed(table, table.key)}, valid_to bigint)
       WHERE ${on} AND t.valid_to IS NULL`,
     [jsonText(closes.map(({ key, to }) => ({ ...keyObject(table, key), valid_to: to })))],
   );
-  if (rowCount !== closes.length) {
-    throw new BrokenRows(`${table.name}: ${rowCount} of ${closes.length} rows were closed; somebody else wrote them`);
-  }
+  if (rows === closes.length) return ms;
+  throw new BrokenRows(`${table.name}: ${rows} of ${closes.length} rows were closed; somebody else wrote them`);
 }
 
-async function insert(client: Client, schema: string, table: TableDef, inserts: readonly Insert[]): Promise<void> {
+async function insert(client: Client, schema: string, table: TableDef, inserts: readonly Insert[]): Promise<number> {
   const names = Object.keys(table.columns);
   const places = table.kind === 'facts' ? ['log_index'] : ['valid_from', 'valid_to'];
   const columns = [...names, ...places].map(quote).join(', ');
   const values = inserts.map(({ row, from, to }) =>
     table.kind === 'facts' ? { ...row, log_index: from } : { ...row, valid_from: from, valid_to: to },
   );
-  await client.query(
+  const { ms } = await run(
+    client,
     `INSERT INTO ${fullName(schema, table)} (${columns}) SELECT ${columns}
        FROM json_to_recordset($1::json) AS r(${typed(table, names)}, ${places.map((p) => `${p} bigint`).join(', ')})`,
     [jsonText(values)],
   );
+  return ms;
 }
 
-/** Writes all that `rows` changed: closes first, since one key has one open row. The caller holds the transaction. */
-export async function save(client: Client, schema: string, rows: BatchRows): Promise<void> {
+/**
+ * Writes all that `rows` changed: closes first, since one key has one open row. The caller holds the transaction.
+ *
+ * @returns milliseconds that Postgres worked
+ */
+export async function save(client: Client, schema: string, rows: BatchRows): Promise<number> {
+  let ms = 0;
   for (const [table, { closes, inserts }] of rows.take()) {
-    if (closes.length > 0) await close(client, schema, table, closes);
-    if (inserts.length > 0) await insert(client, schema, table, inserts);
+    if (closes.length > 0) ms += await close(client, schema, table, closes);
+    if (inserts.length > 0) ms += await insert(client, schema, table, inserts);
   }
+  return ms;
 }

@@ -8,7 +8,6 @@
  *
  * After an unknown result the session is dropped and the next one reads the cursor again.
  */
-import { setImmediate } from 'node:timers/promises';
 import { createBell } from '../store/bell.ts';
 import type { Client, Session } from '../store/connect.ts';
 import { lead, type Logger } from '../store/leader.ts';
@@ -17,6 +16,7 @@ import type { PublishedCheckpoints } from '../store/ledger/published.ts';
 import { leafOf } from '../store/log/leaf.ts';
 import type { EventRow } from '../store/log/rows.ts';
 import { namedSql } from '../store/sql/namedSql.ts';
+import { mapInTurns } from '../store/turns.ts';
 
 const CURSOR = namedSql('sequencer_cursor');
 const READ = namedSql('sequencer_read');
@@ -24,8 +24,6 @@ const WAITING = namedSql('sequencer_waiting');
 const WRITE = namedSql('sequencer_write');
 
 const LIMIT = 1_000;
-/** Leaves that are hashed before others in this process get their turn: some milliseconds. */
-const LEAVES_AT_ONCE = 100;
 const HELD_POLL_MS = 5;
 const IDLE_POLL_MS = 1_000;
 const ALARM_AFTER_MS = 2_000;
@@ -82,16 +80,6 @@ async function readSafe(client: Client, cursor: Cursor): Promise<ReadRow[]> {
   return rows;
 }
 
-/** A backlog is hashed for minutes: devices, followers and stops in this process do not wait for it. */
-async function leavesOf(rows: readonly ReadRow[], firstIndex: number, sequencedAt: Date): Promise<Buffer[]> {
-  const leaves: Buffer[] = [];
-  for (const [i, row] of rows.entries()) {
-    if (i > 0 && i % LEAVES_AT_ONCE === 0) await setImmediate();
-    leaves.push(Buffer.from(leafOf(row, firstIndex + i, sequencedAt)));
-  }
-  return leaves;
-}
-
 /** @throws Error if another leader moved the cursor: nothing was written, and this one is no leader */
 async function place(
   client: Client,
@@ -101,7 +89,7 @@ async function place(
   const last = rows.at(-1)!;
   // The database's clock, never backwards: as_of by time needs a rising order.
   const sequencedAt = new Date(Math.max(last.read_at.getTime(), cursor.sequenced_at?.getTime() ?? 0));
-  const leaves = await leavesOf(rows, cursor.next_index, sequencedAt);
+  const leaves = await mapInTurns(rows, (row, i) => Buffer.from(leafOf(row, cursor.next_index + i, sequencedAt)));
   const positions = rows.map((row) => row.position);
   const to = [last.xid, last.position, positions, leaves, sequencedAt.toISOString()];
   const values = [...keyOf(cursor), cursor.next_index, ...to];

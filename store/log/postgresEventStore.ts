@@ -2,6 +2,7 @@
 import { Kysely, PostgresDialect } from 'kysely';
 import type { StoredEvent } from '../../domain/events/envelope.ts';
 import { createPool, type Waits } from '../connect.ts';
+import { mapInTurns } from '../turns.ts';
 import { namedSql } from '../sql/namedSql.ts';
 import { resolveAsOf } from './asOf.ts';
 import { createDoorbell } from './doorbell.ts';
@@ -116,7 +117,7 @@ export function createEventStore(options: EventStoreOptions): PostgresEventStore
       return (await query.execute()).map(eventToFold);
     },
 
-    readLog: async (after, limit) => (await selectLog(db, after, limit).execute()).map(sequencedEventOf),
+    readLog: async (after, limit) => mapInTurns(await selectLog(db, after, limit).execute(), sequencedEventOf),
 
     async readRawLog(after, limit) {
       const rows = await selectRawLog(db, after, limit).execute();
