@@ -68,12 +68,14 @@ async function persist<T>(
   return undefined;
 }
 
+type Ring = (logIndex?: number) => void;
+
 /** One NATS subscription for everybody in this process. */
 function createBells() {
-  const rings = new Set<() => void>();
+  const rings = new Set<Ring>();
   return {
-    ring: () => rings.forEach((ring) => ring()),
-    subscribe(ring: () => void): () => void {
+    ring: (logIndex?: number) => rings.forEach((ring) => ring(logIndex)),
+    subscribe(ring: Ring): () => void {
       rings.add(ring);
       return () => void rings.delete(ring);
     },

@@ -56,15 +56,16 @@ async function follow(
     projection: Projection;
     log: LogReader;
     bell: Bell;
+    ring: (logIndex?: number) => void;
     logger: Logger;
     tell: (change: Partial<ProjectionState>) => void;
   },
 ): Promise<void> {
-  const { projection, log, bell, logger, tell } = options;
+  const { projection, log, bell, ring, logger, tell } = options;
   const schema = schemaOf(projection);
   await createSchema(client, schema, projection);
   // The sequencer rings here as well, so a silent NATS costs nothing.
-  client.on('notification', bell.ring);
+  client.on('notification', ({ payload }) => ring(Number(payload)));
   await client.query('LISTEN edgeml_log');
   const follower = createFollower({ client, schema, projection, log, budgetMs: BUDGET_MS, maxEvents: MAX_EVENTS });
   const start = await readCheckpoint(client, schema);
@@ -130,10 +131,14 @@ export function startProjections(options: ProjectionsOptions): RunningProjection
       onState?.(state);
     };
     tell({});
-    const unsubscribe = doorbell?.(() => bell.ring());
+    // A relay far behind rings for what is applied long ago.
+    const ring = (logIndex?: number) => {
+      if (logIndex === undefined || logIndex > (states.get(projection.name) ?? idle).position) bell.ring();
+    };
+    const unsubscribe = doorbell?.(ring);
     return lead({ connectionString, name: schema, signal, logger }, async (session, until) => {
       try {
-        await follow(session, until, { projection, log, bell, logger, tell });
+        await follow(session, until, { projection, log, bell, ring, logger, tell });
       } finally {
         tell({ role: 'standby' });
       }

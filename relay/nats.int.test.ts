@@ -7,7 +7,7 @@ import { backUp } from '../test/support/published.ts';
 import { startNats } from '../test/support/services.ts';
 import { runNatsRelay, subscribeDoorbell } from './nats.ts';
 import { runSequencer } from './sequencer.ts';
-import { LOG_INDEX_HEADER, STREAM, STREAM_VERSION_HEADER } from './subjects.ts';
+import { LOG_INDEX_HEADER, RING_SUBJECT, STREAM, STREAM_VERSION_HEADER } from './subjects.ts';
 
 const logger = { info: () => undefined, warn: () => undefined, error: () => undefined };
 
@@ -131,18 +131,35 @@ describe('the NATS relay', () => {
   });
 
   it('goes on after the tail when the relay itself is stopped between any two publishes', async () => {
-    await appendMany(70);
     for (let round = 1; round <= 6; round += 1) {
+      await appendMany(40);
       const one = new AbortController();
       let published = 0;
       await relay(one.signal, () => {
         published += 1;
-        if (published === 7 + round) one.abort();
+        if (published === round) one.abort();
       });
     }
     running.push(relay());
-    await until('all are told', async () => (await streamEnd()) === 70);
-    expect(await told()).toEqual(upTo(70));
+    await until('all are told', async () => (await streamEnd()) === 240);
+    expect(await told()).toEqual(upTo(240));
+  });
+
+  it('keeps order and loses nothing where a stranger writes into the middle of its window', async () => {
+    await appendMany(300);
+    const nc = await connect({ servers: nats.url });
+    let strangers = 0;
+    running.push(
+      relay(stop.signal, (index) => {
+        if (index % 60 !== 30 || strangers >= 4) return;
+        strangers += 1;
+        nc.publish('edgeml.events.stranger', 'x');
+      }),
+    );
+    await until('all are told', async () => (await streamEnd()) === 300 + strangers, 30_000);
+    await nc.close();
+    expect(strangers).toBe(4);
+    expect((await told()).filter((index) => index !== null)).toEqual(upTo(300));
   });
 
   it('T8: needs no dedupe window: relay down past it, server restarted, and still no doubles and no gaps', async () => {
@@ -230,17 +247,47 @@ describe('the NATS relay', () => {
 describe('the doorbell', () => {
   it('rings for facts, survives the server, and says nothing while it is away', async () => {
     running.push(relay());
-    let rings = 0;
-    running.push(subscribeDoorbell({ natsUrl: nats.url, signal: stop.signal, onBell: () => (rings += 1) }));
-    await until('it rang when it connected', () => rings > 0);
-    const before = rings;
+    const rings: (number | undefined)[] = [];
+    const onBell = (logIndex?: number) => void rings.push(logIndex);
+    running.push(subscribeDoorbell({ natsUrl: nats.url, signal: stop.signal, onBell }));
+    await until('it rang when it connected', () => rings.length > 0);
+    expect(rings[0]).toBeUndefined();
     await appendMany(3);
-    await until('it rang for facts', () => rings >= before + 3);
+    await until('it rang for the facts', () => rings.at(-1) === 2);
     await nats.kill();
     await nats.start();
-    const after = rings;
+    await until('it rang when it connected again', () => rings.at(-1) === undefined);
     await appendMany(1);
-    await until('it rings again', () => rings > after);
+    await until('it rings again', () => rings.at(-1) === 3);
+  });
+
+  it('rings once for many facts, and never beyond what was told', async () => {
+    await appendMany(400);
+    let last = -1;
+    const rings: number[] = [];
+    const onBell = (logIndex?: number) => {
+      if (logIndex === undefined) return;
+      expect(logIndex).toBeLessThanOrEqual(last);
+      rings.push(logIndex);
+    };
+    running.push(subscribeDoorbell({ natsUrl: nats.url, signal: stop.signal, onBell }));
+    running.push(relay(stop.signal, (index) => (last = index)));
+    await until('it rang for the last', () => rings.at(-1) === 399);
+    expect(rings).toEqual([...rings].sort((a, b) => a - b));
+    expect(rings.length).toBeLessThan(100);
+  });
+
+  it('rings for everything where a stranger rings with what is no index', async () => {
+    let rings = 0;
+    running.push(
+      subscribeDoorbell({ natsUrl: nats.url, signal: stop.signal, onBell: (i) => (rings += Number(i === undefined)) }),
+    );
+    await until('it rang when it connected', () => rings === 1);
+    const nc = await connect({ servers: nats.url });
+    for (const text of ['', 'x', '-1', '1e3', '9'.repeat(40)]) nc.publish(RING_SUBJECT, text);
+    await nc.flush();
+    await nc.close();
+    await until('it rang for each', () => rings === 6);
   });
 
   it('ends quietly where there never was a server', async () => {

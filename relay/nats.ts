@@ -1,8 +1,12 @@
 /**
  * Log → JetStream. NATS is a doorbell: what it loses or repeats, consumers see by the log index and read from Postgres.
  *
- * Progress is the stream itself. One awaited publish at a time, each expecting the sequence of the one before: a crash before
- * the publish loses nothing, a crash after it is seen in the tail, and a late twin is refused by the server (10071).
+ * Progress is the stream itself. Each publish expects the one before to be the last message, by its sequence and by its id, so many may
+ * be on their way: where one is lost or refused, the server refuses all after it, and the tail is read again. The sequence alone would
+ * not do: a stranger's message may take the place of the one that was refused. A crash before a publish loses nothing, a crash after
+ * it is seen in the tail, and a late twin is refused.
+ *
+ * Beside the stream a ring says how far it is: one for many facts, for those who only wait for the log to grow.
  */
 import { jetstream } from '@nats-io/jetstream';
 import { connect, headers, type MsgHdrs, type NatsConnection } from 'nats';
@@ -15,9 +19,14 @@ import type { PostgresEventStore } from '../store/log/postgresEventStore.ts';
 import type { RawEvent } from '../store/log/rows.ts';
 import { cloudEventAttributes, headerValue } from './cloudEvent.ts';
 import { readTail, saveTail, type Tail } from './natsTail.ts';
-import { ALL_SUBJECTS, factSubject, LOG_INDEX_HEADER, STREAM, STREAM_VERSION_HEADER } from './subjects.ts';
+import { createPublishWindow, type Sent } from './publishWindow.ts';
+import { factSubject, LOG_INDEX_HEADER, RING_SUBJECT, STREAM, STREAM_VERSION_HEADER } from './subjects.ts';
 
 const PAGE = 500;
+const WINDOW = 200;
+/** While there is always more to tell, it rings and saves its place so often. */
+const RING_MS = 20;
+const SAVE_MS = 1_000;
 const IDLE_POLL_MS = 1_000;
 const RETRY_MS = 500;
 const CALL_MS = 5_000;
@@ -70,26 +79,50 @@ async function follow(
 ) {
   const { log, source = '/edgeml', onPublish } = options;
   const js = jetstream(nc, { timeout: CALL_MS });
+  // What is acknowledged, and what of it was rung and saved.
   let tail: Tail = await readTail(nc, session.client, log.head);
+  let sent: Sent = tail;
+  let before: string | undefined;
   let saved: Tail | undefined;
+  let rung = tail.logIndex;
+  let [savedAt, rungAt] = [performance.now(), 0];
+  const window = createPublishWindow(WINDOW, (one) => {
+    tail = { ...tail, ...one };
+    onPublish?.(one.logIndex);
+    if (performance.now() - rungAt >= RING_MS) ring();
+  });
+  function ring(): void {
+    if (rung === tail.logIndex) return;
+    nc.publish(RING_SUBJECT, String((rung = tail.logIndex)));
+    rungAt = performance.now();
+  }
+  async function save(): Promise<void> {
+    if (saved?.sequence !== tail.sequence) await saveTail(session.client, (saved = tail));
+    savedAt = performance.now();
+  }
+
   while (!signal.aborted) {
-    const rows = await log.readRawLog(tail.logIndex, PAGE);
+    const rows = await log.readRawLog(sent.logIndex, PAGE);
     for (const { log_index, event } of rows) {
       if (signal.aborted) return;
       if (!event) throw new Error(`log index ${log_index} has no event; run \`edgeml audit verify\``);
-      const ack = await js.publish(factSubject(event.stream_id, event.type), event.data, {
+      const expect = { streamName: STREAM, lastSequence: sent.sequence, ...(before ? { lastMsgID: before } : {}) };
+      before = event.event_id;
+      sent = { sequence: sent.sequence + 1, logIndex: log_index };
+      const publish = js.publish(factSubject(event.stream_id, event.type), event.data, {
         msgID: event.event_id,
         headers: headersOf(event, log_index, source),
-        expect: { streamName: STREAM, lastSequence: tail.sequence },
+        expect,
       });
-      // A duplicate with the next sequence is our own publish, whose answer was lost.
-      if (ack.seq !== tail.sequence + 1)
-        throw new Error(`the stream answered sequence ${ack.seq}, expected ${tail.sequence + 1}`);
-      tail = { ...tail, sequence: ack.seq, logIndex: log_index };
-      onPublish?.(log_index);
+      await window.add(publish, sent);
     }
-    if (rows.length === PAGE) continue;
-    if (saved?.sequence !== tail.sequence) await saveTail(session.client, (saved = tail));
+    if (rows.length === PAGE) {
+      if (performance.now() - savedAt >= SAVE_MS) await save();
+      continue;
+    }
+    await window.drain();
+    ring();
+    await save();
     await bell.wait(IDLE_POLL_MS, signal);
   }
 }
@@ -131,21 +164,25 @@ export function runNatsRelay(options: NatsRelayOptions): Promise<void> {
   });
 }
 
+/** A stranger may ring as well: what is no index rings for everything. */
+const indexIn = (text: string): number | undefined => (/^\d{1,15}$/.test(text) ? Number(text) : undefined);
+
 /**
- * Calls `onBell` for every fact that NATS tells, and once at each (re)connection, since rings may have been missed. Runs until
- * `signal` aborts and never throws: without NATS nothing rings, and the caller polls Postgres each second.
+ * Calls `onBell` with the log index up to which facts were told, and once without at each (re)connection, since rings may have been
+ * missed. One ring may stand for thousands of facts. Runs until `signal` aborts and never throws: without NATS nothing rings, and the
+ * caller polls Postgres each second.
  */
 export async function subscribeDoorbell(options: {
   readonly natsUrl: string;
   readonly signal: AbortSignal;
-  readonly onBell: () => void;
+  readonly onBell: (logIndex?: number) => void;
 }): Promise<void> {
   const { natsUrl, signal, onBell } = options;
   while (!signal.aborted) {
     let nc: NatsConnection | undefined;
     try {
       nc = await connect({ ...CONNECTION, servers: natsUrl, name: 'edgeml doorbell' });
-      nc.subscribe(ALL_SUBJECTS, { callback: () => onBell() });
+      nc.subscribe(RING_SUBJECT, { callback: (_, message) => onBell(indexIn(message.string())) });
       await within(CALL_MS, 'NATS', nc.flush());
       onBell();
       const closed = new AbortController();
