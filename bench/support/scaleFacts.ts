@@ -11,6 +11,8 @@ import type { OrgId } from '../../domain/org.ts';
 import { judge } from '../../domain/rollout/thresholds.ts';
 
 export interface Size {
+  /** Number of the first deep model; others may be there already. */
+  readonly firstDeep?: number;
   /** Models with nothing but their registration. */
   readonly models: number;
   /** Models with many versions, and how many each. */
@@ -76,7 +78,7 @@ function publication(modelId: string, version: string): Written[] {
 const spec = (version: string): RolloutSpec => ({
   version,
   stages: [{ percent: 10, ramp: '0s', min_bake: '24h', max_bake: '48h' }],
-  look: '1s',
+  look: '1h',
   policy: { rules: [{ metric: 'error_rate', op: '>', value: 0.5, min_predictions: 20, min_devices: 5 }] },
   on_regressed: 'rollback',
 });
@@ -146,7 +148,8 @@ const range = (from: number, to: number): number[] => Array.from({ length: to - 
 export function* histories(orgId: OrgId, size: Size, rolloutIds: readonly number[]): Iterable<Iterable<Written[]>> {
   for (const [from, to] of chunks(size.models, MODELS_PER_APPEND))
     yield [range(from, to).map((i) => registered(orgId, nameOf(i)))];
-  for (let i = 0; i < size.deep; i += 1) yield deepModel(orgId, size, i, rolloutIds[i]);
+  const { firstDeep = 0 } = size;
+  for (let i = 0; i < size.deep; i += 1) yield deepModel(orgId, size, firstDeep + i, rolloutIds[i]);
 }
 
 function* deepModel(orgId: OrgId, size: Size, i: number, rolloutId: number | undefined): Iterable<Written[]> {
