@@ -20,6 +20,12 @@ export const byPrecedenceDesc = (a: string, b: string) => semver.rcompare(a, b);
 export const isHigher = (a: string, b: string) => semver.gt(a, b);
 export const isPrerelease = (version: string) => semver.prerelease(version) !== null;
 
+/** MAJOR, MINOR and PATCH, whose order is that of precedence; undefined for a pre-release, which is never the latest. */
+export function releaseNumbers(version: string): readonly [number, number, number] | undefined {
+  const { major, minor, patch, prerelease } = new semver.SemVer(version);
+  return prerelease.length > 0 ? undefined : [major, minor, patch];
+}
+
 /** MAJOR.MINOR: versions rise within a line, and older lines stay open for hotfixes. */
 export const lineOf = (version: string) => `${semver.major(version)}.${semver.minor(version)}`;
 

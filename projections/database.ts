@@ -1,7 +1,7 @@
 /** The tables of the read models as Kysely reads them, and validity as a filter. */
 import type { ExpressionBuilder, ExpressionWrapper, Kysely, SqlBool } from 'kysely';
 import type { ActivityRow, OwnerRow } from './activity/schema.ts';
-import type { ModelRow } from './catalog/schema.ts';
+import type { ListingRow, ModelRow } from './catalog/schema.ts';
 import type { PointerRow } from './pointers/schema.ts';
 import type { JudgementRow, RolloutRow } from './rollouts/schema.ts';
 import type { RoundRow, RunRow } from './training/schema.ts';
@@ -20,6 +20,7 @@ interface Placed {
 /** Each lives in the schema of its projection: `db.withSchema(schemaOf(catalog))`. */
 export interface ReadTables {
   models: ModelRow & Validity;
+  listings: ListingRow & Validity;
   versions: VersionRow & Validity;
   rollouts: RolloutRow & Validity;
   judgements: JudgementRow & Placed;
@@ -31,7 +32,7 @@ export interface ReadTables {
 }
 export type ReadDb = Kysely<ReadTables>;
 
-type HistoryTable = 'models' | 'versions' | 'rollouts' | 'runs' | 'pointers' | 'owners';
+type HistoryTable = 'models' | 'listings' | 'versions' | 'rollouts' | 'runs' | 'pointers' | 'owners';
 
 /** Rows that hold at log index `at`. Fixed for ever once the projection is that far. */
 export const validAt =

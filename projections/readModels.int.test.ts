@@ -10,6 +10,7 @@ import { createPointerTable } from './pointerTable.ts';
 import { pointerRows } from './pointers/schema.ts';
 import { projections } from './registry.ts';
 import { createRows, projectInMemory } from './rows.ts';
+import { latestOf } from '../domain/semver.ts';
 
 const orgId = asOrgId('org_local');
 let stage: Stage;
@@ -114,6 +115,30 @@ describe('lists', () => {
         .map((r) => r.rollout_id)
         .toSorted((a, b) => a - b),
     );
+  });
+
+  it('tell the latest version as of every fact that moves it, also where it falls back', async () => {
+    const listed: string[] = [];
+    const rolledBack = new Set<string>();
+    let falls = 0;
+    let before: string | undefined;
+    for (const { stream, fact, logIndex } of events) {
+      if (fact.type === 'VersionListed' && stream === 'model-m-0') listed.push(fact.data.version);
+      else if (fact.type === 'VersionRolledBack' && stream.startsWith('version-m-0@')) rolledBack.add(stream.slice(12));
+      else continue;
+      const latest = latestOf(listed.filter((v) => !rolledBack.has(v)));
+      const row = await stage.models.model(orgId, 'm-0', logIndex);
+      expect([row?.latest_version, row?.version_count]).toEqual([latest ?? null, listed.length]);
+      if (before !== undefined && latest !== before && !listed.slice(-1).includes(latest ?? '')) falls += 1;
+      before = latest;
+    }
+    expect(falls).toBeGreaterThan(0);
+    const page = await stage.models.models({ orgId });
+    for (const row of page.items) {
+      expect(row).toMatchObject({
+        latest_version: (await stage.models.model(orgId, row.model_id))!.latest_version,
+      });
+    }
   });
 
   it('refuse a foreign cursor, and a place that the read model has not reached', async () => {

@@ -6,8 +6,7 @@ import type { OrgId } from '../domain/org.ts';
 import { createPool } from '../store/connect.ts';
 import type { LogDatabase } from '../store/log/tables.ts';
 import { listEvents, type EventFilter } from './activity/query.ts';
-import { findModel, listModels, type ModelFilter } from './catalog/query.ts';
-import type { ModelRow } from './catalog/schema.ts';
+import { findModel, listModels, type ModelFilter, type ShownModelRow } from './catalog/query.ts';
 import { isMissing, readCheckpoint } from './checkpoint.ts';
 import { countSetAside, readSetAside, type SetAside } from './setAside.ts';
 import type { ReadTables } from './database.ts';
@@ -46,8 +45,8 @@ export interface ReadModels {
   /** True once the read model holds the fact at `logIndex`; false after `timeoutMs`. */
   waitFor(name: ReadModelName, logIndex: number, timeoutMs: number): Promise<boolean>;
 
-  models(filter: ModelFilter, page?: PageRequest): Promise<Page<ModelRow>>;
-  model(orgId: OrgId, modelId: string, asOf?: number): Promise<ModelRow | undefined>;
+  models(filter: ModelFilter, page?: PageRequest): Promise<Page<ShownModelRow>>;
+  model(orgId: OrgId, modelId: string, asOf?: number): Promise<ShownModelRow | undefined>;
   versions(filter: VersionFilter, asOf?: number): Promise<Listed<VersionRow>>;
   lineage(orgId: OrgId, modelId: string, asOf?: number): Promise<Listed<LineageNode>>;
   rollouts(filter: RolloutFilter, page?: PageRequest): Promise<Page<RolloutRow>>;

@@ -6,7 +6,7 @@ import { rolloutMachine } from '../machines/rollout.ts';
 import { sequence } from '../test/properties/history.ts';
 import { activity } from './activity/project.ts';
 import { catalog } from './catalog/project.ts';
-import { models } from './catalog/schema.ts';
+import { listings, models } from './catalog/schema.ts';
 import { pointers } from './pointers/project.ts';
 import { pointerRows } from './pointers/schema.ts';
 import { rollouts } from './rollouts/project.ts';
@@ -109,10 +109,20 @@ function given(projection: Projection, told: readonly Told[]) {
 
 describe('catalog', () => {
   it('has the stable version back, and calls the bad one latest no more', () => {
-    const before = given(catalog, story.slice(0, -rolledBack.length)).rows.get(models, 'kb');
-    expect(before).toMatchObject({ stable_version: '1.0.0', latest_version: '1.1.0', versions: ['1.0.0', '1.1.0'] });
-    const after = given(catalog, story).rows.get(models, 'kb');
-    expect(after).toMatchObject({ stable_version: '1.0.0', latest_version: '1.0.0', rolled_back: ['1.1.0'] });
+    const before = given(catalog, story.slice(0, -rolledBack.length)).rows;
+    expect(before.get(models, 'kb')).toMatchObject({ stable_version: '1.0.0', version_count: 2 });
+    expect(before.get(listings, 'kb', '1.1.0')).toMatchObject({ place: 2, latest_rank: [1, 1, 0] });
+    const after = given(catalog, story).rows;
+    expect(after.get(models, 'kb')).toMatchObject({ stable_version: '1.0.0', version_count: 2 });
+    expect(after.get(listings, 'kb', '1.0.0')).toMatchObject({ place: 1, latest_rank: [1, 0, 0] });
+    expect(after.get(listings, 'kb', '1.1.0')).toMatchObject({ place: 2, is_rolled_back: true, latest_rank: null });
+  });
+  it('gives a pre-release no rank, nor one that was rolled back before it was listed', () => {
+    const early: Told = [on('2.0.0'), { type: 'VersionRolledBack', data: { rollout_id: 9, reason: 'x' } }];
+    const { rows } = given(catalog, [registered, ...published('2.0.0-rc.1'), early, ...published('2.0.0')]);
+    expect(rows.get(listings, 'kb', '2.0.0-rc.1')).toMatchObject({ place: 1, latest_rank: null });
+    expect(rows.get(listings, 'kb', '2.0.0')).toMatchObject({ place: 2, is_rolled_back: true, latest_rank: null });
+    expect(rows.get(models, 'kb')).toMatchObject({ version_count: 2 });
   });
   it('keeps every state, each from the fact that made it', () => {
     const kept = given(catalog, story).writes.get(models)!;

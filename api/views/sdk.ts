@@ -2,7 +2,7 @@
 import type { ModelState } from '../../machines/model.ts';
 import { isUsable, lifecycleState, type VersionState } from '../../machines/modelVersion.ts';
 import type { RolloutState } from '../../machines/rollout.ts';
-import type { ModelRow } from '../../projections/catalog/schema.ts';
+import type { ShownModelRow } from '../../projections/catalog/query.ts';
 import type { SdkModel, SdkRollout, SdkVersion } from '../schemas/sdk.ts';
 import { seconds } from './instant.ts';
 import { percentNow, rolloutStatus } from './rollout.ts';
@@ -25,7 +25,7 @@ export interface ShownModel {
   readonly updatedAt: number | string;
 }
 
-export const modelOfRow = (row: ModelRow, lifecycle: string): ShownModel => ({
+export const modelOfRow = (row: ShownModelRow, lifecycle: string): ShownModel => ({
   id: row.model_id,
   orgId: row.org_id,
   name: row.name,
@@ -35,7 +35,7 @@ export const modelOfRow = (row: ModelRow, lifecycle: string): ShownModel => ({
   contract: row.contract,
   stable: row.stable_version,
   latest: row.latest_version,
-  versionCount: row.versions.length,
+  versionCount: row.version_count,
   lifecycle,
   createdAt: row.created_at,
   updatedAt: row.updated_at,

@@ -1,19 +1,27 @@
-/** Pure. `catalog`: which models there are, their contract, stable and latest version. */
+/** Pure. `catalog`: which models there are, their contract, stable version and listed versions. */
 import type { SequencedEvent } from '../../domain/events/envelope.ts';
 import { modelStream, parseStream } from '../../domain/events/streams.ts';
-import { latestOf } from '../../domain/semver.ts';
+import { releaseNumbers } from '../../domain/semver.ts';
 import { need, put, type About, type Change, type Projection, type Rows } from '../table.ts';
-import { models, type ModelRow } from './schema.ts';
+import { listings, models, type ListingRow, type ModelRow } from './schema.ts';
 
-/** The model that a fact of the catalogue is about; a version's end counts, since it may no longer be the latest. */
+/** The model that a fact of the catalogue is about; a version's rollback counts, since it may no longer be the latest. */
 function modelOf({ stream, type }: Pick<About, 'stream' | 'type'>): string | undefined {
   const parsed = parseStream(stream);
   if (parsed?.kind === 'model') return parsed.modelId;
   return parsed?.kind === 'version' && type === 'VersionRolledBack' ? parsed.modelId : undefined;
 }
 
-function withLatest(row: ModelRow): ModelRow {
-  return { ...row, latest_version: latestOf(row.versions.filter((v) => !row.rolled_back.includes(v))) ?? null };
+/** The version whose listing a fact moves. */
+function listedIn({ stream, fact }: SequencedEvent): string | undefined {
+  if (fact.type === 'VersionListed') return fact.data.version;
+  const parsed = parseStream(stream);
+  return parsed?.kind === 'version' && fact.type === 'VersionRolledBack' ? parsed.version : undefined;
+}
+
+function listing(row: Omit<ListingRow, 'latest_rank'>): Change {
+  const isGood = row.place !== null && !row.is_rolled_back;
+  return put(listings, { ...row, latest_rank: isGood ? (releaseNumbers(row.version) ?? null) : null });
 }
 
 function changed(row: ModelRow, event: SequencedEvent): ModelRow | undefined {
@@ -28,18 +36,24 @@ function changed(row: ModelRow, event: SequencedEvent): ModelRow | undefined {
         architecture: fact.data.architecture ?? null,
         contract_digest: fact.data.digest,
       };
-    case 'VersionListed':
-      return withLatest({
-        ...row,
-        ...at,
-        versions: [...row.versions.filter((v) => v !== fact.data.version), fact.data.version],
-      });
     case 'StableVersionChanged':
     case 'StableVersionRestored':
       return { ...row, ...at, stable_version: fact.data.version };
     default:
       return undefined;
   }
+}
+
+/** A version is listed once; listed again, it keeps its place. */
+function relisted(row: ModelRow, version: string, event: SequencedEvent, rows: Rows): Change[] {
+  const { model_id } = row;
+  const { place = null, is_rolled_back = false } = rows.get(listings, model_id, version) ?? {};
+  if (event.fact.type === 'VersionRolledBack') return [listing({ model_id, version, place, is_rolled_back: true })];
+  const count = place === null ? row.version_count + 1 : row.version_count;
+  return [
+    put(models, { ...row, version_count: count, updated_at: event.recordedAt, stream_version: event.version }),
+    listing({ model_id, version, place: place ?? count, is_rolled_back }),
+  ];
 }
 
 function project(event: SequencedEvent, rows: Rows): Change[] {
@@ -55,9 +69,7 @@ function project(event: SequencedEvent, rows: Rows): Change[] {
         architecture: null,
         contract_digest: null,
         stable_version: null,
-        latest_version: null,
-        versions: [],
-        rolled_back: [],
+        version_count: 0,
         created_at: event.recordedAt,
         updated_at: event.recordedAt,
         stream_version: event.version,
@@ -66,23 +78,21 @@ function project(event: SequencedEvent, rows: Rows): Change[] {
   }
   const row = rows.get(models, modelId);
   if (!row) throw new Error(`model ${modelId} was never registered`);
-  if (fact.type === 'VersionRolledBack') {
-    const stream = parseStream(event.stream);
-    if (stream?.kind !== 'version') return [];
-    const rolledBack = [...row.rolled_back.filter((v) => v !== stream.version), stream.version];
-    return [put(models, withLatest({ ...row, rolled_back: rolledBack }))];
-  }
+  const version = listedIn(event);
+  if (version !== undefined) return relisted(row, version, event, rows);
   const next = changed(row, event);
   return next ? [put(models, next)] : [];
 }
 
 export const catalog: Projection = {
   name: 'catalog',
-  version: 2,
-  tables: [models],
+  version: 3,
+  tables: [models, listings],
   needs(event) {
     const modelId = modelOf({ stream: event.stream, type: event.fact.type });
-    return modelId === undefined ? [] : [need(models, modelId)];
+    if (modelId === undefined) return [];
+    const version = listedIn(event);
+    return [need(models, modelId), ...(version === undefined ? [] : [need(listings, modelId, version)])];
   },
   project,
   subjectOf(about) {

@@ -1,4 +1,4 @@
-/** Tables of `catalog`: one row per model. */
+/** Tables of `catalog`: one row per model, and one per version that was listed or rolled back. */
 import type { Architecture } from '../../domain/events/model.ts';
 import { historyTable } from '../table.ts';
 
@@ -13,14 +13,24 @@ export interface ModelRow {
   architecture: Architecture | null;
   contract_digest: string | null;
   stable_version: string | null;
-  /** Highest precedence among published versions that are no pre-release and not rolled back. */
-  latest_version: string | null;
-  /** Published versions, in the order of their listing. */
-  versions: readonly string[];
-  rolled_back: readonly string[];
+  /** Published versions. Which ones, and which is the latest: `listings`. */
+  version_count: number;
   created_at: string;
   updated_at: string;
   stream_version: number;
+}
+
+export interface ListingRow {
+  model_id: string;
+  version: string;
+  /** Place in the order of listing, from 1; null for one that was rolled back and never listed. */
+  place: number | null;
+  is_rolled_back: boolean;
+  /**
+   * MAJOR, MINOR and PATCH of what may be the latest: listed, no pre-release, not rolled back; else null. Postgres compares
+   * arrays in jsonb number by number, so the greatest is the latest.
+   */
+  latest_rank: readonly number[] | null;
 }
 
 export const models = historyTable<ModelRow>('models', {
@@ -36,12 +46,22 @@ export const models = historyTable<ModelRow>('models', {
     architecture: 'jsonb',
     contract_digest: 'text',
     stable_version: 'text',
-    latest_version: 'text',
-    versions: 'jsonb',
-    rolled_back: 'jsonb',
+    version_count: 'bigint',
     created_at: 'text',
     updated_at: 'text',
     stream_version: 'bigint',
   },
   indexes: [['org_id', 'name']],
+});
+
+export const listings = historyTable<ListingRow>('listings', {
+  key: ['model_id', 'version'],
+  columns: {
+    model_id: 'text',
+    version: 'text',
+    place: 'bigint',
+    is_rolled_back: 'boolean',
+    latest_rank: 'jsonb',
+  },
+  indexes: [['model_id', 'latest_rank']],
 });

@@ -11,7 +11,7 @@ import { machineFor } from '../../machines/registry.ts';
 import type { RolloutContext } from '../../machines/rollout.ts';
 import type { Folded } from '../../machines/fold.ts';
 import { runStatus, type TrainingContext } from '../../machines/trainingRun.ts';
-import { models } from '../../projections/catalog/schema.ts';
+import { listings, models } from '../../projections/catalog/schema.ts';
 import { pointerRows } from '../../projections/pointers/schema.ts';
 import { projections } from '../../projections/registry.ts';
 import { rolloutRows } from '../../projections/rollouts/schema.ts';
@@ -115,13 +115,20 @@ describe('read models and machines', () => {
       fc.property(moves, (drawn) => {
         const events = sequence(historyOf(drawn));
         const rows = new Map(projections.map((p) => [p.name, rowsOf(p, events)]));
-        for (const [stream, folded] of foldAll(events)) {
+        const states = foldAll(events);
+        for (const [stream, folded] of states) {
           expect(folded.divergence).toBeUndefined();
           const of = parseStream(stream)!;
           if (of.kind === 'model') {
             const context = folded.context as ModelContext;
             const row = rows.get('catalog')!.get(models, of.modelId)!;
-            expect(row).toMatchObject({ stable_version: context.stable, versions: context.listed });
+            expect(row).toMatchObject({ stable_version: context.stable, version_count: context.listed.length });
+            context.listed.forEach((version, i) => {
+              const listing = rows.get('catalog')!.get(listings, of.modelId, version)!;
+              expect(listing.place).toBe(i + 1);
+              const { state } = states.get(`version-${of.modelId}@${version}`)!;
+              expect(listing.is_rolled_back).toBe(state === 'Rollback');
+            });
             expect(row.contract_digest).toBe(context.contractDigest);
           } else if (of.kind === 'version') {
             const context = folded.context as VersionContext;

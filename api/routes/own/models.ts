@@ -3,7 +3,7 @@ import Type from 'typebox';
 import { registerModel } from '../../../commands/registerModel.ts';
 import { rollBack } from '../../../commands/rollBack.ts';
 import { modelStream } from '../../../domain/events/streams.ts';
-import type { ModelRow } from '../../../projections/catalog/schema.ts';
+import type { ShownModelRow } from '../../../projections/catalog/query.ts';
 import { whoAsks } from '../../access/principal.ts';
 import type { App } from '../../app.ts';
 import { runCommand } from '../../command.ts';
@@ -140,7 +140,7 @@ export function modelRoutes(app: App, deps: ApiDeps): void {
   });
 }
 
-const summaryOf = (row: ModelRow): ModelSummary => ({
+const summaryOf = (row: ShownModelRow): ModelSummary => ({
   id: row.model_id,
   org_id: row.org_id,
   name: row.name,
@@ -149,7 +149,7 @@ const summaryOf = (row: ModelRow): ModelSummary => ({
   description: row.description,
   stable_version: row.stable_version,
   latest_version: row.latest_version,
-  version_count: row.versions.length,
+  version_count: row.version_count,
   created_at: row.created_at,
   updated_at: row.updated_at,
 });
