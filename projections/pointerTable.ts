@@ -94,10 +94,13 @@ export async function createPointerTable(options: PointerTableOptions): Promise<
     // The answer was on its way for up to half the round trip; the middle is the best guess.
     offsetMs = nowMs - (asked + performance.now()) / 2;
     if (!found || (found.build === build ? found.position <= position : found.position < position)) return;
+    // The first look, and the look at another filling, read all of it.
+    if (found.build !== build) table.memory.clear();
     build = found.build;
     table.setAside.clear();
     for (const [subject, first] of found.setAside) table.setAside.set(subject, first);
-    for (const { pointer } of found.rows) {
+    for (const one of found.news) table.memory.learn(one);
+    for (const pointer of found.pointers) {
       table.set(pointer);
       changed.set(pointer.model_id, pointer);
     }

@@ -6,15 +6,17 @@ import type { Kysely } from 'kysely';
 import type { SequencedEvent } from '../domain/events/envelope.ts';
 import { parseStream } from '../domain/events/streams.ts';
 import type { Pointer } from '../domain/rollout/pointer.ts';
-import { applyFact, pointerSubject } from '../domain/rollout/pointerFold.ts';
+import { applyFact, pointerModel, pointerSubject } from '../domain/rollout/pointerFold.ts';
+import { createMemory, type OwnMemory } from '../domain/rollout/pointerMemory.ts';
 import { sequencedEventOf, UndecodableFact, type PlacedRow } from '../store/log/rows.ts';
 import { selectLog, type LogDatabase } from '../store/log/tables.ts';
 import type { About } from './table.ts';
 
 const PAGE = 500;
 
-/** Pointers in memory, with the model of each rollout: a rollout's later facts do not name it. */
+/** Pointers in memory, with the memory of their fold. */
 export interface Pointers {
+  readonly memory: OwnMemory;
   get(modelId: string): Pointer | undefined;
   all(): IterableIterator<Pointer>;
   set(pointer: Pointer): void;
@@ -33,35 +35,23 @@ export class LogGap extends Error {
 /** Empty. */
 export function createPointers(): Pointers {
   const table = new Map<string, Pointer>();
-  const models = new Map<number, string>();
-
-  function modelOf({ stream, fact }: SequencedEvent): string | undefined {
-    const parsed = parseStream(stream);
-    if (parsed?.kind === 'model' || parsed?.kind === 'version') return parsed.modelId;
-    if (parsed?.kind !== 'rollout') return undefined;
-    // One that has ended is in no pointer, and moves none.
-    return fact.type === 'RolloutCreated' ? fact.data.model_id : models.get(parsed.rolloutId);
-  }
-
-  function set(pointer: Pointer): void {
-    table.set(pointer.model_id, pointer);
-    for (const { id } of [...pointer.rollouts, ...pointer.completed]) models.set(id, pointer.model_id);
-  }
-
+  const memory = createMemory();
   return {
+    memory,
     setAside: new Map(),
-    subjectOf: (about) => pointerSubject(about, (rolloutId) => models.get(rolloutId)),
+    subjectOf: (about) => pointerSubject(about, (rolloutId) => memory.rollout(rolloutId)?.model_id),
     get: (modelId) => table.get(modelId),
     all: () => table.values(),
-    set,
+    set: (pointer) => void table.set(pointer.model_id, pointer),
     apply(event) {
-      const modelId = modelOf(event);
+      const modelId = pointerModel(event, memory);
       if (modelId === undefined) return undefined;
       const before = table.get(modelId);
-      const after = applyFact(before, event);
-      if (!after || after === before) return undefined;
-      set(after);
-      return after;
+      const { pointer, news } = applyFact(before, event, memory);
+      memory.learn(news);
+      if (!pointer || pointer === before) return undefined;
+      table.set(modelId, pointer);
+      return pointer;
     },
   };
 }

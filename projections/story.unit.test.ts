@@ -8,7 +8,7 @@ import { activity } from './activity/project.ts';
 import { catalog } from './catalog/project.ts';
 import { listings, models } from './catalog/schema.ts';
 import { pointers } from './pointers/project.ts';
-import { pointerRows } from './pointers/schema.ts';
+import { marks, pointerRows } from './pointers/schema.ts';
 import { rollouts } from './rollouts/project.ts';
 import { judgements, rolloutRows } from './rollouts/schema.ts';
 import { createRows, projectInMemory } from './rows.ts';
@@ -222,8 +222,9 @@ describe('pointers', () => {
     expect(rows.get(pointerRows, 'kb')?.pointer).toMatchObject({
       stable: '1.0.0',
       rollouts: [],
-      rolled_back: ['1.1.0'],
+      rolled_back: [],
     });
+    expect(rows.get(marks, 'kb', '1.1.0')).toEqual({ model_id: 'kb', version: '1.1.0' });
   });
 });
 

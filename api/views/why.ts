@@ -57,7 +57,7 @@ function rolloutRules(
 }
 
 function fallbackRules(pointer: Pointer): Rule[] {
-  const { stable, latest, ever_rolled_out: hasRolledOut, rolled_back: rolledBack, listed } = pointer;
+  const { stable, latest, ever_rolled_out: hasRolledOut, rolled_back: rolledBack, previews } = pointer;
   const isGood = (version: string | null) => version !== null && !rolledBack.includes(version);
   return [
     { rule: 'stable', met: isGood(stable), detail: stable === null ? 'no version is stable' : `${stable} is stable` },
@@ -67,7 +67,7 @@ function fallbackRules(pointer: Pointer): Rule[] {
       detail: hasRolledOut
         ? 'the model has had a rollout, so latest is not told'
         : latest === null
-          ? whyNoLatest(listed, (version) => !rolledBack.includes(version))
+          ? whyNoLatest(previews, () => true)
           : `the latest release is ${latest}`,
     },
   ];

@@ -25,10 +25,9 @@ const pointer = (more: Partial<Pointer> = {}): Pointer => ({
   stable: null,
   latest: null,
   ever_rolled_out: true,
-  listed: ['1.1.0'],
+  previews: [],
   rolled_back: [],
   rollouts: [rollout()],
-  completed: [],
   ...more,
 });
 /** A device of the wanted side of the first 2,000 buckets. */
@@ -71,7 +70,7 @@ describe('why', () => {
   });
 
   it('has no bucket where nothing is live, and says what is published where that is only a pre-release', () => {
-    const quiet = pointer({ rollouts: [], ever_rolled_out: false, listed: ['1.0.0-rc.1'] });
+    const quiet = pointer({ rollouts: [], ever_rolled_out: false, previews: ['1.0.0-rc.1'] });
     const why = whyView(quiet, device(true), NOW);
     expect(why.bucket).toBeNull();
     expect(detailOf(why, 'latest')?.detail).toBe(

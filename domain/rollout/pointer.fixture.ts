@@ -4,6 +4,7 @@ import type { Judgement, RolloutSpec, Verdict } from '../events/rollout.ts';
 import type { AnyFact } from '../events/streams.ts';
 import { applyFact } from './pointerFold.ts';
 import type { Pointer } from './pointer.ts';
+import { createMemory } from './pointerMemory.ts';
 
 export const MODEL = '5f1e2c9a-0000-5000-8000-000000000001';
 export const T0 = Date.parse('2026-01-01T00:00:00.000Z');
@@ -113,12 +114,23 @@ export const sequenced = (steps: readonly Step[]): SequencedEvent[] =>
     sequencedAt: instant(atMs),
   }));
 
+/** The fold of one model with a memory of its own: each call is one more fact, and answers the pointer after it. */
+export function createFold(): (event: SequencedEvent) => Pointer | undefined {
+  const memory = createMemory();
+  let pointer: Pointer | undefined;
+  return (event) => {
+    const applied = applyFact(pointer, event, memory);
+    memory.learn(applied.news);
+    return (pointer = applied.pointer);
+  };
+}
+
 /** The pointer after each step, the last one last. */
 export function pointersAlong(steps: readonly Step[]): Pointer[] {
   const along: Pointer[] = [];
-  let pointer: Pointer | undefined;
+  const fold = createFold();
   for (const event of sequenced(steps)) {
-    pointer = applyFact(pointer, event);
+    const pointer = fold(event);
     if (pointer) along.push(pointer);
   }
   return along;

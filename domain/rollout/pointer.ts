@@ -1,6 +1,6 @@
 /**
- * Pure. The pointer document: all that is needed to tell any device of a model its version. One per model, a fold of the log.
- * The fold is in `pointerFold.ts`, its use for telemetry in `arms.ts`.
+ * Pure. The pointer document: all that is needed to tell any device of a model its version, and no more, whatever the model has
+ * behind it. One per model, a fold of the log. The fold is in `pointerFold.ts`, its use for telemetry in `arms.ts`.
  */
 import { bucketOf, isInCohort, isInside, widthAt, type Cohort } from './assignment.ts';
 
@@ -40,14 +40,15 @@ export interface Pointer {
   /** Log index of the newest fact that changed this document. */
   readonly epoch: number;
   readonly stable: string | null;
-  /** Highest published version by precedence that is no pre-release and not rolled back. */
+  /** Highest listed release, which devices are told until the first rollout begins; null from then on. */
   readonly latest: string | null;
   readonly ever_rolled_out: boolean;
-  readonly listed: readonly string[];
+  /** The highest listed pre-releases, a few of them, while devices are told none because no release is listed. */
+  readonly previews: readonly string[];
+  /** Which of the versions that this document names were rolled back. The others are in `pointerMemory.ts`. */
   readonly rolled_back: readonly string[];
+  /** Those that have not ended. */
   readonly rollouts: readonly PointerRollout[];
-  /** Completed rollouts, which may still be rolled back: their ids and versions. */
-  readonly completed: readonly { readonly id: number; readonly version: string }[];
 }
 
 /** What an assignment needs to know of a device. `id` as the server issued it. */

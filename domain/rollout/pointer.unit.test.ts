@@ -7,6 +7,7 @@ import { assign, thresholdClockMs, thresholdWidth, type Pointer } from './pointe
 import {
   at,
   completedWith,
+  createFold,
   created,
   entered,
   judgementOf,
@@ -22,7 +23,6 @@ import {
   startedWith,
   type Step,
 } from './pointer.fixture.ts';
-import { applyFact } from './pointerFold.ts';
 
 const listed = (version: string) => onModel('VersionListed', { version });
 const devices = Array.from({ length: 400 }, (_, i) => ({
@@ -194,14 +194,17 @@ describe('the facts of one append, seen one by one', () => {
       expect(seen).toEqual(new Set(['1.0.0']));
 
     const after = pointerOf([...full, ...rolledBack(2)]);
-    expect(after).toMatchObject({ stable: '1.0.0', latest: '1.0.0', rolled_back: ['1.1.0'], rollouts: [] });
+    expect(after).toMatchObject({ stable: '1.0.0', latest: null, rolled_back: [], rollouts: [] });
     // Even a fact that would bring it back cannot.
     const again = pointerOf([
       ...full,
       ...rolledBack(2),
       onModel('StableVersionChanged', { version: '1.1.0', previous: '1.0.0', rollout_id: 9 }),
     ]);
+    expect(again).toMatchObject({ stable: '1.1.0', rolled_back: ['1.1.0'] });
     expect(told(again, 200_000)).toEqual(devices.map(() => undefined));
+    const anew = [...full, ...rolledBack(2), created(3, specOf('1.1.0')), ...startedWith(3, '1.1.0', 130_000, 10_000)];
+    expect(told(pointerOf(anew), 200_000)).toEqual(devices.map(() => '1.0.0'));
   });
 
   it('withdraw a first release: devices are told nothing', () => {
@@ -213,7 +216,9 @@ describe('the facts of one append, seen one by one', () => {
     for (const seen of versionsAt([...first, ...back], 20_000, first.length))
       expect(seen).toEqual(new Set([undefined]));
     const completed = [...first, ...completedWith(1, '1.0.0', null, 5_000)];
-    expect(pointerOf([...completed, ...back])).toMatchObject({ stable: null, rolled_back: ['1.0.0'] });
+    for (const seen of versionsAt([...completed, ...back], 20_000, completed.length))
+      expect(seen).toEqual(new Set([undefined]));
+    expect(pointerOf([...completed, ...back])).toMatchObject({ stable: null, rolled_back: [] });
   });
 
   it('abort: back to stable, and after completion to the version put back, or to nothing', () => {
@@ -230,21 +235,50 @@ describe('the facts of one append, seen one by one', () => {
 describe('the fold', () => {
   it('is undefined before the model, and keeps the object for facts that change nothing', () => {
     const [first, ...rest] = sequenced([listed('1.0.0'), registered()]);
-    expect(applyFact(undefined, first!)).toBeUndefined();
-    const pointer = applyFact(undefined, rest[0]!)!;
+    const fold = createFold();
+    expect(fold(first!)).toBeUndefined();
+    const pointer = fold(rest[0]!)!;
     const [drafted] = sequenced([
       onVersion('1.0.0', 'VersionPublished', { n: 1, files: [], tensors_sha: '', report_sha: '' }),
     ]);
-    expect(applyFact(pointer, { ...drafted!, logIndex: 9 })).toBe(pointer);
+    expect(fold({ ...drafted!, logIndex: 9 })).toBe(pointer);
+  });
+
+  it('keeps a document that does not grow with what a model has listed, released and rolled back', () => {
+    const rounds = (n: number) =>
+      Array.from({ length: n }, (_, i): Step[] => {
+        const [id, version, before] = [i + 10, `1.${i + 2}.0`, `1.${i + 1}.0`];
+        const target = { target: before, trigger: 'manual', reason: 'r', evidence: null } as const;
+        return [
+          listed(version),
+          listed(`2.0.0-rc.${i}`),
+          created(id, specOf(version)),
+          ...startedWith(id, version, 200_000),
+          ...completedWith(id, version, before, 210_000),
+          ...(i % 2 === 0
+            ? [
+                onRollout(id, 'RolloutRolledBack', target, 220_000),
+                onVersion(version, 'VersionRolledBack', { rollout_id: id, reason: 'r' }, 220_000),
+              ]
+            : []),
+        ];
+      }).flat();
+    const size = (steps: readonly Step[]) => JSON.stringify(pointerOf(steps)).length;
+    expect(size([...rolling, ...rounds(60)])).toBeLessThan(1.2 * size([...rolling, ...rounds(2)]));
+    const previews = Array.from({ length: 60 }, (_, i) => listed(`1.0.0-rc.${i}`));
+    expect(pointerOf([registered(), ...previews]).previews).toEqual([59, 58, 57, 56].map((i) => `1.0.0-rc.${i}`));
+    expect(pointerOf([registered(), ...previews, listed('0.9.0')])).toMatchObject({ previews: [], latest: '0.9.0' });
   });
 
   it('applies a fact once, and its epoch is the newest fact that changed it', () => {
     const events = sequenced([...rolling, onRollout(2, 'HealthJudged', judgementOf('PENDING'), 101_000)]);
+    const [foldOnce, foldTwice] = [createFold(), createFold()];
     let once: Pointer | undefined;
     let twice: Pointer | undefined;
     for (const event of events) {
-      once = applyFact(once, event);
-      twice = applyFact(applyFact(twice, event), event);
+      once = foldOnce(event);
+      foldTwice(event);
+      twice = foldTwice(event);
     }
     expect(twice).toEqual(once);
     // Neither DeploymentStarted nor a harmless judgement changes what devices are told.

@@ -7,35 +7,81 @@ import type { ModelFact } from '../events/model.ts';
 import type { RolloutFact } from '../events/rollout.ts';
 import { modelStream, parseStream } from '../events/streams.ts';
 import type { VersionFact } from '../events/version.ts';
-import { latestOf } from '../semver.ts';
+import { byPrecedenceDesc, isHigher, isPrerelease } from '../semver.ts';
 import type { Pointer, PointerRollout, Threshold } from './pointer.ts';
+import { remembered, type PointerMemory, type Remembered, type RolloutOf } from './pointerMemory.ts';
 
 /** The members a fact changes; undefined where it is none of the pointer's business. */
-type Changed = Partial<Omit<Pointer, 'org_id' | 'model_id' | 'epoch' | 'latest'>> | undefined;
+type Changed = Partial<Omit<Pointer, 'org_id' | 'model_id' | 'epoch' | 'rolled_back'>> | undefined;
+
+export interface Applied {
+  /** The same object where the fact changes nothing of it; undefined only while the model is not registered. */
+  readonly pointer: Pointer | undefined;
+  /** For the owner of the memory to keep. */
+  readonly news: Remembered;
+}
 
 /**
- * The document after one more fact. Facts about other models must be kept away by the caller (a rollout's facts name no model
- * after RolloutCreated); facts that do not matter give the same object back. Applied in log order; `epoch` skips repeats.
+ * One more fact of the pointer's own model (`pointerModel`), in log order; `epoch` skips repeats.
  *
  * @param pointer undefined before ModelRegistered
- * @returns undefined only while the model is not registered
+ * @param memory  asked for the rollout of the fact and for the versions that `versionsNamed` lists
  */
-export function applyFact(pointer: Pointer | undefined, event: SequencedEvent): Pointer | undefined {
+export function applyFact(pointer: Pointer | undefined, event: SequencedEvent, memory: PointerMemory): Applied {
   const stream = parseStream(event.stream);
-  if (!stream || stream.kind === 'training') return pointer;
+  if (!stream || stream.kind === 'training') return { pointer, news: {} };
+  const rollout = stream.kind === 'rollout' ? memory.rollout(stream.rolloutId) : undefined;
+  const news = remembered(event, rollout);
   if (!pointer) {
-    if (stream.kind !== 'model' || event.fact.type !== 'ModelRegistered') return undefined;
-    return emptyPointer(event.fact.data.org_id, stream.modelId, event.logIndex);
+    if (stream.kind !== 'model' || event.fact.type !== 'ModelRegistered') return { pointer, news };
+    return { pointer: emptyPointer(event.fact.data.org_id, stream.modelId, event.logIndex), news };
   }
-  if (event.logIndex <= pointer.epoch) return pointer;
+  if (event.logIndex <= pointer.epoch) return { pointer, news };
   let changed: Changed;
   // Safe: the codec admits to a stream only facts of its kind.
   if (stream.kind === 'model') changed = byModelFact(pointer, event.fact as ModelFact);
   else if (stream.kind === 'version') changed = byVersionFact(pointer, stream.version, event.fact as VersionFact);
-  else changed = byRolloutFact(pointer, stream.rolloutId, event.fact as RolloutFact, event.recordedAt);
-  if (!changed) return pointer;
+  else changed = byRolloutFact(pointer, stream.rolloutId, rollout, event.fact as RolloutFact, event.recordedAt);
+  if (!changed) return { pointer, news };
+  const isMarked = (version: string) =>
+    version === news.rolledBack?.version || memory.isRolledBack(pointer.model_id, version);
+  const bad = [...pointer.rolled_back, ...versionsNamed(event, rollout).filter(isMarked)];
   const next = { ...pointer, ...changed, epoch: event.logIndex };
-  return { ...next, latest: latestOf(next.listed.filter((v) => !next.rolled_back.includes(v))) ?? null };
+  return { pointer: { ...next, rolled_back: told(next).filter((v) => bad.includes(v)) }, news };
+}
+
+/** The versions of which the document says whether they were rolled back. */
+const told = ({ stable, latest, rollouts }: Pick<Pointer, 'stable' | 'latest' | 'rollouts'>): string[] => [
+  ...new Set([stable, latest, ...rollouts.map((r) => r.version)].filter((v) => v !== null)),
+];
+
+/** The model whose pointer a fact may move. @param memory knows the rollout, whose facts do not name it after RolloutCreated */
+export function pointerModel({ stream, fact }: SequencedEvent, memory: Pick<PointerMemory, 'rollout'>) {
+  const of = parseStream(stream);
+  if (of?.kind === 'model' || of?.kind === 'version') return of.modelId;
+  if (of?.kind !== 'rollout') return undefined;
+  return fact.type === 'RolloutCreated' ? fact.data.model_id : memory.rollout(of.rolloutId)?.model_id;
+}
+
+/** Versions that a fact may bring into the document, or marks. @param rollout of the memory, for a fact of a rollout */
+export function versionsNamed({ stream, fact }: SequencedEvent, rollout: RolloutOf | undefined): string[] {
+  const of = parseStream(stream);
+  switch (fact.type) {
+    case 'VersionListed':
+    case 'RolloutCreated':
+      return [fact.data.version];
+    case 'StableVersionChanged':
+    case 'StableVersionRestored':
+      return fact.data.version === null ? [] : [fact.data.version];
+    case 'VersionSuperseded':
+      return fact.data.by === null ? [] : [fact.data.by];
+    case 'VersionRolledBack':
+      return of?.kind === 'version' ? [of.version] : [];
+    case 'RolloutRolledBack':
+      return [rollout?.version, fact.data.target].filter((v) => v !== null && v !== undefined);
+    default:
+      return [];
+  }
 }
 
 /** Facts that move no pointer, whatever they hold. */
@@ -80,11 +126,23 @@ const emptyPointer = (orgId: string, modelId: string, epoch: number): Pointer =>
   stable: null,
   latest: null,
   ever_rolled_out: false,
-  listed: [],
+  previews: [],
   rolled_back: [],
   rollouts: [],
-  completed: [],
 });
+
+/** `why` names three of them, and says that there are more. */
+const PREVIEWS = 4;
+
+/** Once a rollout has begun, devices are told the stable version or nothing. Before that, none can have been rolled back. */
+function byListing({ ever_rolled_out, latest, previews }: Pointer, version: string): Changed {
+  if (ever_rolled_out) return undefined;
+  if (!isPrerelease(version))
+    return latest === null || isHigher(version, latest) ? { latest: version, previews: [] } : undefined;
+  if (latest !== null || previews.includes(version)) return undefined;
+  const highest = [...previews, version].sort(byPrecedenceDesc).slice(0, PREVIEWS);
+  return highest.includes(version) ? { previews: highest } : undefined;
+}
 
 function byModelFact(pointer: Pointer, fact: ModelFact): Changed {
   switch (fact.type) {
@@ -92,7 +150,7 @@ function byModelFact(pointer: Pointer, fact: ModelFact): Changed {
     case 'ModelContractDeclared':
       return undefined;
     case 'VersionListed':
-      return { listed: [...pointer.listed, fact.data.version] };
+      return byListing(pointer, fact.data.version);
     case 'StableVersionChanged':
     case 'StableVersionRestored':
       return { stable: fact.data.version };
@@ -104,7 +162,7 @@ function byModelFact(pointer: Pointer, fact: ModelFact): Changed {
 function byVersionFact(pointer: Pointer, version: string, fact: VersionFact): Changed {
   switch (fact.type) {
     case 'VersionRolledBack':
-      return pointer.rolled_back.includes(version) ? undefined : { rolled_back: [...pointer.rolled_back, version] };
+      return told(pointer).includes(version) && !pointer.rolled_back.includes(version) ? {} : undefined;
     // An aborted rollout after its completion: what takes its place is in force. That nothing is, only the model says.
     case 'VersionSuperseded':
       return pointer.stable === version && fact.data.by !== null ? { stable: fact.data.by } : undefined;
@@ -113,19 +171,30 @@ function byVersionFact(pointer: Pointer, version: string, fact: VersionFact): Ch
   }
 }
 
-function byRolloutFact(pointer: Pointer, id: number, fact: RolloutFact, at: string): Changed {
+function byRolloutFact(
+  pointer: Pointer,
+  id: number,
+  of: RolloutOf | undefined,
+  fact: RolloutFact,
+  at: string,
+): Changed {
   if (fact.type === 'RolloutCreated') return { rollouts: [...pointer.rollouts, pending(id, fact.data)] };
-  const ended = pointer.completed.find((r) => r.id === id);
-  if (ended) return afterCompletion(pointer, ended, fact);
   const rollout = pointer.rollouts.find((r) => r.id === id);
-  if (!rollout) return undefined;
+  // One that has completed: a rollback still takes its version from devices.
+  if (!rollout)
+    return of && fact.type === 'RolloutRolledBack' ? withdrawn(pointer, of.version, fact.data.target) : undefined;
   const become = (members: Partial<PointerRollout>): Changed => ({
     rollouts: pointer.rollouts.map((r) => (r.id === id ? { ...r, ...members } : r)),
   });
   const others = pointer.rollouts.filter((r) => r.id !== id);
   switch (fact.type) {
     case 'RolloutStarted':
-      return { ...become({ seed: fact.data.seed, lo: fact.data.lo, status: 'active' }), ever_rolled_out: true };
+      return {
+        ...become({ seed: fact.data.seed, lo: fact.data.lo, status: 'active' }),
+        ever_rolled_out: true,
+        latest: null,
+        previews: [],
+      };
     case 'StageEntered': {
       const { stage, from, to, ramp_ms } = fact.data;
       return become({ stage, threshold: { from, to, ramp_ms, clock_ms: 0, clock_since: at } });
@@ -143,11 +212,7 @@ function byRolloutFact(pointer: Pointer, id: number, fact: RolloutFact, at: stri
     case 'RolloutResumed':
       return become({ status: 'active', pause_cause: null, threshold: running(rollout, at) });
     case 'RolloutCompleted':
-      return {
-        rollouts: others,
-        stable: rollout.version,
-        completed: [...pointer.completed, { id, version: rollout.version }],
-      };
+      return { rollouts: others, stable: rollout.version };
     case 'RolloutAborted':
       return { rollouts: others };
     case 'RolloutRolledBack':
@@ -159,21 +224,10 @@ function byRolloutFact(pointer: Pointer, id: number, fact: RolloutFact, at: stri
   }
 }
 
-function afterCompletion(pointer: Pointer, ended: Pointer['completed'][number], fact: RolloutFact): Changed {
-  const completed = pointer.completed.filter((r) => r.id !== ended.id);
-  if (fact.type === 'RolloutAborted') return { completed };
-  if (fact.type !== 'RolloutRolledBack') return undefined;
-  return { completed, ...withdrawn(pointer, ended.version, fact.data.target) };
-}
-
 /** The version is never told again; devices go to the target, which is the stable version already while a rollout runs. */
-function withdrawn(pointer: Pointer, version: string, target: string | null) {
-  const isMarked = pointer.rolled_back.includes(version);
-  return {
-    rolled_back: isMarked ? pointer.rolled_back : [...pointer.rolled_back, version],
-    stable: target ?? (pointer.stable === version ? null : pointer.stable),
-  };
-}
+const withdrawn = (pointer: Pointer, version: string, target: string | null) => ({
+  stable: target ?? (pointer.stable === version ? null : pointer.stable),
+});
 
 type Created = Extract<RolloutFact, { type: 'RolloutCreated' }>['data'];
 

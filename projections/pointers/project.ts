@@ -1,58 +1,62 @@
 /** Pure. `pointers`: what devices must get now, by the same fold that tests and audit use (`domain/rollout/pointerFold.ts`). */
 import type { SequencedEvent } from '../../domain/events/envelope.ts';
 import { parseStream } from '../../domain/events/streams.ts';
-import { applyFact, pointerSubject } from '../../domain/rollout/pointerFold.ts';
+import { applyFact, pointerModel, pointerSubject, versionsNamed } from '../../domain/rollout/pointerFold.ts';
+import type { PointerMemory } from '../../domain/rollout/pointerMemory.ts';
 import { need, put, type Change, type Need, type Projection, type Rows } from '../table.ts';
-import { pointerRows, rolloutModels } from './schema.ts';
+import { marks, pointerRows, rolloutsOf } from './schema.ts';
 
-/** The model of a fact; for a rollout's later facts, once its row is loaded. */
-function modelOf(event: SequencedEvent, rows: Rows): string | undefined {
-  const stream = parseStream(event.stream);
-  if (stream?.kind === 'model' || stream?.kind === 'version') return stream.modelId;
-  if (stream?.kind !== 'rollout') return undefined;
-  if (event.fact.type === 'RolloutCreated') return event.fact.data.model_id;
-  if (!rows.has(rolloutModels, stream.rolloutId)) return undefined;
-  return rows.get(rolloutModels, stream.rolloutId)?.model_id;
-}
+const memoryOf = (rows: Rows): PointerMemory => ({
+  rollout(id) {
+    const row = rows.get(rolloutsOf, id);
+    return row?.has_ended === false ? row : undefined;
+  },
+  isRolledBack: (modelId, version) => rows.get(marks, modelId, version) !== undefined,
+});
 
 function needs(event: SequencedEvent, rows: Rows): Need[] {
   const stream = parseStream(event.stream);
-  const modelId = modelOf(event, rows);
-  return [
-    ...(stream?.kind === 'rollout' ? [need(rolloutModels, stream.rolloutId)] : []),
-    ...(modelId === undefined ? [] : [need(pointerRows, modelId)]),
-  ];
+  const rolloutId = stream?.kind === 'rollout' ? stream.rolloutId : undefined;
+  if (rolloutId !== undefined && !rows.has(rolloutsOf, rolloutId)) return [need(rolloutsOf, rolloutId)];
+  const memory = memoryOf(rows);
+  const modelId = pointerModel(event, memory);
+  if (modelId === undefined) return [];
+  const rollout = rolloutId === undefined ? undefined : memory.rollout(rolloutId);
+  return [need(pointerRows, modelId), ...versionsNamed(event, rollout).map((v) => need(marks, modelId, v))];
 }
 
 function project(event: SequencedEvent, rows: Rows): Change[] {
-  const stream = parseStream(event.stream);
-  const modelId = modelOf(event, rows);
+  const memory = memoryOf(rows);
+  const modelId = pointerModel(event, memory);
   if (modelId === undefined) {
-    if (stream?.kind === 'rollout') throw new Error(`rollout ${stream.rolloutId} was never created`);
+    const stream = parseStream(event.stream);
+    if (stream?.kind === 'rollout' && !rows.get(rolloutsOf, stream.rolloutId)) {
+      throw new Error(`rollout ${stream.rolloutId} was never created`);
+    }
     return [];
   }
-  const changes: Change[] = [];
-  if (stream?.kind === 'rollout' && event.fact.type === 'RolloutCreated') {
-    changes.push(put(rolloutModels, { rollout_id: stream.rolloutId, model_id: modelId }));
-  }
   const before = rows.get(pointerRows, modelId)?.pointer;
-  const pointer = applyFact(before, event);
-  if (pointer && pointer !== before) {
-    changes.push(put(pointerRows, { model_id: modelId, epoch: pointer.epoch, pointer }));
-  }
-  return changes;
+  const { pointer, news } = applyFact(before, event, memory);
+  const { created, ended, rolledBack } = news;
+  const isNew = rolledBack && !memory.isRolledBack(modelId, rolledBack.version);
+  return [
+    ...(pointer && pointer !== before ? [put(pointerRows, { model_id: modelId, epoch: pointer.epoch, pointer })] : []),
+    ...(created ? [put(rolloutsOf, { ...created, has_ended: false })] : []),
+    ...(ended ? [put(rolloutsOf, { ...ended, has_ended: true })] : []),
+    ...(isNew ? [put(marks, { model_id: modelId, version: rolledBack.version })] : []),
+  ];
 }
 
 export const pointers: Projection = {
   name: 'pointers',
-  version: 4,
-  tables: [pointerRows, rolloutModels],
+  version: 5,
+  tables: [pointerRows, rolloutsOf, marks],
   needs,
   project,
   subjectNeeds({ stream }) {
     const parsed = parseStream(stream);
-    return parsed?.kind === 'rollout' ? [need(rolloutModels, parsed.rolloutId)] : [];
+    return parsed?.kind === 'rollout' ? [need(rolloutsOf, parsed.rolloutId)] : [];
   },
   subjectOf: ({ stream, type, data }, rows) =>
-    pointerSubject({ stream, type, data }, (id) => rows.get(rolloutModels, id)?.model_id),
+    pointerSubject({ stream, type, data }, (id) => rows.get(rolloutsOf, id)?.model_id),
 };

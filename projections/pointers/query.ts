@@ -1,14 +1,16 @@
 /** What the in-memory pointer table asks: everything once, then what changed. */
 import { sql } from 'kysely';
+import type { Pointer } from '../../domain/rollout/pointer.ts';
+import type { Remembered, RolloutOf, RolloutOfId } from '../../domain/rollout/pointerMemory.ts';
 import type { ReadDb } from '../database.ts';
 import { quote } from '../ddl.ts';
 import { schemaOf } from '../table.ts';
 import { pointers } from './project.ts';
-import type { PointerRow } from './schema.ts';
 
 export interface PointerChanges {
-  /** Current pointers that changed after `since`. */
-  readonly rows: readonly PointerRow[];
+  /** Current pointers that changed after `since`, and what their memory has learned since. */
+  readonly pointers: readonly Pointer[];
+  readonly news: readonly Remembered[];
   /** Every subject that is set aside (`pointerSubject`), with the log index from which on. */
   readonly setAside: ReadonlyMap<string, number>;
   /** Which filling of the read model this is: a rebuild brings another. */
@@ -19,14 +21,9 @@ export interface PointerChanges {
   readonly nowMs: number;
 }
 
-interface Joined {
-  build: string;
-  set_aside: Readonly<Record<string, number>> | null;
-  position: number;
-  now: Date;
-  model_id: string | null;
-  epoch: number;
-  pointer: PointerRow['pointer'];
+interface Read {
+  kind: 'checkpoint' | 'set_aside' | 'pointer' | 'rollout' | 'mark';
+  body: unknown;
 }
 
 /**
@@ -38,18 +35,34 @@ interface Joined {
  */
 export async function readPointers(db: ReadDb, since: number): Promise<PointerChanges | undefined> {
   const schema = sql.raw(quote(schemaOf(pointers)));
-  const { rows } = await sql<Joined>`
-    SELECT c.build, c.log_index AS position, clock_timestamp() AS now, s.set_aside, p.model_id, p.epoch, p.pointer
-      FROM ${schema}.checkpoint c
-     CROSS JOIN LATERAL (SELECT json_object_agg(subject, first) AS set_aside FROM
-             (SELECT subject, min(log_index) AS first FROM ${schema}.set_aside GROUP BY subject) one) s
-      LEFT JOIN ${schema}.pointers p ON p.valid_to IS NULL AND p.valid_from > ${since}
-       AND p.valid_from <= c.log_index`.execute(db);
-  const [first] = rows;
-  if (!first) return undefined;
-  const changed = rows.flatMap(({ model_id, epoch, pointer }) =>
-    model_id === null ? [] : [{ model_id, epoch, pointer }],
-  );
-  const setAside = new Map(Object.entries(first.set_aside ?? {}));
-  return { rows: changed, setAside, build: first.build, position: first.position, nowMs: first.now.getTime() };
+  const changed = sql`t.valid_to IS NULL AND t.valid_from > ${since}`;
+  const { rows } = await sql<Read>`
+    SELECT 'checkpoint' AS kind, jsonb_build_object('build', build, 'position', log_index,
+                                                    'now', extract(epoch FROM clock_timestamp()) * 1000) AS body
+      FROM ${schema}.checkpoint
+     UNION ALL
+    SELECT 'set_aside', jsonb_build_array(subject, min(log_index)) FROM ${schema}.set_aside GROUP BY subject
+     UNION ALL
+    SELECT 'pointer', t.pointer FROM ${schema}.pointers t WHERE ${changed}
+     UNION ALL
+    SELECT 'rollout', jsonb_build_object('rollout_id', t.rollout_id, 'model_id', t.model_id, 'version', t.version)
+      FROM ${schema}.rollouts_of t WHERE ${changed} AND NOT t.has_ended
+     UNION ALL
+    SELECT 'mark', jsonb_build_object('model_id', t.model_id, 'version', t.version)
+      FROM ${schema}.marks t WHERE ${changed}`.execute(db);
+  // Safe: each kind is built above.
+  const of = <T>(kind: Read['kind']) => rows.flatMap((row) => (row.kind === kind ? [row.body as T] : []));
+  const [checkpoint] = of<{ build: string; position: number; now: number }>('checkpoint');
+  if (!checkpoint) return undefined;
+  return {
+    pointers: of<Pointer>('pointer'),
+    news: [
+      ...of<RolloutOfId>('rollout').map((created) => ({ created })),
+      ...of<RolloutOf>('mark').map((rolledBack) => ({ rolledBack })),
+    ],
+    setAside: new Map(of<[string, number]>('set_aside')),
+    build: checkpoint.build,
+    position: checkpoint.position,
+    nowMs: Math.round(checkpoint.now),
+  };
 }

@@ -1,5 +1,6 @@
-/** Tables of `pointers`: the pointer document of each model, and which model a rollout belongs to. */
+/** Tables of `pointers`: the document of each model, and the memory of its fold (`domain/rollout/pointerMemory.ts`). */
 import type { Pointer } from '../../domain/rollout/pointer.ts';
+import type { RolloutOf } from '../../domain/rollout/pointerMemory.ts';
 import { historyTable } from '../table.ts';
 
 export interface PointerRow {
@@ -9,10 +10,10 @@ export interface PointerRow {
   pointer: Pointer;
 }
 
-/** Only RolloutCreated names the model. */
-export interface RolloutModelRow {
+export interface RolloutOfRow extends RolloutOf {
   rollout_id: number;
-  model_id: string;
+  /** By a rollback or an abort: it moves no pointer any more. */
+  has_ended: boolean;
 }
 
 export const pointerRows = historyTable<PointerRow>('pointers', {
@@ -20,7 +21,13 @@ export const pointerRows = historyTable<PointerRow>('pointers', {
   columns: { model_id: 'text', epoch: 'bigint', pointer: 'jsonb' },
 });
 
-export const rolloutModels = historyTable<RolloutModelRow>('rollout_models', {
+export const rolloutsOf = historyTable<RolloutOfRow>('rollouts_of', {
   key: ['rollout_id'],
-  columns: { rollout_id: 'bigint', model_id: 'text' },
+  columns: { rollout_id: 'bigint', model_id: 'text', version: 'text', has_ended: 'boolean' },
+});
+
+/** Versions that were rolled back. */
+export const marks = historyTable<RolloutOf>('marks', {
+  key: ['model_id', 'version'],
+  columns: { model_id: 'text', version: 'text' },
 });

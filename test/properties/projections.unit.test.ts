@@ -3,7 +3,8 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { SequencedEvent } from '../../domain/events/envelope.ts';
 import { parseStream } from '../../domain/events/streams.ts';
-import { applyFact } from '../../domain/rollout/pointerFold.ts';
+import { latestOf } from '../../domain/semver.ts';
+import { createFold } from '../../domain/rollout/pointer.fixture.ts';
 import type { Pointer } from '../../domain/rollout/pointer.ts';
 import type { ModelContext } from '../../machines/model.ts';
 import type { VersionContext } from '../../machines/modelVersion.ts';
@@ -15,6 +16,7 @@ import { listings, models } from '../../projections/catalog/schema.ts';
 import { pointerRows } from '../../projections/pointers/schema.ts';
 import { projections } from '../../projections/registry.ts';
 import { rolloutRows } from '../../projections/rollouts/schema.ts';
+import { createPointers } from '../../projections/pointerTail.ts';
 import { createRows, projectInMemory, type BatchRows, type Row } from '../../projections/rows.ts';
 import type { Projection } from '../../projections/table.ts';
 import { runs } from '../../projections/training/schema.ts';
@@ -101,6 +103,34 @@ describe('every read model', () => {
   });
 });
 
+describe('the pointer', () => {
+  it('knows of what it names all that whole lists would say, after every fact', () => {
+    fc.assert(
+      fc.property(moves, (drawn) => {
+        const pointers = createPointers();
+        const listed = new Map<string, string[]>();
+        const rolledBack = new Set<string>();
+        const of = new Map<string, string>();
+        for (const event of sequence(historyOf(drawn))) {
+          const { stream, fact } = event;
+          if (fact.type === 'VersionListed') listed.set(stream, [...(listed.get(stream) ?? []), fact.data.version]);
+          if (fact.type === 'RolloutCreated') of.set(stream, `version-${fact.data.model_id}@${fact.data.version}`);
+          if (fact.type === 'RolloutRolledBack') rolledBack.add(of.get(stream)!);
+          pointers.apply(event);
+          for (const { model_id, stable, latest, rollouts, rolled_back, ever_rolled_out: hasBegun } of pointers.all()) {
+            const isMarked = (v: string) => rolledBack.has(`version-${model_id}@${v}`);
+            const named = new Set([stable, latest, ...rollouts.map((r) => r.version)].filter((v) => v !== null));
+            expect(new Set(rolled_back)).toEqual(new Set([...named].filter(isMarked)));
+            const candidates = (listed.get(`model-${model_id}`) ?? []).filter((v) => !isMarked(v));
+            expect(latest).toBe(hasBegun ? null : (latestOf(candidates) ?? null));
+          }
+        }
+      }),
+      { numRuns: 40 },
+    );
+  });
+});
+
 describe('read models and machines', () => {
   const foldAll = (events: readonly SequencedEvent[]) => {
     const states = new Map<string, Folded<unknown>>();
@@ -165,12 +195,16 @@ describe('read models and machines', () => {
         const events = sequence(historyOf(drawn));
         const rows = rowsOf(named('pointers'), events);
         const modelOfRollout = new Map<string, string>();
+        const folds = new Map<string, ReturnType<typeof createFold>>();
         const folded = new Map<string, Pointer | undefined>();
         for (const event of events) {
           if (event.fact.type === 'RolloutCreated') modelOfRollout.set(event.stream, event.fact.data.model_id);
           const of = parseStream(event.stream)!;
           const id = 'modelId' in of ? of.modelId : modelOfRollout.get(event.stream);
-          if (id !== undefined) folded.set(id, applyFact(folded.get(id), event));
+          if (id === undefined) continue;
+          const fold = folds.get(id) ?? createFold();
+          folds.set(id, fold);
+          folded.set(id, fold(event));
         }
         for (const [id, pointer] of folded) expect(rows.get(pointerRows, id)?.pointer).toEqual(pointer);
       }),

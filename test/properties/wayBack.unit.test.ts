@@ -3,8 +3,8 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { SequencedEvent } from '../../domain/events/envelope.ts';
 import { parseStream } from '../../domain/events/streams.ts';
-import { assign, type Pointer } from '../../domain/rollout/pointer.ts';
-import { applyFact } from '../../domain/rollout/pointerFold.ts';
+import { assign } from '../../domain/rollout/pointer.ts';
+import { createFold } from '../../domain/rollout/pointer.fixture.ts';
 import { historyOf, sequence } from './history.ts';
 
 const drawn = (seed: number) =>
@@ -46,7 +46,7 @@ let told = 0;
 function toldThoughTakenAway(events: readonly SequencedEvent[]): string[] {
   const modelOf = new Map<string, string>();
   const versionOf = new Map<string, string>();
-  const pointers = new Map<string, Pointer>();
+  const folds = new Map<string, ReturnType<typeof createFold>>();
   const started = new Set<string>();
   const takenAway = new Map<string, 'aborted' | 'rolled back'>();
   const wrong: string[] = [];
@@ -64,9 +64,10 @@ function toldThoughTakenAway(events: readonly SequencedEvent[]): string[] {
     if (fact.type === 'RolloutCompleted') takenAway.delete(version);
     const modelId = of.kind === 'rollout' ? modelOf.get(stream) : of.kind === 'training' ? undefined : of.modelId;
     if (modelId === undefined) return;
-    const pointer = applyFact(pointers.get(modelId), event);
+    const fold = folds.get(modelId) ?? createFold();
+    folds.set(modelId, fold);
+    const pointer = fold(event);
     if (!pointer) return;
-    pointers.set(modelId, pointer);
     // An abort of another rollout of the version that is stable leaves it in force: nobody took it away.
     const stable = `${modelId}@${pointer.stable}`;
     if (fact.type === 'RolloutAborted' && stable === version && events[i + 1]?.commandId === event.commandId) {
