@@ -34,7 +34,6 @@ const created = (rolloutId: number, orgId: string, data: Created, at: string): R
   paused: null,
   aborted: null,
   rolled_back: null,
-  root_causes: [],
   created_at: at,
   started_at: null,
   completed_at: null,
@@ -81,7 +80,7 @@ function members(row: RolloutRow, fact: RolloutFact, at: string): Partial<Rollou
       return { ...clockStopped(row, at), state: 'RolledBack', rolled_back: { target, trigger, reason, at } };
     }
     case 'RootCauseRecorded':
-      return { root_causes: [...row.root_causes, { text: fact.data.text, at }] };
+      return {};
     default:
       return fact satisfies never;
   }
@@ -122,7 +121,7 @@ function project(event: SequencedEvent, rows: Rows): Change[] {
 
 export const rollouts: Projection = {
   name: 'rollouts',
-  version: 4,
+  version: 5,
   tables: [rolloutRows, judgements, modelOrgs],
   needs(event) {
     const stream = parseStream(event.stream);

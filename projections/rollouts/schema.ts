@@ -27,7 +27,6 @@ export interface RolloutRow {
   paused: { readonly cause: string; readonly reason: string; readonly at: string } | null;
   aborted: { readonly reason: string; readonly at: string } | null;
   rolled_back: (Omit<DataOf<'RolloutRolledBack'>, 'evidence'> & { readonly at: string }) | null;
-  root_causes: readonly { readonly text: string; readonly at: string }[];
   created_at: string;
   started_at: string | null;
   completed_at: string | null;
@@ -67,7 +66,6 @@ export const rolloutRows = historyTable<RolloutRow>('rollouts', {
     paused: 'jsonb',
     aborted: 'jsonb',
     rolled_back: 'jsonb',
-    root_causes: 'jsonb',
     created_at: 'text',
     started_at: 'text',
     completed_at: 'text',
