@@ -6,6 +6,7 @@
  */
 import { createActor, type AnyMachineSnapshot, type AnyStateMachine, type StateNode } from 'xstate';
 import type { StoredEvent } from '../domain/events/envelope.ts';
+import type { OwnLists } from './growing.ts';
 
 /** A fact as a machine sees it. `at` is its record time, Unix ms: clocks of a chart run on the log's time. */
 export interface FactEvent {
@@ -14,6 +15,8 @@ export interface FactEvent {
   readonly at: number;
   readonly eventId: string;
   readonly version: number;
+  /** Of the fold that is under way: its charts may change these lists in place. */
+  readonly own?: OwnLists;
 }
 
 /** A recorded fact that its machine refuses: reported, never skipped. The fold stops before it. */
@@ -125,7 +128,10 @@ export function wrap<C>(name: string, chart: AnyStateMachine): Machine<C> {
     chart,
     initial,
     step,
-    fold: (events) => events.reduce((folded, event) => step(folded, toFactEvent(event)), initial()),
+    fold(events) {
+      const own: OwnLists = new WeakMap();
+      return events.reduce((folded, event) => step(folded, { ...toFactEvent(event), own }), initial());
+    },
     propose: (folded, facts, at) => {
       let current = folded;
       for (const fact of facts) {

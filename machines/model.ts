@@ -4,6 +4,7 @@ import type { Architecture, ModelFact } from '../domain/events/model.ts';
 import { monotoneConflict, smallestLegal } from '../domain/semver.ts';
 import { already, decideFacts, guard, type Decision } from './decision.ts';
 import { wrap, type FactEvent, type Folded } from './fold.ts';
+import { appended, movedToEnd } from './growing.ts';
 
 export interface ModelContext {
   readonly orgId: string;
@@ -41,11 +42,6 @@ const empty: ModelContext = {
   updatedAt: 0,
 };
 
-const movedToEnd = (versions: readonly string[], version: string) => [
-  ...versions.filter((v) => v !== version),
-  version,
-];
-
 const chart = setup({
   types: { context: {} as ModelContext, events: {} as Event },
 }).createMachine({
@@ -81,14 +77,14 @@ const chart = setup({
         },
         VersionListed: {
           actions: assign(({ context, event }) => ({
-            listed: [...context.listed, event.data.version],
+            listed: appended(context.listed, event.data.version, event.own),
             updatedAt: event.at,
           })),
         },
         StableVersionChanged: {
           actions: assign(({ context, event }) => ({
             stable: event.data.version,
-            stableHistory: movedToEnd(context.stableHistory, event.data.version),
+            stableHistory: movedToEnd(context.stableHistory, event.data.version, event.own),
             updatedAt: event.at,
           })),
         },
@@ -98,7 +94,7 @@ const chart = setup({
             stableHistory:
               event.data.version === null
                 ? context.stableHistory
-                : movedToEnd(context.stableHistory, event.data.version),
+                : movedToEnd(context.stableHistory, event.data.version, event.own),
             updatedAt: event.at,
           })),
         },

@@ -3,6 +3,7 @@ import { assign, setup } from 'xstate';
 import type { ArtifactFile, TrainingCompletedData, VersionFact } from '../domain/events/version.ts';
 import { already, decideFacts, guard, type Decision } from './decision.ts';
 import { wrap, type FactEvent, type Folded } from './fold.ts';
+import { appended } from './growing.ts';
 
 export interface VersionContext {
   readonly modelId: string;
@@ -70,7 +71,7 @@ const chart = setup({
         ? {
             updatedAt: event.at,
             rolloutId: event.data.rollout_id,
-            deployments: [...context.deployments, event.data.rollout_id],
+            deployments: appended(context.deployments, event.data.rollout_id, event.own),
           }
         : {},
     ),

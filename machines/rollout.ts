@@ -2,6 +2,7 @@
 import { assign, setup } from 'xstate';
 import type { Judgement, RolloutFact, RolloutSpec, SetAside } from '../domain/events/rollout.ts';
 import { wrap, type FactEvent, type Folded } from './fold.ts';
+import { appended } from './growing.ts';
 
 type DataOf<T extends RolloutFact['type']> = Extract<RolloutFact, { type: T }>['data'];
 
@@ -129,7 +130,10 @@ const chart = setup({
     ),
     rootCause: assign(({ context, event }) =>
       event.type === 'RootCauseRecorded'
-        ? { rootCauses: [...context.rootCauses, { text: event.data.text, at: event.at }], updatedAt: event.at }
+        ? {
+            rootCauses: appended(context.rootCauses, { text: event.data.text, at: event.at }, event.own),
+            updatedAt: event.at,
+          }
         : {},
     ),
   },

@@ -2,6 +2,7 @@
 import { assign, setup, stateIn } from 'xstate';
 import type { RoundClosedData, RoundOpenedData, TrainingFact, TrainingSpec } from '../domain/events/training.ts';
 import { wrap, type FactEvent, type Folded } from './fold.ts';
+import { appended, withLast } from './growing.ts';
 
 type DataOf<T extends TrainingFact['type']> = Extract<TrainingFact, { type: T }>['data'];
 
@@ -177,7 +178,7 @@ const chart = setup({
                 RoundEvaluated: {
                   guard: 'lastRound',
                   actions: assign(({ context, event }) => ({
-                    rounds: [...context.rounds.slice(0, -1), { ...context.rounds.at(-1)!, evaluated: event.data }],
+                    rounds: withLast(context.rounds, (last) => ({ ...last, evaluated: event.data }), event.own),
                     updatedAt: event.at,
                   })),
                 },
@@ -199,8 +200,8 @@ const chart = setup({
                   guard: 'sameRound',
                   target: 'between',
                   actions: assign(({ context, event }) => ({
-                    rounds: [
-                      ...context.rounds,
+                    rounds: appended(
+                      context.rounds,
                       {
                         round: event.data.round,
                         attempt: event.data.attempt,
@@ -209,7 +210,8 @@ const chart = setup({
                         evaluated: null,
                         at: event.at,
                       },
-                    ],
+                      event.own,
+                    ),
                     current: null,
                     currentClosed: null,
                     attempts: 0,
