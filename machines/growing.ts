@@ -1,6 +1,6 @@
 /**
- * Pure. Lists of a context that a long stream makes long. A context is never changed, so each fact would copy them, and a fold would cost the
- * square of its stream. A fold shows nobody what lies between its facts: the lists that it made itself it changes in place.
+ * Pure. Lists of a context that a long stream makes long. A context is never changed, so each fact would copy them, and a fold would cost
+ * the square of its stream. A fold shows nobody what lies between its facts: the lists that it made itself it changes in place.
  */
 
 /** Lists that one fold made and nobody else holds, each with its members where it has no repeats. Dropped when the fold ends. */
