@@ -226,6 +226,16 @@ describe('pointers', () => {
     });
     expect(rows.get(marks, 'kb', '1.1.0')).toEqual({ model_id: 'kb', version: '1.1.0' });
   });
+  it('know a version that was rolled back, whenever a fact names it again', () => {
+    const again: Told = [
+      MODEL,
+      { type: 'StableVersionChanged', data: { version: '1.1.0', previous: '1.0.0', rollout_id: 9 } },
+    ];
+    expect(given(pointers, [...story, again]).rows.get(pointerRows, 'kb')?.pointer).toMatchObject({
+      stable: '1.1.0',
+      rolled_back: ['1.1.0'],
+    });
+  });
 });
 
 describe('activity', () => {
