@@ -18,8 +18,8 @@ beforeAll(async () => {
     SELECT gen_random_uuid(), 'rollout-' || i / 20 + 1, i % 20 + 1, 'RolloutAborted', 1, 'rollout@1', 'system', 'test', 'c' || i, 1,
         now(), '{"reason":"x"}', (1 + i / 200)::text::xid8 FROM generate_series(0, ${FACTS - 1}) i`);
   await log.admin.query(`
-    INSERT INTO store.log SELECT position - 1, position, sha256(''), now() + position * interval '1 ms' FROM store.events
-     WHERE position <= ${FACTS - 100}`);
+    INSERT INTO store.log SELECT position - 1, position, sha256(''), timestamptz '2026-01-01Z' + position / 1000 * interval '1 s'
+      FROM store.events WHERE position <= ${FACTS - 100}`);
   await log.admin.query('VACUUM ANALYZE store.events');
   await log.admin.query('VACUUM ANALYZE store.log');
 });
@@ -31,6 +31,10 @@ afterAll(async () => {
 /** Runs the real statement; how many rows any node of its plan touched, and whether one read a whole table. */
 async function plan(sql: string, values: readonly unknown[]): Promise<{ most: number; isWholeTable: boolean }> {
   const { rows } = await pool.query(`EXPLAIN (ANALYZE, FORMAT JSON) ${sql}`, [...values]);
+  return touched(rows[0]['QUERY PLAN'][0].Plan);
+}
+
+function touched(root: Record<string, unknown>): { most: number; isWholeTable: boolean } {
   let most = 0;
   let isWholeTable = false;
   const visit = (node: Record<string, unknown>): void => {
@@ -42,7 +46,7 @@ async function plan(sql: string, values: readonly unknown[]): Promise<{ most: nu
     // Safe: EXPLAIN's JSON nests nodes of this shape.
     for (const child of (node['Plans'] ?? []) as Record<string, unknown>[]) visit(child);
   };
-  visit(rows[0]['QUERY PLAN'][0].Plan);
+  visit(root);
   return { most, isWholeTable };
 }
 
@@ -59,7 +63,6 @@ describe(`plans at ${FACTS} facts touch what they give`, () => {
     ['load of an unknown command', 60, namedSql('load'), [['rollout-7'], 'none', null]],
     ['sequencer_read at the tail', 100, namedSql('sequencer_read'), [1, 'XID', FACTS - 100, 1000]],
     ['sequencer_waiting', 1, namedSql('sequencer_waiting'), [1, 'XID', FACTS - 100]],
-    ['as_of_time', 1, namedSql('as_of_time'), ['2020-01-01T00:00:00Z']],
   ])('%s', async (_, atMost, sql, values) => {
     const xid = (
       await pool.query<{ xid: string }>('SELECT xid::text AS xid FROM store.events ORDER BY position DESC LIMIT 1')
@@ -70,6 +73,23 @@ describe(`plans at ${FACTS} facts touch what they give`, () => {
     );
     expect(isWholeTable).toBe(false);
     expect(most).toBeLessThanOrEqual(atMost);
+  });
+
+  describe.each(['force_generic_plan', 'force_custom_plan'])('as_of_time, %s', (mode) => {
+    it.each([
+      ['before the first', '2025-01-01T00:00:00Z', -1],
+      ['within the first second', '2026-01-01T00:00:00.500Z', 998],
+      ['in the middle', '2026-01-01T00:00:30Z', 30_998],
+      ['after the last', '2026-01-02T00:00:00Z', FACTS - 101],
+    ])('%s', async (_, time, logIndex) => {
+      await pool.query(`SET plan_cache_mode = ${mode}`);
+      await pool.query(`PREPARE as_of (timestamptz) AS ${namedSql('as_of_time')}`);
+      const { rows } = await pool.query<{ log_index: number }>(`EXECUTE as_of ('${time}')`);
+      const plan = await pool.query(`EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE as_of ('${time}')`);
+      await pool.query('DEALLOCATE as_of');
+      expect(rows[0]!.log_index).toBe(logIndex);
+      expect(touched(plan.rows[0]['QUERY PLAN'][0].Plan)).toEqual({ isWholeTable: false, most: 1 });
+    });
   });
 
   it('readStream', async () => {

@@ -1,5 +1,5 @@
 -- Purpose: the greatest log index that had been given out by $1, and whether $1 lies in the future. Locks none.
--- sequenced_at never falls, but one batch shares it: the last of the batch is meant.
+-- Only index log_as_of_time gives this order, so every plan of it reads one entry: no max(), which may walk back by log_index.
 SELECT $1::timestamptz > clock_timestamp() AS ahead,
-       coalesce((SELECT max(log_index) FROM store.log WHERE sequenced_at =
-                  (SELECT max(sequenced_at) FROM store.log WHERE sequenced_at <= $1::timestamptz)), -1) AS log_index
+       coalesce((SELECT log_index FROM store.log WHERE sequenced_at <= $1::timestamptz
+                  ORDER BY sequenced_at DESC, log_index DESC LIMIT 1), -1) AS log_index
