@@ -6,7 +6,6 @@
 import { currentSchemaVersion } from '../domain/events/codec.ts';
 import { modelStream, parseStream, rolloutStream, trainingStream, versionStream } from '../domain/events/streams.ts';
 import type { AnyFact } from '../domain/events/streams.ts';
-import type { StoredEvent } from '../domain/events/envelope.ts';
 import { LifecycleError } from '../domain/errors.ts';
 import { noSuchStream, ownerOf, toGrant } from './ownership.ts';
 import type { Decision, Refusal } from '../machines/decision.ts';
@@ -14,6 +13,7 @@ import type { Folded } from '../machines/fold.ts';
 import type { ModelContext, ModelState } from '../machines/model.ts';
 import type { VersionContext, VersionState } from '../machines/modelVersion.ts';
 import { machineFor } from '../machines/registry.ts';
+import { foldStreams, type FoldedStream } from '../store/snapshots/foldStreams.ts';
 import type { RolloutContext, RolloutState } from '../machines/rollout.ts';
 import type { TrainingContext, TrainingState } from '../machines/trainingRun.ts';
 import type { AppendRequest, AppendResult, Known, Queryable } from '../store/log/eventStore.ts';
@@ -57,6 +57,7 @@ class KnownCommand extends Error {
 function createStreams(
   { log, owners }: Pick<CommandDeps, 'log' | 'owners'>,
   caller: Caller,
+  upkeep: (() => void)[],
 ): Streams & { versions: Map<string, number> } {
   const folded = new Map<string, Folded<unknown>>();
   const versions = new Map<string, number>();
@@ -67,16 +68,15 @@ function createStreams(
     if (wanted.length === 0) return;
     // Only the first load asks for the command id: later ones are part of the same decision.
     const command = now === undefined ? { id: caller.commandId, hash: caller.commandHash } : undefined;
-    const loaded = await log.load(wanted, command);
+    const loaded = await foldStreams(log, wanted, { command });
+    upkeep.push(() => loaded.afterwards());
     if (loaded.known) throw new KnownCommand(loaded.known);
     now ??= loaded.now;
-    for (const stream of wanted) await remember(stream, loaded.streams.get(stream) ?? []);
+    for (const [stream, found] of loaded.streams) await remember(stream, found);
   }
 
-  async function remember(stream: string, events: readonly StoredEvent[]): Promise<void> {
-    const [first] = events;
+  async function remember(stream: string, { first, folded: state }: FoldedStream): Promise<void> {
     if (caller.orgId !== null && first && (await ownerOf(owners, first)) !== caller.orgId) throw noSuchStream(stream);
-    const state = machineFor(stream).fold(events);
     if (state.divergence && caller.onConflict !== 'stop') {
       const { type, version, eventId } = state.divergence;
       throw new LifecycleError(
@@ -115,10 +115,11 @@ type Attempt = Outcome | Extract<AppendResult, { outcome: 'conflict' }>;
 async function attempt(
   deps: CommandDeps,
   caller: Caller,
+  upkeep: (() => void)[],
   decide: (streams: Streams) => Promise<Conclusion>,
   append: (request: AppendRequest, also: ((tx: Queryable) => Promise<void>) | undefined) => Promise<AppendResult>,
 ): Promise<Attempt> {
-  const streams = createStreams(deps, caller);
+  const streams = createStreams(deps, caller, upkeep);
   const conclusion = await decide(streams);
   const { expect } = caller;
   if (expect) await streams.preload([expect.stream]);
@@ -167,6 +168,16 @@ async function untilDecided(caller: Caller, once: () => Promise<Attempt>): Promi
   }
 }
 
+/** Snapshots are left once the facts are committed, or nothing came of them: a stop waits for none. */
+async function withUpkeep<T>(run: (upkeep: (() => void)[]) => Promise<T>): Promise<T> {
+  const upkeep: (() => void)[] = [];
+  try {
+    return await run(upkeep);
+  } finally {
+    upkeep.forEach((leave) => leave());
+  }
+}
+
 /**
  * Runs one use case. Expected outcomes are values.
  *
@@ -179,9 +190,9 @@ export function execute(
   decide: (streams: Streams) => Promise<Conclusion>,
 ): Promise<Outcome> {
   const lane = laneOf(caller);
-  return untilDecided(caller, () =>
-    attempt(deps, caller, decide, (request, also) => deps.log.append(request, { lane, ...(also ? { also } : {}) })),
-  );
+  const append = (request: AppendRequest, also: ((tx: Queryable) => Promise<void>) | undefined) =>
+    deps.log.append(request, { lane, ...(also ? { also } : {}) });
+  return withUpkeep((upkeep) => untilDecided(caller, () => attempt(deps, caller, upkeep, decide, append)));
 }
 
 /**
@@ -197,17 +208,17 @@ export function executeUnder(
   lock: (tx: Queryable) => Promise<void>,
   decide: (streams: Streams, tx: Queryable) => Promise<Conclusion>,
 ): Promise<Outcome> {
-  return untilDecided(caller, () =>
+  const locked = (upkeep: (() => void)[]) =>
     deps.log.transaction(laneOf(caller), async (tx) => {
       await lock(tx);
       const reads = (streams: Streams) => decide(streams, tx);
-      return attempt(deps, caller, reads, async (request, also) => {
+      return attempt(deps, caller, upkeep, reads, async (request, also) => {
         const result = await tx.append(request);
         if (result.outcome === 'appended') await also?.(tx);
         return result;
       });
-    }),
-  );
+    });
+  return withUpkeep((upkeep) => untilDecided(caller, () => locked(upkeep)));
 }
 
 /** Facts with ids, machine and schema version, in order. @throws Error for a fact in a stream of another kind (a bug) */

@@ -4,7 +4,8 @@
  * XState's `transition()` builds a throw-away actor a call; one inert scope reused is about four times faster and gives the
  * same snapshots. The scope is semi-internal, so xstate is pinned exactly and an equivalence test runs over every machine.
  */
-import { createActor, type AnyMachineSnapshot, type AnyStateMachine, type StateNode } from 'xstate';
+import type { TSchema } from 'typebox';
+import { createActor, type AnyMachineSnapshot, type AnyStateMachine, type StateNode, type StateValue } from 'xstate';
 import type { StoredEvent } from '../domain/events/envelope.ts';
 import type { OwnLists } from './growing.ts';
 
@@ -63,9 +64,14 @@ export interface Machine<C> {
   /** `name@version`, written beside every fact. */
   readonly name: string;
   readonly chart: AnyStateMachine;
+  /** What a context may be: a stored one that does not fit is none of this machine's. */
+  readonly context: TSchema;
   /** The state before any fact. */
   initial(): Folded<C>;
-  fold(events: readonly StoredEvent[]): Folded<C>;
+  /** From the beginning, or on from `from`. */
+  fold(events: readonly StoredEvent[], from?: Folded<C>): Folded<C>;
+  /** The fold that ended with `value` and `context` at `version`. @throws Error for a value that the chart does not have */
+  resume(value: StateValue, context: unknown, version: number): Folded<C>;
   /** One fact further; a refused fact sets `divergence` and moves nothing else. */
   step(folded: Folded<C>, event: FactEvent): Folded<C>;
   /** The state as if the facts had been recorded at `at`, or the first one that the chart refuses. */
@@ -79,10 +85,11 @@ export interface Machine<C> {
 /**
  * Wraps a chart. `C` is its context type.
  *
- * @param name  `rollout@1`
- * @param chart a machine of pure `assign` actions; its context factory is constant (XState re-runs it at each pure step)
+ * @param name    `rollout@1`
+ * @param chart   a machine of pure `assign` actions; its context factory is constant (XState re-runs it at each pure step)
+ * @param context schema of `C`
  */
-export function wrap<C>(name: string, chart: AnyStateMachine): Machine<C> {
+export function wrap<C>(name: string, chart: AnyStateMachine, context: TSchema): Machine<C> {
   const self = createActor(chart);
   const noop = () => {};
   // The members of ActorScope that a chart without effects can reach; checked by the equivalence test.
@@ -99,13 +106,14 @@ export function wrap<C>(name: string, chart: AnyStateMachine): Machine<C> {
   } as unknown as Scope;
   const first = self.getSnapshot() as AnyMachineSnapshot;
 
-  const initial = (): Folded<C> => ({
-    state: stateName(first.value),
-    context: first.context as C,
-    version: 0,
+  const foldedAt = (snapshot: AnyMachineSnapshot, version: number): Folded<C> => ({
+    state: stateName(snapshot.value),
+    context: snapshot.context as C,
+    version,
     divergence: undefined,
-    snapshot: first,
+    snapshot,
   });
+  const initial = () => foldedAt(first, 0);
 
   const step = (folded: Folded<C>, event: FactEvent): Folded<C> => {
     if (folded.divergence) return { ...folded, version: event.version };
@@ -113,24 +121,20 @@ export function wrap<C>(name: string, chart: AnyStateMachine): Machine<C> {
       const divergence = { version: event.version, eventId: event.eventId, type: event.type, state: folded.state };
       return { ...folded, version: event.version, divergence };
     }
-    const snapshot = chart.transition(folded.snapshot, event, scope) as AnyMachineSnapshot;
-    return {
-      state: stateName(snapshot.value),
-      context: snapshot.context as C,
-      version: event.version,
-      divergence: undefined,
-      snapshot,
-    };
+    return foldedAt(chart.transition(folded.snapshot, event, scope) as AnyMachineSnapshot, event.version);
   };
 
   return {
     name,
     chart,
+    context,
     initial,
+    resume: (value, saved, version) =>
+      foldedAt(chart.resolveState({ value, context: saved }) as AnyMachineSnapshot, version),
     step,
-    fold(events) {
+    fold(events, from = initial()) {
       const own: OwnLists = new WeakMap();
-      return events.reduce((folded, event) => step(folded, { ...toFactEvent(event), own }), initial());
+      return events.reduce((folded, event) => step(folded, { ...toFactEvent(event), own }), from);
     },
     propose: (folded, facts, at) => {
       let current = folded;

@@ -1,28 +1,34 @@
 /** Pure. `model@1`: the catalogue entry; which versions are listed, which one is stable, which ones ever were. */
+import Type, { type Static } from 'typebox';
 import { assign, setup } from 'xstate';
-import type { Architecture, ModelFact } from '../domain/events/model.ts';
+import { Nullable } from '../domain/events/fact.ts';
+import { Architecture, modelFacts, type ModelFact } from '../domain/events/model.ts';
 import { monotoneConflict, smallestLegal } from '../domain/semver.ts';
 import { already, decideFacts, guard, type Decision } from './decision.ts';
 import { wrap, type FactEvent, type Folded } from './fold.ts';
 import { appended, movedToEnd } from './growing.ts';
 
-export interface ModelContext {
-  readonly orgId: string;
-  readonly name: string;
-  readonly framework: string;
-  readonly useCase: string;
-  readonly description: string;
-  readonly contract: Readonly<Record<string, unknown>> | null;
-  readonly contractDigest: string | null;
-  readonly architecture: Architecture | null;
-  /** Published versions, in the order of their listing. */
-  readonly listed: readonly string[];
-  readonly stable: string | null;
-  /** Every version that was ever stable, the most recently stable last, without repeats. */
-  readonly stableHistory: readonly string[];
-  readonly createdAt: number;
-  readonly updatedAt: number;
-}
+const Context = Type.Object(
+  {
+    orgId: Type.String(),
+    name: Type.String(),
+    framework: Type.String(),
+    useCase: Type.String(),
+    description: Type.String(),
+    contract: modelFacts.ModelContractDeclared.schema.properties.contract,
+    contractDigest: Nullable(Type.String()),
+    architecture: Nullable(Architecture),
+    /** Published versions, in the order of their listing. */
+    listed: Type.Array(Type.String()),
+    stable: Nullable(Type.String()),
+    /** Every version that was ever stable, the most recently stable last, without repeats. */
+    stableHistory: Type.Array(Type.String()),
+    createdAt: Type.Number(),
+    updatedAt: Type.Number(),
+  },
+  { additionalProperties: false },
+);
+export type ModelContext = Readonly<Static<typeof Context>>;
 
 type Event = { [F in ModelFact as F['type']]: FactEvent & F }[ModelFact['type']];
 
@@ -103,7 +109,7 @@ const chart = setup({
   },
 });
 
-export const modelMachine = wrap<ModelContext>('model@1', chart);
+export const modelMachine = wrap<ModelContext>('model@1', chart, Context);
 export type ModelState = Folded<ModelContext>;
 
 export type ModelCommand =

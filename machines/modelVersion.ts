@@ -1,40 +1,42 @@
 /** Pure. `modelVersion@1`: Draft → Training → Trained → Published → Deployed → Rollback. */
+import Type, { type Static } from 'typebox';
 import { assign, setup } from 'xstate';
-import type { ArtifactFile, TrainingCompletedData, VersionFact } from '../domain/events/version.ts';
+import { Count, Nullable } from '../domain/events/fact.ts';
+import { ArtifactFile, versionFacts, type VersionFact } from '../domain/events/version.ts';
 import { already, decideFacts, guard, type Decision } from './decision.ts';
 import { wrap, type FactEvent, type Folded } from './fold.ts';
 import { appended } from './growing.ts';
 
-export interface VersionContext {
-  readonly modelId: string;
-  readonly version: string;
-  readonly parent: string | null;
-  readonly contractDigest: string | null;
-  /** Run that trains or trained it. */
-  readonly runId: string | null;
-  readonly training: TrainingCompletedData | null;
-  /** Uploaded, not yet published. */
-  readonly uploaded: readonly ArtifactFile[];
-  /** Safetensors of the tensors: the trained or uploaded bytes, then the published ones. */
-  readonly tensorsSha: string | null;
-  readonly published: {
-    readonly files: readonly ArtifactFile[];
-    readonly reportSha: string;
-    readonly at: number;
-  } | null;
-  /** Number of PublishRequested facts; `n` of the running or last publication. */
-  readonly publications: number;
-  readonly requestedFormats: readonly string[];
-  readonly lastRefusal: { readonly n: number; readonly code: string; readonly reason: string | null } | null;
-  readonly rolloutId: number | null;
-  /** Every rollout of this version that has started. */
-  readonly deployments: readonly number[];
-  /** A person aborted its last rollout; until it completes another one, or a person sends devices back to it. */
-  readonly isAborted: boolean;
-  readonly rolledBack: { readonly rolloutId: number; readonly reason: string; readonly at: number } | null;
-  readonly createdAt: number;
-  readonly updatedAt: number;
-}
+const Context = Type.Object(
+  {
+    modelId: Type.String(),
+    version: Type.String(),
+    parent: Nullable(Type.String()),
+    contractDigest: Nullable(Type.String()),
+    /** Run that trains or trained it. */
+    runId: Nullable(Type.String()),
+    training: Nullable(versionFacts.TrainingCompleted.schema),
+    /** Uploaded, not yet published. */
+    uploaded: Type.Array(ArtifactFile),
+    /** Safetensors of the tensors: the trained or uploaded bytes, then the published ones. */
+    tensorsSha: Nullable(Type.String()),
+    published: Nullable(Type.Object({ files: Type.Array(ArtifactFile), reportSha: Type.String(), at: Type.Number() })),
+    /** Number of PublishRequested facts; `n` of the running or last publication. */
+    publications: Count,
+    requestedFormats: Type.Array(Type.String()),
+    lastRefusal: Nullable(Type.Object({ n: Count, code: Type.String(), reason: Nullable(Type.String()) })),
+    rolloutId: Nullable(Type.Integer()),
+    /** Every rollout of this version that has started. */
+    deployments: Type.Array(Type.Integer()),
+    /** A person aborted its last rollout; until it completes another one, or a person sends devices back to it. */
+    isAborted: Type.Boolean(),
+    rolledBack: Nullable(Type.Object({ rolloutId: Type.Integer(), reason: Type.String(), at: Type.Number() })),
+    createdAt: Type.Number(),
+    updatedAt: Type.Number(),
+  },
+  { additionalProperties: false },
+);
+export type VersionContext = Readonly<Static<typeof Context>>;
 
 type Event = { [F in VersionFact as F['type']]: FactEvent & F }[VersionFact['type']];
 
@@ -217,7 +219,7 @@ const chart = setup({
   },
 });
 
-export const versionMachine = wrap<VersionContext>('modelVersion@1', chart);
+export const versionMachine = wrap<VersionContext>('modelVersion@1', chart, Context);
 export type VersionState = Folded<VersionContext>;
 
 /** The product's word for the state: the first part of the dotted name. */

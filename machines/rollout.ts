@@ -1,45 +1,50 @@
 /** Pure. `rollout@1`: how far a version may reach, and how it ends (`rollout.md` 2). Abort and rollback beat promote. */
+import Type, { type Static } from 'typebox';
 import { assign, setup } from 'xstate';
-import type { Judgement, RolloutFact, RolloutSpec, SetAside } from '../domain/events/rollout.ts';
+import { Count, Nullable } from '../domain/events/fact.ts';
+import { Judgement, rolloutFacts, RolloutSpec, SetAside, type RolloutFact } from '../domain/events/rollout.ts';
 import { wrap, type FactEvent, type Folded } from './fold.ts';
 import { appended } from './growing.ts';
 
-type DataOf<T extends RolloutFact['type']> = Extract<RolloutFact, { type: T }>['data'];
-
-export interface RolloutContext {
-  readonly modelId: string;
-  readonly version: string;
-  readonly previous: string | null;
-  readonly spec: RolloutSpec | null;
-  readonly specSha: string;
-  readonly seed: string | null;
-  readonly lo: number;
-  /** -1 before the first stage. */
-  readonly stage: number;
-  readonly entered: DataOf<'StageEntered'> | null;
-  readonly enteredAt: number;
-  /** Stage clock: ms run before `clockSince`; it runs only while the rollout is Active. */
-  readonly clockMs: number;
-  readonly clockSince: number | null;
-  /** HealthJudged facts of this stage. */
-  readonly looks: number;
-  /** Last judgement of this stage. */
-  readonly judged: Judgement | null;
-  /** Downloads of this stage that no longer count against it. */
-  readonly setAside: SetAside | null;
-  /** Latches for the life of the rollout. */
-  readonly regressed: Judgement | null;
-  /** Grows with each fact that makes an earlier step legal again. */
-  readonly epoch: number;
-  readonly paused: { readonly cause: string; readonly reason: string; readonly at: number } | null;
-  readonly rolledBack: (DataOf<'RolloutRolledBack'> & { readonly at: number }) | null;
-  readonly aborted: { readonly reason: string; readonly at: number } | null;
-  readonly rootCauses: readonly { readonly text: string; readonly at: number }[];
-  readonly createdAt: number;
-  readonly startedAt: number | null;
-  readonly completedAt: number | null;
-  readonly updatedAt: number;
-}
+const Ended = Type.Object({ reason: Type.String(), at: Type.Number() });
+const Context = Type.Object(
+  {
+    modelId: Type.String(),
+    version: Type.String(),
+    previous: Nullable(Type.String()),
+    spec: Nullable(RolloutSpec),
+    specSha: Type.String(),
+    seed: Nullable(Type.String()),
+    lo: Type.Integer(),
+    /** -1 before the first stage. */
+    stage: Type.Integer({ minimum: -1 }),
+    entered: Nullable(rolloutFacts.StageEntered.schema),
+    enteredAt: Type.Number(),
+    /** Stage clock: ms run before `clockSince`; it runs only while the rollout is Active. */
+    clockMs: Type.Number(),
+    clockSince: Nullable(Type.Number()),
+    /** HealthJudged facts of this stage. */
+    looks: Count,
+    /** Last judgement of this stage. */
+    judged: Nullable(Judgement),
+    /** Downloads of this stage that no longer count against it. */
+    setAside: Nullable(SetAside),
+    /** Latches for the life of the rollout. */
+    regressed: Nullable(Judgement),
+    /** Grows with each fact that makes an earlier step legal again. */
+    epoch: Count,
+    paused: Nullable(Type.Object({ cause: Type.String(), ...Ended.properties })),
+    rolledBack: Nullable(Type.Object({ ...rolloutFacts.RolloutRolledBack.schema.properties, at: Type.Number() })),
+    aborted: Nullable(Ended),
+    rootCauses: Type.Array(Type.Object({ text: Type.String(), at: Type.Number() })),
+    createdAt: Type.Number(),
+    startedAt: Nullable(Type.Number()),
+    completedAt: Nullable(Type.Number()),
+    updatedAt: Type.Number(),
+  },
+  { additionalProperties: false },
+);
+export type RolloutContext = Readonly<Static<typeof Context>>;
 
 type Event = { [F in RolloutFact as F['type']]: FactEvent & F }[RolloutFact['type']];
 
@@ -225,7 +230,7 @@ const chart = setup({
   },
 });
 
-export const rolloutMachine = wrap<RolloutContext>('rollout@1', chart);
+export const rolloutMachine = wrap<RolloutContext>('rollout@1', chart, Context);
 export type RolloutState = Folded<RolloutContext>;
 
 export const LIVE_STATES = ['Active', 'Held', 'Paused'] as const;

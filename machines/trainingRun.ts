@@ -1,52 +1,56 @@
 /** Pure. `trainingRun@1`: the rounds of one federated run (`learning.md` 2.1). */
+import Type, { type Static } from 'typebox';
 import { assign, setup, stateIn } from 'xstate';
-import type { RoundClosedData, RoundOpenedData, TrainingFact, TrainingSpec } from '../domain/events/training.ts';
+import { Count, Nullable } from '../domain/events/fact.ts';
+import { trainingFacts, TrainingSpec, type TrainingFact } from '../domain/events/training.ts';
 import { wrap, type FactEvent, type Folded } from './fold.ts';
 import { appended, withLast } from './growing.ts';
 
-type DataOf<T extends TrainingFact['type']> = Extract<TrainingFact, { type: T }>['data'];
+const { TrainingRequested, RoundOpened, RoundClosed, RoundAggregated, RoundEvaluated, TrainingStopped } = trainingFacts;
 
+const AggregatedRound = Type.Object({
+  round: Count,
+  attempt: Count,
+  closed: RoundClosed.schema,
+  aggregated: RoundAggregated.schema,
+  evaluated: Nullable(RoundEvaluated.schema),
+  at: Type.Number(),
+});
 /** A round whose aggregate is the base of the next one. */
-export interface AggregatedRound {
-  readonly round: number;
-  readonly attempt: number;
-  readonly closed: RoundClosedData;
-  readonly aggregated: DataOf<'RoundAggregated'>;
-  readonly evaluated: DataOf<'RoundEvaluated'> | null;
-  readonly at: number;
-}
+export type AggregatedRound = Readonly<Static<typeof AggregatedRound>>;
 
-export interface TrainingContext {
-  readonly source: DataOf<'TrainingRequested'>['source'];
-  readonly spec: TrainingSpec | null;
-  readonly specSha: string;
-  readonly requestSha: string;
-  readonly base: { readonly version: string | null; readonly sha: string };
-  /** The open or closed round, not yet aggregated. */
-  readonly current: RoundOpenedData | null;
-  readonly currentClosed: RoundClosedData | null;
-  readonly rounds: readonly AggregatedRound[];
-  /** Attempts of the next round so far, over pauses; grows until that round is aggregated. */
-  readonly attempts: number;
-  /** Abandoned in a row since the last aggregate or resume: past `on_quorum_miss.retry` the run pauses. */
-  readonly missedInRow: number;
-  readonly abandoned: number;
-  readonly lastAbandoned: { readonly reason: string; readonly at: number } | null;
-  readonly paused: {
-    readonly reason: string;
-    readonly by: string;
-    readonly at: number;
-    readonly code?: 'internal_fault';
-  } | null;
-  readonly stopped: DataOf<'TrainingStopped'> | null;
-  readonly ended: {
-    readonly kind: 'succeeded' | 'aborted';
-    readonly reason: string | null;
-    readonly at: number;
-  } | null;
-  readonly requestedAt: number;
-  readonly updatedAt: number;
-}
+const Context = Type.Object(
+  {
+    source: TrainingRequested.schema.properties.source,
+    spec: Nullable(TrainingSpec),
+    specSha: Type.String(),
+    requestSha: Type.String(),
+    base: Type.Object({ version: Nullable(Type.String()), sha: Type.String() }),
+    /** The open or closed round, not yet aggregated. */
+    current: Nullable(RoundOpened.schema),
+    currentClosed: Nullable(RoundClosed.schema),
+    rounds: Type.Array(AggregatedRound),
+    /** Attempts of the next round so far, over pauses; grows until that round is aggregated. */
+    attempts: Count,
+    /** Abandoned in a row since the last aggregate or resume: past `on_quorum_miss.retry` the run pauses. */
+    missedInRow: Count,
+    abandoned: Count,
+    lastAbandoned: Nullable(Type.Object({ reason: Type.String(), at: Type.Number() })),
+    paused: Nullable(Type.Object({ ...trainingFacts.TrainingPaused.schema.properties, at: Type.Number() })),
+    stopped: Nullable(TrainingStopped.schema),
+    ended: Nullable(
+      Type.Object({
+        kind: Type.Union([Type.Literal('succeeded'), Type.Literal('aborted')]),
+        reason: Nullable(Type.String()),
+        at: Type.Number(),
+      }),
+    ),
+    requestedAt: Type.Number(),
+    updatedAt: Type.Number(),
+  },
+  { additionalProperties: false },
+);
+export type TrainingContext = Readonly<Static<typeof Context>>;
 
 type Event = { [F in TrainingFact as F['type']]: FactEvent & F }[TrainingFact['type']];
 
@@ -243,7 +247,7 @@ const chart = setup({
   },
 });
 
-export const trainingMachine = wrap<TrainingContext>('trainingRun@1', chart);
+export const trainingMachine = wrap<TrainingContext>('trainingRun@1', chart, Context);
 export type TrainingState = Folded<TrainingContext>;
 
 export const isPaused = (state: TrainingState) => state.state.includes('control.paused');

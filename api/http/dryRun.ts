@@ -27,6 +27,8 @@ export function dryRunDeps(deps: CommandDeps): CommandDeps {
     ...deps,
     log: {
       load: log.load,
+      loadTails: log.loadTails,
+      tendSnapshots: log.tendSnapshots,
       readStream: log.readStream,
       readLog: log.readLog,
       head: log.head,

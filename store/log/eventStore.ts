@@ -1,6 +1,8 @@
 /** The port of the event log. Durable when it returns; concurrent; ordered by `logIndex`; idempotent by command id. */
 import type { Actor, SequencedEvent, StoredEvent } from '../../domain/events/envelope.ts';
 import type { AnyFact } from '../../domain/events/streams.ts';
+import type { Snapshot } from '../snapshots/snapshot.ts';
+import type { Upkeep } from '../snapshots/snapshotTable.ts';
 
 /** A version exactly, or: the stream must not exist, must exist, may be anything. */
 export type Expected = number | 'none' | 'exists' | 'any';
@@ -57,6 +59,22 @@ export interface Loaded {
   readonly now: Date;
 }
 
+/** What is left of a stream to fold. */
+export interface LoadedTail {
+  /** The first fact of the stream; undefined where it does not exist. */
+  readonly first: StoredEvent | undefined;
+  /** The newest that is within the bounds asked for, as it is stored: nobody has checked it. */
+  readonly snapshot: Snapshot | undefined;
+  /** A snapshot above the log's end, or beside the log: its fact is not where it says. Never `snapshot` too. */
+  readonly void: Snapshot | undefined;
+  /** All facts after `snapshot`, in version order; undecodable ones as in {@link Loaded}. */
+  readonly events: readonly StoredEvent[];
+}
+
+export interface LoadedTails extends Omit<Loaded, 'streams'> {
+  readonly streams: ReadonlyMap<string, LoadedTail>;
+}
+
 /**
  * One row of a query with positional parameters. In an {@link AppendTransaction} a query before `append` must take no
  * transaction id: plain reads and advisory locks only. A row lock, temp table, `nextval` or savepoint write makes `append` throw.
@@ -82,6 +100,23 @@ export interface EventStore {
     streams: readonly string[],
     command?: { readonly id: string; readonly hash: Uint8Array | null },
   ): Promise<Loaded>;
+
+  /**
+   * The same, where a fold may go on from a snapshot.
+   *
+   * @param asked distinct streams, each with the code that will read its snapshot; null: none is wanted
+   */
+  loadTails(
+    asked: readonly { readonly stream: string; readonly fold: string | null }[],
+    options?: {
+      readonly command?: { readonly id: string; readonly hash: Uint8Array | null } | undefined;
+      /** Log index, inclusive. */
+      readonly upTo?: number | undefined;
+    },
+  ): Promise<LoadedTails>;
+
+  /** Writes and removes snapshots behind the caller, who does not wait. What is lost is only slower. */
+  tendSnapshots(upkeep: Upkeep): void;
 
   /**
    * Appends, all or nothing. `also` runs in the same transaction, after the append, only if it appended.

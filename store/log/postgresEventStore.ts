@@ -6,7 +6,9 @@ import { mapInTurns } from '../turns.ts';
 import { namedSql } from '../sql/namedSql.ts';
 import { resolveAsOf } from './asOf.ts';
 import { createDoorbell } from './doorbell.ts';
-import type { AppendResult, EventStore, Lane, Loaded } from './eventStore.ts';
+import { createSnapshotTable } from '../snapshots/snapshotTable.ts';
+import type { Snapshot } from '../snapshots/snapshot.ts';
+import type { AppendedEvent, AppendResult, EventStore, Lane, LoadedTail, LoadedTails } from './eventStore.ts';
 import { createIndexWaiter } from './indexWaiter.ts';
 import { eventToFold, sequencedEventOf, type PlacedRow, type RawLogRow } from './rows.ts';
 import { selectEvents, selectLog, selectRawLog, type LogDatabase } from './tables.ts';
@@ -32,26 +34,38 @@ export interface PostgresEventStore extends EventStore {
 const LOAD = namedSql('load');
 const CONNECTIONS = { command: 10, stop: 2, upload: 4, read: 6 };
 
-type LoadRow = PlacedRow & { now: Date; of_command: boolean | null; same_request: boolean };
+type LoadRow = PlacedRow & { readonly now: Date } & (
+    | { readonly part: null }
+    | { readonly part: 0; readonly same_request: boolean }
+    | { readonly part: 1; readonly holds: boolean; readonly fold: string; readonly checksum: string }
+    | { readonly part: 2 }
+  );
 
-function loadedOf(streams: readonly string[], rows: readonly LoadRow[]): Loaded {
-  const first = rows.filter((r) => r.of_command === true);
-  const byStream = new Map<string, StoredEvent[]>(streams.map((s) => [s, []]));
-  for (const row of rows) if (row.of_command === false) byStream.get(row.stream_id)!.push(eventToFold(row));
+function loadedOf(streams: readonly string[], rows: readonly LoadRow[]): LoadedTails {
+  const events = new Map<string, StoredEvent[]>(streams.map((s) => [s, []]));
+  const snapshots = new Map<string, { readonly snapshot: Snapshot; readonly holds: boolean }>();
+  const known: { readonly event: AppendedEvent; readonly sameRequest: boolean }[] = [];
+  for (const row of rows) {
+    const { event_id: eventId, stream_id: stream, stream_version: version, type } = row;
+    if (row.part === 0) known.push({ event: { id: eventId, type, stream, version }, sameRequest: row.same_request });
+    if (row.part === 1) {
+      const { fold, checksum, data: state, holds } = row;
+      snapshots.set(stream, { snapshot: { stream, fold, version, eventId, state, checksum }, holds });
+    }
+    if (row.part === 2) events.get(stream)!.push(eventToFold(row));
+  }
+  const tailOf = (stream: string): LoadedTail => {
+    const facts = events.get(stream)!;
+    const found = snapshots.get(stream);
+    if (!found?.holds) return { first: facts[0], snapshot: undefined, void: found?.snapshot, events: facts };
+    return { first: facts[0], snapshot: found.snapshot, void: undefined, events: facts.slice(1) };
+  };
   return {
-    streams: byStream,
+    streams: new Map(streams.map((stream) => [stream, tailOf(stream)])),
     known:
-      first.length === 0
+      known.length === 0
         ? undefined
-        : {
-            events: first.map((r) => ({
-              id: r.event_id,
-              type: r.type,
-              stream: r.stream_id,
-              version: r.stream_version,
-            })),
-            sameRequest: first.every((r) => r.same_request),
-          },
+        : { events: known.map((k) => k.event), sameRequest: known.every((k) => k.sameRequest) },
     now: rows[0]!.now,
   };
 }
@@ -60,13 +74,14 @@ function loadedOf(streams: readonly string[], rows: readonly LoadRow[]): Loaded 
 export function createEventStore(options: EventStoreOptions): PostgresEventStore {
   const { connectionString, logger, waits = 'question' } = options;
   const sizes = { ...CONNECTIONS, ...options.connections };
-  const pool = (name: Lane | 'read' | 'bell', max: number) =>
+  const pool = (name: Lane | 'read' | 'bell' | 'snapshots', max: number) =>
     createPool({
       connectionString,
       max,
       name: waits === 'stop' ? `stop ${name}` : name,
       waits: name === 'stop' ? 'stop' : waits,
-      isDurable: name !== 'bell', // NOTIFY commits like a write; its loss costs a poll
+      // NOTIFY commits like a write; its loss costs a poll, and a snapshot's a longer fold.
+      isDurable: name !== 'bell' && name !== 'snapshots',
       onError: (error) => logger?.warn({ pool: name, error: error.message }, 'an idle connection to Postgres was lost'),
     });
   const lanes = {
@@ -76,6 +91,8 @@ export function createEventStore(options: EventStoreOptions): PostgresEventStore
   };
   const reads = pool('read', sizes.read);
   const bell = pool('bell', 1);
+  const behind = pool('snapshots', 1);
+  const snapshots = createSnapshotTable(behind, logger);
   const db = new Kysely<LogDatabase>({ dialect: new PostgresDialect({ pool: reads }) });
   const doorbell = createDoorbell(bell);
   const ring = () => doorbell.ring();
@@ -95,10 +112,20 @@ export function createEventStore(options: EventStoreOptions): PostgresEventStore
 
   const store: PostgresEventStore = {
     async load(streams, command) {
-      const values = [streams, command?.id ?? null, command?.hash ? Buffer.from(command.hash) : null];
+      const asked = streams.map((stream) => ({ stream, fold: null }));
+      const loaded = await store.loadTails(asked, { command });
+      return { ...loaded, streams: new Map([...loaded.streams].map(([stream, { events }]) => [stream, events])) };
+    },
+
+    async loadTails(asked, { command, upTo } = {}) {
+      const streams = asked.map((a) => a.stream);
+      const hash = command?.hash ? Buffer.from(command.hash) : null;
+      const values = [streams, command?.id ?? null, hash, asked.map((a) => a.fold), upTo ?? null];
       const { rows } = await reads.query<LoadRow>({ name: 'load', text: LOAD, values });
       return loadedOf(streams, rows);
     },
+
+    tendSnapshots: (upkeep) => snapshots.tend(upkeep),
 
     append(request, { lane = 'command', also } = {}): Promise<AppendResult> {
       if (!also) return appendAlone(lanes[lane], request, ring);
@@ -148,8 +175,8 @@ export function createEventStore(options: EventStoreOptions): PostgresEventStore
 
     async close() {
       doorbell.close();
-      await waiter.close();
-      await Promise.all([...Object.values(lanes), bell].map((p) => p.end()));
+      await Promise.all([waiter.close(), snapshots.idle()]);
+      await Promise.all([...Object.values(lanes), bell, behind].map((p) => p.end()));
       await db.destroy(); // ends `reads`, unless nothing was ever read through it
       if (!reads.ended) await reads.end();
     },
