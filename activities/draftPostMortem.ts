@@ -3,7 +3,7 @@ import type { StoredEvent } from '../domain/events/envelope.ts';
 import type { ModelFact } from '../domain/events/model.ts';
 import type { RolloutFact } from '../domain/events/rollout.ts';
 import { modelStream, rolloutStream } from '../domain/events/streams.ts';
-import { postMortem } from '../domain/rollout/postMortem.ts';
+import { postMortem, TOLD_OF_MODEL } from '../domain/rollout/postMortem.ts';
 import { renderMarkdown } from '../domain/rollout/postMortemText.ts';
 import { rolloutMachine } from '../machines/rollout.ts';
 import { countedWithin } from '../store/within.ts';
@@ -24,13 +24,17 @@ export async function draftPostMortem(
   { rolloutId }: { readonly rolloutId: number },
 ): Promise<{ readonly sha256: string; readonly bytes: number }> {
   const { log, blobs, grants, owners } = deps.commands;
-  const { folded, events } = await foldStream(log, rolloutMachine, rolloutStream(rolloutId), 'rollout_not_found');
+  const stream = rolloutStream(rolloutId);
+  const { folded } = await foldStream(log, rolloutMachine, stream, 'rollout_not_found');
   const { modelId, version } = folded.context;
+  const events = await log.readStream(stream);
   const draft = postMortem({
     rolloutId,
     // Safe: a stream's facts are of its kind; the codec checked them when they were read.
     events: events as readonly StoredEvent<RolloutFact>[],
-    modelEvents: (await log.readStream(modelStream(modelId))) as readonly StoredEvent<ModelFact>[],
+    modelEvents: (await log.readPart(modelStream(modelId), {
+      types: TOLD_OF_MODEL,
+    })) as readonly StoredEvent<ModelFact>[],
     leaves: await deps.telemetry.readLeaves(rolloutId),
     devices: await countedWithin(COUNT_MS, deps.telemetry.devicesStillOn(rolloutId)),
   });

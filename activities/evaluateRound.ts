@@ -9,7 +9,8 @@ import { modelMachine } from '../machines/model.ts';
 import { trainingMachine } from '../machines/trainingRun.ts';
 import type { Computed } from './contract.ts';
 import type { ActivityDeps } from './deps.ts';
-import { foldStream, type Standing } from './foldStream.ts';
+import { foldStream } from './foldStream.ts';
+import { resumesOf } from './resumes.ts';
 import { beating } from './heartbeats.ts';
 import { evaluate, type Evaluation } from './training/work.ts';
 
@@ -46,11 +47,10 @@ export async function evaluateRound(deps: ActivityDeps, { runId, round, attempt 
     if (!(error instanceof LifecycleError) || error.row.retryable) throw error;
     const reason = cutText(printable(`${EVALUATION_FAILED}: ${error.code}: ${error.message}`), 1_000);
     const command = { kind: 'pauseTraining' as const, runId, reason, by: 'system' };
-    return { submit: { commandId: pauseRunId(runId, round, attempt, resumesOf(run)), expect, command } };
+    const resumes = await resumesOf(deps.commands.log, run);
+    return { submit: { commandId: pauseRunId(runId, round, attempt, resumes), expect, command } };
   }
 }
-
-const resumesOf = ({ events }: Standing<unknown>) => events.filter((e) => e.fact.type === 'TrainingResumed').length;
 
 async function figuresOf(deps: ActivityDeps, modelId: string, modelSha: string, setSha: string): Promise<Evaluation> {
   const model = await foldStream(deps.commands.log, modelMachine, modelStream(modelId), 'model_not_found');

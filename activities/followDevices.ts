@@ -33,8 +33,8 @@ export function followDevices(deps: ActivityDeps, { rolloutId }: { readonly roll
 
 async function tellReturned(deps: ActivityDeps, rolloutId: number, devices: Omit<Returned, 'kind'>): Promise<void> {
   const { log } = deps.commands;
-  const { folded, events } = await foldStream(log, rolloutMachine, rolloutStream(rolloutId), 'rollout_not_found');
-  const fact = events.find((e) => e.fact.type === 'RolloutRolledBack');
+  const { folded } = await foldStream(log, rolloutMachine, rolloutStream(rolloutId), 'rollout_not_found');
+  const [fact] = await log.readPart(rolloutStream(rolloutId), { types: ['RolloutRolledBack'], limit: 1 });
   if (!fact) return; // nothing was rolled back, so nobody waits for devices
   const { version } = folded.context;
   await notify(deps, returnedNotice({ rolloutId, version, eventId: fact.id }, devices));

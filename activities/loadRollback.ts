@@ -14,8 +14,8 @@ export async function loadRollback(
   { rolloutId }: { readonly rolloutId: number },
 ): Promise<RollbackView> {
   const stream = rolloutStream(rolloutId);
-  const { folded, events, now } = await foldStream(deps.commands.log, rolloutMachine, stream, 'rollout_not_found');
-  const fact = events.find((e) => e.fact.type === 'RolloutRolledBack');
+  const { folded, now } = await foldStream(deps.commands.log, rolloutMachine, stream, 'rollout_not_found');
+  const [fact] = await deps.commands.log.readPart(stream, { types: ['RolloutRolledBack'], limit: 1 });
   const { rolledBack, version, rootCauses } = folded.context;
   if (!fact || !rolledBack) throw new LifecycleError('rollout_not_found', `Rollout ${rolloutId} was not rolled back.`);
   const standing = {

@@ -13,6 +13,7 @@ import { roundIdOf } from '../store/rounds/roundRow.ts';
 import type { TrainingStepView, TrainingView } from './contract.ts';
 import type { ActivityDeps } from './deps.ts';
 import { foldStream } from './foldStream.ts';
+import { resumesOf } from './resumes.ts';
 
 const phaseOf = (state: TrainingState): TrainingStanding['phase'] => {
   if (state.context.ended) return 'over';
@@ -51,11 +52,12 @@ const roundOfView = ({ current, rounds }: TrainingContext) => current ?? rounds.
 /** @throws LifecycleError `training_not_found`, `stream_diverged` */
 export async function loadTraining(deps: ActivityDeps, { runId }: { readonly runId: string }): Promise<TrainingView> {
   const stream = trainingStream(runId);
-  const { folded, events, now } = await foldStream(deps.commands.log, trainingMachine, stream, 'training_not_found');
+  const run = await foldStream(deps.commands.log, trainingMachine, stream, 'training_not_found');
+  const { folded, now } = run;
   const { round, attempt } = roundOfView(folded.context);
   const row = folded.context.current && (await deps.commands.rounds.round(roundIdOf(runId, round, attempt)));
   const step = planTraining(standingOf(folded, row?.counted ?? 0, now));
-  const resumes = events.filter((e) => e.fact.type === 'TrainingResumed').length;
+  const resumes = await resumesOf(deps.commands.log, run);
   const expect = { stream, version: folded.version };
   return {
     v: 1,

@@ -16,6 +16,8 @@ export interface Metrics {
   readonly databaseRefusals: Counter;
   readonly updates: Counter<'outcome'>;
   readonly appends: Histogram;
+  /** Snapshots of streams that were ignored. */
+  readonly damagedSnapshots: Counter;
 }
 
 /** Asked when somebody reads the metrics; an answer that fails leaves the last one. */
@@ -114,11 +116,19 @@ export function createMetrics(version: string, probes: Probes): Metrics {
       buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5],
       registers,
     }),
+    damagedSnapshots: new Counter({
+      name: 'edgeml_snapshots_damaged_total',
+      help: 'Snapshots of streams that did not fit the log or their machine: ignored, removed, and folded from the first fact',
+      registers,
+    }),
   };
 }
 
-/** The same log, with each append timed. */
-export function observeAppends<Log extends EventStore>(log: Log, { appends }: Pick<Metrics, 'appends'>): Log {
+/** The same log, with each append timed, and damaged snapshots counted. */
+export function observeLog<Log extends EventStore>(
+  log: Log,
+  { appends, damagedSnapshots }: Pick<Metrics, 'appends' | 'damagedSnapshots'>,
+): Log {
   const timed = async <T>(append: () => Promise<T>): Promise<T> => {
     const end = appends.startTimer();
     try {
@@ -131,6 +141,10 @@ export function observeAppends<Log extends EventStore>(log: Log, { appends }: Pi
     ...log,
     append: (...args) => timed(() => log.append(...args)),
     transaction: (lane, body) => timed(() => log.transaction(lane, body)),
+    tendSnapshots(upkeep) {
+      damagedSnapshots.inc(upkeep.damaged.length);
+      log.tendSnapshots(upkeep);
+    },
   };
 }
 

@@ -25,7 +25,7 @@ import { PROBE_MS } from './http/shared.ts';
 import { createFleetSize } from './fleetSize.ts';
 import { createLogWatch } from './logWatch.ts';
 import { openStopLane } from './stopLane.ts';
-import { createMetrics, observeAppends } from './metrics.ts';
+import { createMetrics, observeLog } from './metrics.ts';
 import { partsInDatabase, relayPlaces, sequencerLag } from './readiness.ts';
 import { rebuildable } from './rebuildable.ts';
 import { createServer } from './server.ts';
@@ -88,8 +88,8 @@ export async function openDoor(options: OpenOptions): Promise<OpenDoor> {
     relayLags: async () => relayLags(on, await store.head()),
     log: store,
   });
-  const log = observeAppends(store, metrics);
-  const forStops = { keys: stops.keys, log: observeAppends(stops.log, metrics) };
+  const log = observeLog(store, metrics);
+  const forStops = { keys: stops.keys, log: observeLog(stops.log, metrics) };
   const keys = createKeyStore(pool);
   const devices = createDeviceStore(on);
   const deps: ApiDeps = {

@@ -13,7 +13,8 @@ import type { VersionContext, VersionState } from '../machines/modelVersion.ts';
 import { machineFor } from '../machines/registry.ts';
 import type { RolloutContext, RolloutState } from '../machines/rollout.ts';
 import type { TrainingContext, TrainingState } from '../machines/trainingRun.ts';
-import type { EventStore } from '../store/log/eventStore.ts';
+import type { EventStore, StreamPart } from '../store/log/eventStore.ts';
+import { foldStreams, type FoldLog } from '../store/snapshots/foldStreams.ts';
 import type { ModelOwners } from '../store/orgs/modelOwners.ts';
 import { laneFor } from './lane.ts';
 import { whoAsks } from './access/principal.ts';
@@ -24,13 +25,15 @@ export interface Reading extends ReadingLane {
 }
 
 interface ReadingLane {
-  readonly log: Pick<EventStore, 'readStream' | 'readLog' | 'resolveAsOf' | 'head' | 'logIndexOf' | 'awaitLogIndex'>;
+  readonly log: FoldLog &
+    Pick<EventStore, 'readPart' | 'readLog' | 'resolveAsOf' | 'head' | 'logIndexOf' | 'awaitLogIndex'>;
   readonly commands: { readonly owners: ModelOwners };
 }
 
 export interface Read<C> {
   readonly state: Folded<C>;
-  readonly events: readonly StoredEvent[];
+  /** The first fact of the stream; undefined where there is none. */
+  readonly first: StoredEvent | undefined;
 }
 
 /** One point of the log, from which a request reads everything it reads. A stream of another organisation is empty in it. */
@@ -46,6 +49,8 @@ export interface View {
   training(runId: string): Promise<Read<TrainingContext>>;
   rollout(rolloutId: number): Promise<Read<RolloutContext>>;
   stream(stream: string): Promise<Read<unknown>>;
+  /** Facts of a stream, for what a fold does not hold; all of them where no part is named. */
+  facts(stream: string, part?: Omit<StreamPart, 'upTo'>): Promise<readonly StoredEvent[]>;
 }
 
 /**
@@ -67,9 +72,13 @@ export async function viewOf(
   const position = upTo ?? (await log.head());
   reply.header('edgeml-position', String(position));
   const stream = async <C>(name: string): Promise<Read<C>> => {
-    const events = await ownStream(lane, orgId, name, upTo);
+    const { streams, afterwards } = await foldStreams(log, [name], { upTo });
+    // A stop leaves nothing to be written before its own facts; its command does, after them.
+    if (lane === deps) afterwards();
+    const { first, folded } = streams.get(name)!;
+    const isOwn = await isOf(lane, orgId, first);
     // The kind in the stream's name chose the machine, and the machine fixes the context type.
-    return { state: machineFor(name).fold(events) as Folded<C>, events };
+    return { state: (isOwn ? folded : machineFor(name).initial()) as Folded<C>, first: isOwn ? first : undefined };
   };
   return {
     orgId,
@@ -81,20 +90,16 @@ export async function viewOf(
     training: (id) => stream(trainingStream(id)),
     rollout: (id) => stream(rolloutStream(id)),
     stream,
+    async facts(name, part = {}) {
+      const [first] = await log.readPart(name, { limit: 1, upTo });
+      return (await isOf(lane, orgId, first)) ? log.readPart(name, { ...part, upTo }) : [];
+    },
   };
 }
 
-/** Events of a stream up to a log index; none where it is not the organisation's. */
-export async function ownStream(
-  { log, commands }: ReadingLane,
-  orgId: OrgId,
-  stream: string,
-  upTo?: number,
-): Promise<readonly StoredEvent[]> {
-  const events = await log.readStream(stream, upTo);
-  const [first] = events;
-  return first && (await ownerOf(commands.owners, first)) === orgId ? events : [];
-}
+/** Whether the stream that begins with `first` exists, and is the organisation's. */
+const isOf = async ({ commands }: ReadingLane, orgId: OrgId, first: StoredEvent | undefined): Promise<boolean> =>
+  first !== undefined && (await ownerOf(commands.owners, first)) === orgId;
 
 /**
  * An event that has its place in the log.
@@ -110,7 +115,8 @@ export async function ownEvent(
 ): Promise<SequencedEvent> {
   const index = await deps.log.logIndexOf(id);
   const [event] = typeof index === 'number' ? await deps.log.readLog(index - 1, 1) : [];
-  if (event && (await ownStream(deps, orgId, event.stream, event.logIndex)).length > 0) return event;
+  const [first] = event ? await deps.log.readPart(event.stream, { limit: 1 }) : [];
+  if (event && (await isOf(deps, orgId, first))) return event;
   const detail = index === null ? `Event ${id} has no place in the log yet.` : unknown;
   throw new LifecycleError('event_not_found', detail);
 }

@@ -9,7 +9,6 @@ const givenOut = ['2026-01-01T10:00:00.000Z', '2026-01-01T11:30:00.000Z'];
 // The members that a view reads.
 const factAt = (logIndex: number) => ({ logIndex, sequencedAt: givenOut[logIndex] }) as SequencedEvent;
 const log = {
-  readStream: () => Promise.resolve([]),
   readLog: (after: number) => Promise.resolve(after + 1 < givenOut.length ? [factAt(after + 1)] : []),
   resolveAsOf: (asOf: string) => Promise.resolve(Number(asOf)),
   head: () => Promise.resolve(1),

@@ -10,10 +10,11 @@ import type { RoundClosedData } from '../domain/events/training.ts';
 import { trainingStream } from '../domain/events/streams.ts';
 import { readSafetensors } from '../domain/formats/safetensors/index.ts';
 import { admitUpdate as judge, type Admitted } from '../domain/learning/index.ts';
-import { trainingMachine } from '../machines/trainingRun.ts';
+import type { TrainingState } from '../machines/trainingRun.ts';
 import { decideTraining } from '../machines/trainingDecision.ts';
 import type { AppendTransaction } from '../store/log/eventStore.ts';
 import type { AcceptedRow, Receipt, Task } from '../store/rounds/roundStore.ts';
+import { foldStreams } from '../store/snapshots/foldStreams.ts';
 import { baseLayout, maxUpdateBytes } from './baseTensors.ts';
 import type { CommandDeps } from './context.ts';
 import { toEvents } from './execute.ts';
@@ -172,8 +173,10 @@ async function appendClose(
 ): Promise<'closed' | 'moved' | undefined> {
   const { runId, round, attempt } = task.round;
   const stream = trainingStream(runId);
-  const loaded = await deps.log.load([stream]);
-  const run = trainingMachine.fold(loaded.streams.get(stream) ?? []);
+  // No snapshot is left from within a transaction: the run's other commands do.
+  const loaded = await foldStreams(deps.log, [stream]);
+  // The kind in the stream's name chose the machine.
+  const run = loaded.streams.get(stream)!.folded as TrainingState;
   const data = await closingData(deps, tx, task.round, cause, row);
   const decision = decideTraining(run, { type: 'closeRound', data }, loaded.now.getTime());
   if (decision.kind !== 'facts') return undefined;

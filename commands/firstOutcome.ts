@@ -12,7 +12,7 @@ export async function firstFact<T extends AnyFact['type']>(
 ): Promise<DataOf<T> | undefined> {
   const event = outcome.events.find((e) => e.type === type);
   if (!event) return undefined;
-  const stored = (await deps.log.readStream(event.stream)).find((e) => e.id === event.id);
+  const [stored] = await deps.log.readPart(event.stream, { after: event.version - 1, limit: 1 });
   // The codec read it under this type.
   return stored?.fact.data as DataOf<T> | undefined;
 }

@@ -3,10 +3,11 @@ import { LifecycleError } from '../domain/errors.ts';
 import { trainingStream } from '../domain/events/streams.ts';
 import type { OrgId } from '../domain/org.ts';
 import { planSeed } from '../domain/learning/leases.ts';
-import { isPaused, trainingMachine } from '../machines/trainingRun.ts';
+import { isPaused, type TrainingState } from '../machines/trainingRun.ts';
 import type { RoundRow } from '../store/rounds/roundRow.ts';
 import type { LeasedTask } from '../store/rounds/roundStore.ts';
 import { baseLayout, maxUpdateBytes, trainedTensors } from './baseTensors.ts';
+import { foldStreams } from '../store/snapshots/foldStreams.ts';
 import type { CommandDeps } from './context.ts';
 import { ownerOf } from './ownership.ts';
 
@@ -64,9 +65,12 @@ async function taskOf(deps: CommandDeps, deviceId: string, round: RoundRow, leas
 }
 
 async function isRunPaused({ log, owners }: CommandDeps, orgId: OrgId, runId: string): Promise<boolean> {
-  const events = await log.readStream(trainingStream(runId));
-  const [first] = events;
+  const stream = trainingStream(runId);
+  const { streams, afterwards } = await foldStreams(log, [stream]);
+  afterwards();
+  const { first, folded } = streams.get(stream)!;
   if (!first || (await ownerOf(owners, first)) !== orgId)
     throw new LifecycleError('training_not_found', `There is no training run ${runId}.`);
-  return isPaused(trainingMachine.fold(events));
+  // The kind in the stream's name chose the machine.
+  return isPaused(folded as TrainingState);
 }

@@ -72,7 +72,7 @@ async function otherLiveRollout(
 
 /** The model of a rollout never changes, so it may be read before the lock that bears its name. */
 async function modelOf(deps: CommandDeps, rolloutId: number): Promise<string> {
-  const first = (await deps.log.readStream(rolloutStream(rolloutId)))[0]?.fact;
+  const first = (await deps.log.readPart(rolloutStream(rolloutId), { limit: 1 }))[0]?.fact;
   if (first?.type !== 'RolloutCreated') {
     throw new LifecycleError('rollout_not_found', `There is no rollout ${rolloutId}.`);
   }

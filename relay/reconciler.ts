@@ -19,7 +19,7 @@ const ALARM_RESTARTS = 3;
 const HOUR_MS = 3_600_000;
 
 export interface ReconcilerDesk {
-  readonly log: Pick<EventStore, 'readStream'>;
+  readonly log: Pick<EventStore, 'readPart'>;
   readonly table: ProcessTable;
   readonly calls: TemporalCalls;
   readonly signal: AbortSignal;
@@ -36,7 +36,7 @@ export interface Reconciled {
 
 /** The last fact of the stream as a ring: whichever it was, the process reloads. */
 async function lastFact(desk: ReconcilerDesk, { stream }: ProcessRecord) {
-  const last = (await desk.log.readStream(stream)).at(-1);
+  const [last] = await desk.log.readPart(stream, { limit: 1, fromEnd: true });
   if (!last) throw new Error(`${stream} has a process and no facts`);
   return {
     v: 1 as const,

@@ -29,7 +29,7 @@ const AWAY_MS = { least: 200, most: 2_000 };
 const PARK_AFTER_MS = 60_000;
 
 export interface TemporalRelayOptions {
-  readonly log: Pick<EventStore, 'readLog' | 'readStream'>;
+  readonly log: Pick<EventStore, 'readLog' | 'readPart'>;
   /** As `edgeml_app`, direct: its session holds the leader's lock and makes every write. */
   readonly connectionString: string;
   readonly temporal: TemporalAddress;

@@ -30,6 +30,7 @@ export function dryRunDeps(deps: CommandDeps): CommandDeps {
       loadTails: log.loadTails,
       tendSnapshots: log.tendSnapshots,
       readStream: log.readStream,
+      readPart: log.readPart,
       readLog: log.readLog,
       head: log.head,
       logIndexOf: log.logIndexOf,

@@ -2,6 +2,7 @@
 import { ERRORS, LifecycleError, type ErrorCode } from '../../domain/errors.ts';
 import { parseProcess, publishProcess, trainingProcess } from '../../domain/events/processes.ts';
 import type { StoredEvent } from '../../domain/events/envelope.ts';
+import { versionStream } from '../../domain/events/streams.ts';
 import type { VersionFact } from '../../domain/events/version.ts';
 import type { TrainingState } from '../../machines/trainingRun.ts';
 import { OWN_PREFIX, problemOf } from '../http/problem.ts';
@@ -20,8 +21,8 @@ export async function operationView(view: View, id: string, base: string): Promi
       return state.version === 0 ? undefined : trainingOperation(view, process.runId, state, base);
     }
     case 'publish': {
-      const { events } = await view.version(process.modelId, process.version);
-      return publishOperation(view, process, events, base);
+      const stream = versionStream(process.modelId, process.version);
+      return publishOperation(view, process, await view.facts(stream), base);
     }
     case 'rollout':
     case 'rollback':

@@ -24,11 +24,11 @@ describe('the operation of a training run', () => {
     const completed = { type: 'TrainingCompleted', data: { ...trainingCompleted, loss: null, accuracy: null } };
     const streams: Pick<View, 'position' | 'training' | 'version'> = {
       position: 7,
-      training: () => Promise.resolve({ state: given(trainingMachine, run), events: [] }),
+      training: () => Promise.resolve({ state: given(trainingMachine, run), first: undefined }),
       version: () =>
         Promise.resolve({
           state: given(versionMachine, [version.drafted, version.trainingStarted, completed]),
-          events: [],
+          first: undefined,
         }),
     };
     // Safe: the operation of a training run reads these only.

@@ -13,13 +13,16 @@ export interface PostMortemInput {
   readonly rolloutId: number;
   /** The rollout's stream, whole. */
   readonly events: readonly StoredEvent<RolloutFact>[];
-  /** Facts of the model's stream; those about other rollouts are left out of the timeline. */
+  /** Facts of the model's stream, of the types {@link TOLD_OF_MODEL}; those about other rollouts are left out of the timeline. */
   readonly modelEvents: readonly StoredEvent<ModelFact>[];
   /** Counters of every stage. */
   readonly leaves: readonly Leaf[];
   /** Devices told the version, and those whose last report still names it; null where they could not be counted in time. */
   readonly devices: { readonly told: number; readonly outstanding: number } | null;
 }
+
+/** A model with thousands of versions has as many facts that a draft does not tell. */
+export const TOLD_OF_MODEL = ['ModelRegistered', 'StableVersionChanged', 'StableVersionRestored'] as const;
 
 export interface TimelineEntry {
   readonly at: string;

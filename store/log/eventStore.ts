@@ -94,6 +94,19 @@ export interface AppendTransaction extends Queryable {
 /** Which pool of connections a transaction may use: stops are never queued behind uploads. */
 export type Lane = 'command' | 'stop' | 'upload';
 
+export interface StreamPart {
+  /** Versions above it. */
+  readonly after?: number;
+  /** Log index, inclusive. */
+  readonly upTo?: number | undefined;
+  /** Only facts of these types. */
+  readonly types?: readonly AnyFact['type'][];
+  /** At most so many; all without it. */
+  readonly limit?: number;
+  /** The last ones instead of the first. */
+  readonly fromEnd?: boolean;
+}
+
 export interface EventStore {
   /** One query: the streams, whether the command is known (and whether its hash is equal), and the time. */
   load(
@@ -136,6 +149,9 @@ export interface EventStore {
 
   /** Events of one stream, in version order, up to a log index (inclusive) if given; undecodable ones as in {@link Loaded}. */
   readStream(stream: string, upTo?: number): Promise<StoredEvent[]>;
+
+  /** Some events of one stream, in version order: what is asked of a long one. */
+  readPart(stream: string, part: StreamPart): Promise<StoredEvent[]>;
 
   /** Up to `limit` facts with `logIndex > after`, in order. `after` is -1 for the beginning. */
   readLog(after: number, limit: number): Promise<SequencedEvent[]>;

@@ -138,10 +138,18 @@ export function createEventStore(options: EventStoreOptions): PostgresEventStore
 
     transaction: (lane, body) => inTransaction(lanes[lane], body, ring),
 
-    async readStream(stream, upTo) {
-      let query = selectEvents(db).where('e.stream_id', '=', stream).orderBy('e.stream_version');
+    readStream: (stream, upTo) => store.readPart(stream, { upTo }),
+
+    async readPart(stream, { after, upTo, types, limit, fromEnd = false }) {
+      let query = selectEvents(db)
+        .where('e.stream_id', '=', stream)
+        .orderBy('e.stream_version', fromEnd ? 'desc' : 'asc');
+      if (after !== undefined) query = query.where('e.stream_version', '>', after);
       if (upTo !== undefined) query = query.where('l.log_index', '<=', upTo);
-      return (await query.execute()).map(eventToFold);
+      if (types !== undefined) query = query.where('e.type', 'in', types);
+      if (limit !== undefined) query = query.limit(limit);
+      const events = (await query.execute()).map(eventToFold);
+      return fromEnd ? events.reverse() : events;
     },
 
     readLog: async (after, limit) => mapInTurns(await selectLog(db, after, limit).execute(), sequencedEventOf),

@@ -61,7 +61,7 @@ export async function foldStreams(
       remember(stream, tail, from);
       continue;
     }
-    damaged.push({ snapshot: tail.snapshot!, why: from.damaged });
+    damaged.push({ snapshot: tail.snapshot, why: from.damaged });
     unread.push(stream);
   }
   if (unread.length > 0) {

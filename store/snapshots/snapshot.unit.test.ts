@@ -103,7 +103,7 @@ describe('what JSON would change is not kept', () => {
     ['a Set', { at: new Set([1]) }],
     ['NaN', { at: NaN }],
     ['-0', { at: -0 }],
-    ['a hole in an array', { at: [, 1] }], // eslint-disable-line no-sparse-arrays
+    ['a hole in an array', { at: [, 1] }],
     ['bytes', { at: Uint8Array.of(1) }],
   ])('%s', (_, member) => {
     const odd: Folded<unknown> = { ...folded, context: { ...folded.context, ...member } };

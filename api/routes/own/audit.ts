@@ -80,7 +80,7 @@ export function auditRoutes(app: App, deps: ApiDeps): void {
     handler: async (request, reply) => {
       const { stream, to } = request.query;
       const view = await viewOf(deps, request, reply);
-      if (!parseStream(stream) || (await view.stream(stream)).events.length === 0) {
+      if (!parseStream(stream) || (await view.stream(stream)).first === undefined) {
         throw new LifecycleError('stream_not_found', `There is no stream ${stream}.`);
       }
       const place = to === undefined || to.startsWith('version:') ? to : String(await asOfIndex(deps, view.orgId, to));

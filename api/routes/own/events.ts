@@ -79,7 +79,7 @@ export function eventRoutes(app: App, deps: ApiDeps): void {
       if (!found || found.state.version === 0) {
         throw new LifecycleError('stream_not_found', `There is no stream ${name}.`);
       }
-      const { state, events } = found;
+      const { state } = found;
       const { divergence } = state;
       return {
         stream: name,
@@ -96,7 +96,7 @@ export function eventRoutes(app: App, deps: ApiDeps): void {
           : null,
         // A chart's context is a plain object; its members differ by kind of stream.
         context: state.context as Record<string, unknown>,
-        events: events.map(eventView),
+        events: (await view.facts(name)).map(eventView),
       };
     },
   });

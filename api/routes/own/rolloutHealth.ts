@@ -3,9 +3,10 @@ import type { FastifyReply } from 'fastify';
 import Type from 'typebox';
 import { LifecycleError } from '../../../domain/errors.ts';
 import type { StoredEventOf } from '../../../domain/events/envelope.ts';
+import { modelStream, rolloutStream } from '../../../domain/events/streams.ts';
 import type { ArmCounters } from '../../../domain/events/rollout.ts';
 import { latencyQuantile } from '../../../domain/rollout/latency.ts';
-import { postMortem } from '../../../domain/rollout/postMortem.ts';
+import { postMortem, TOLD_OF_MODEL } from '../../../domain/rollout/postMortem.ts';
 import { renderMarkdown } from '../../../domain/rollout/postMortemText.ts';
 import { countedWithin } from '../../../store/within.ts';
 import type { App } from '../../app.ts';
@@ -81,8 +82,10 @@ function postMortemRoute(app: App, deps: ApiDeps): void {
       const draft = postMortem({
         rolloutId,
         // A stream holds facts of its own kind only: the codec has checked them.
-        events: (await view.rollout(rolloutId)).events as StoredEventOf<'rollout'>[],
-        modelEvents: (await view.model(context.modelId)).events as StoredEventOf<'model'>[],
+        events: (await view.facts(rolloutStream(rolloutId))) as StoredEventOf<'rollout'>[],
+        modelEvents: (await view.facts(modelStream(context.modelId), {
+          types: TOLD_OF_MODEL,
+        })) as StoredEventOf<'model'>[],
         leaves: await deps.telemetry.readLeaves(rolloutId),
         devices: counted && { told: counted.told, outstanding: counted.outstanding },
       });

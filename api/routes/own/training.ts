@@ -113,7 +113,7 @@ export function trainingRoutes(app: App, deps: ApiDeps): void {
       const { run: runId } = request.params;
       const run = await existingRun(view, runId);
       const accepted = await acceptedNow(deps, runId, run);
-      const { events } = await view.training(runId);
+      const events = await view.facts(trainingStream(runId));
       const open = run.context.current && `${run.context.current.round}.${run.context.current.attempt}`;
       return { items: roundViews(events, (key) => (key === open ? accepted : 0)), position: view.position };
     },

@@ -10,7 +10,8 @@ import { createRollout } from '../../../commands/createRollout.ts';
 import { rollBack } from '../../../commands/rollBack.ts';
 import { LifecycleError } from '../../../domain/errors.ts';
 import type { RolloutSpec } from '../../../domain/events/rollout.ts';
-import type { ModelFact } from '../../../domain/events/model.ts';
+import type { StoredEvent } from '../../../domain/events/envelope.ts';
+import { modelStream } from '../../../domain/events/streams.ts';
 import { canonicalSha } from '../../../domain/hash/canonicalJson.ts';
 import { specFromSdkCall } from '../../../domain/rollout/spec.ts';
 import type { ModelState } from '../../../machines/model.ts';
@@ -19,7 +20,7 @@ import { whoAsks } from '../../access/principal.ts';
 import { runCommand } from '../../command.ts';
 import type { ApiDeps } from '../../context.ts';
 import { waitUntil } from '../../logWatch.ts';
-import { viewOf, type Read, type View } from '../../reading.ts';
+import { viewOf, type View } from '../../reading.ts';
 import type { SdkCreateRollout, SdkRollout } from '../../schemas/sdk.ts';
 import { sdkRollback, sdkRollout } from '../../views/sdk.ts';
 import { invalidSpec } from '../own/rollouts.ts';
@@ -110,8 +111,8 @@ async function rolloutsOf(deps: ApiDeps, view: View, modelId: string): Promise<F
   const found = await deps.commands.rollouts.ofModel(modelId);
   return Promise.all(
     found.map(async ({ rolloutId }) => {
-      const { state, events } = await view.rollout(rolloutId);
-      return { id: rolloutId, state, createdBy: events[0]?.actor.id ?? '' };
+      const { state, first } = await view.rollout(rolloutId);
+      return { id: rolloutId, state, createdBy: first?.actor.id ?? '' };
     }),
   );
 }
@@ -162,7 +163,7 @@ export async function promote(
 
 /** The version was stable before the one that is now rolling out or stable, by when each became stable first. */
 async function isWayBack({ model, spec, rollouts }: Asked, view: View): Promise<boolean> {
-  const order = firstStable(await view.model(model.id));
+  const order = firstStable(await view.facts(modelStream(model.id), { types: BECAME_STABLE }));
   if (!order.includes(spec.version)) return false;
   const other = rollouts.find((r) => isLive(r.state.state))?.state.context.version ?? model.context.stable;
   if (other === null || other === spec.version) return false;
@@ -170,12 +171,12 @@ async function isWayBack({ model, spec, rollouts }: Asked, view: View): Promise<
   return at === -1 || order.indexOf(spec.version) < at;
 }
 
-function firstStable({ events }: Read<unknown>): string[] {
-  // A model stream holds facts of models only: the codec has checked it.
-  const facts = events.map((e) => e.fact as ModelFact);
-  const stable = facts.flatMap((f) =>
-    (f.type === 'StableVersionChanged' || f.type === 'StableVersionRestored') && f.data.version !== null
-      ? [f.data.version]
+const BECAME_STABLE = ['StableVersionChanged', 'StableVersionRestored'] as const;
+
+function firstStable(events: readonly StoredEvent[]): string[] {
+  const stable = events.flatMap(({ fact }) =>
+    (fact.type === 'StableVersionChanged' || fact.type === 'StableVersionRestored') && fact.data.version !== null
+      ? [fact.data.version]
       : [],
   );
   return [...new Set(stable)];
