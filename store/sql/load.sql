@@ -7,12 +7,15 @@ WITH asked AS MATERIALIZED (
   SELECT a.stream_id, s.*, CASE WHEN s.holds THEN s.version ELSE 0 END AS since
     FROM unnest($1::text[], $4::text[]) AS a(stream_id, fold)
     LEFT JOIN LATERAL (
-      SELECT s.fold, s.version, s.event_id, s.state, s.checksum, e.event_id IS NOT NULL AS holds
+      SELECT s.fold, s.version, s.event_id, s.state, s.checksum, e.position IS NOT NULL AS holds
         FROM ops.stream_snapshots s
-        LEFT JOIN store.events e
-          ON e.stream_id = s.stream_id AND e.stream_version = s.version AND e.event_id = s.event_id
-        LEFT JOIN store.log l ON l.position = e.position
-       WHERE s.stream_id = a.stream_id AND s.fold = a.fold AND ($5::bigint IS NULL OR l.log_index <= $5)
+        -- The LIMITs keep a generic plan from reading the whole stream here.
+        LEFT JOIN LATERAL (
+          SELECT e.position FROM store.events e
+           WHERE e.stream_id = s.stream_id AND e.stream_version = s.version AND e.event_id = s.event_id LIMIT 1
+        ) e ON true
+       WHERE s.stream_id = a.stream_id AND s.fold = a.fold
+         AND ($5::bigint IS NULL OR (SELECT l.log_index FROM store.log l WHERE l.position = e.position LIMIT 1) <= $5)
        ORDER BY s.version DESC LIMIT 1
     ) s ON true
 )
