@@ -5,11 +5,14 @@
 import type { Bell } from '../store/bell.ts';
 import type { Logger } from '../store/leader.ts';
 import type { EventStore } from '../store/log/eventStore.ts';
-import type { ProcessRecord, ProcessTable } from '../store/processes/processTable.ts';
+import type { ProcessRecord, ProcessTable, UnsettledProcess } from '../store/processes/processTable.ts';
 import type { TemporalCalls } from './temporalCalls.ts';
 import { memoOf } from './temporalMemo.ts';
+import { together } from './together.ts';
 
 const PAGE = 200;
+/** Calls under way at once: an outage may leave thousands of processes, and each call waits some 10 ms for Temporal. */
+const AT_ONCE = 16;
 /** A run whose subject is closed ends by itself; where it has not heard, it is rung, and in the end cancelled. */
 const RING_CLOSED_MS = 5 * 60_000;
 const CANCEL_CLOSED_MS = 10 * 60_000;
@@ -82,29 +85,51 @@ async function mendClosed(desk: ReconcilerDesk, process: ProcessRecord, closedMs
   return (await desk.calls.ring(process.id, await lastFact(desk, process))) === 'done' ? 'rung' : undefined;
 }
 
-/** One pass. Idempotent; the caller repeats it. Ends early where Temporal does not answer. */
-export async function reconcile(desk: ReconcilerDesk): Promise<Reconciled> {
-  const done: Record<'restarted' | 'rung' | 'cancelled', string[]> = { restarted: [], rung: [], cancelled: [] };
-  const note = (act: Act, id: string) => act !== undefined && act !== 'away' && done[act].push(id);
-  let after = '';
+/**
+ * Every row that `page` has, page by page, each looked at once. @returns false where Temporal did not answer, or we are to stop
+ *
+ * @param page rows after the last one of the page before
+ */
+async function mendAll<P extends ProcessRecord>(
+  desk: ReconcilerDesk,
+  page: (last: P | undefined) => Promise<P[]>,
+  mend: (process: P) => Promise<Act>,
+  note: (act: Act, id: string) => void,
+): Promise<boolean> {
+  let last: P | undefined;
   for (;;) {
-    const page = await desk.table.open(after, PAGE);
-    for (const process of page) {
-      if (desk.signal.aborted) return { ...done, whole: false };
-      const act = await mendOpen(desk, process);
-      if (act === 'away') return { ...done, whole: false };
+    const rows = await page(last);
+    const isWhole = await together(rows, AT_ONCE, async (process) => {
+      if (desk.signal.aborted) return false;
+      const act = await mend(process);
       note(act, process.id);
-    }
-    if (page.length < PAGE) break;
-    after = page.at(-1)!.id;
+      return act !== 'away';
+    });
+    if (!isWhole) return false;
+    if (rows.length < PAGE) return true;
+    last = rows.at(-1);
   }
-  for (const process of await desk.table.unsettled(RING_CLOSED_MS, PAGE)) {
-    if (desk.signal.aborted) return { ...done, whole: false };
-    const act = await mendClosed(desk, process, process.closedMs);
-    if (act === 'away') return { ...done, whole: false };
-    note(act, process.id);
-  }
-  return { ...done, whole: true };
+}
+
+/** One pass over all that may need it. Idempotent; the caller repeats it. Ends early where Temporal does not answer. */
+export async function reconcile(desk: ReconcilerDesk): Promise<Reconciled> {
+  const { table } = desk;
+  const done: Record<'restarted' | 'rung' | 'cancelled', string[]> = { restarted: [], rung: [], cancelled: [] };
+  const note = (act: Act, id: string) => void (act !== undefined && act !== 'away' && done[act].push(id));
+  const whole =
+    (await mendAll(
+      desk,
+      (last) => table.open(last?.id ?? '', PAGE),
+      (process) => mendOpen(desk, process),
+      note,
+    )) &&
+    (await mendAll(
+      desk,
+      (last: UnsettledProcess | undefined) => table.unsettled(RING_CLOSED_MS, last, PAGE),
+      (process) => mendClosed(desk, process, process.closedMs),
+      note,
+    ));
+  return { ...done, whole };
 }
 
 /** Tells an operator of an id that had to be started three times within an hour: something ends it again and again. */

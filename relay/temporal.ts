@@ -21,8 +21,12 @@ import { keepReconciling } from './reconciler.ts';
 import { createTemporalCalls, type CallResult, type TemporalAddress, type TemporalCalls } from './temporalCalls.ts';
 import { memoOf } from './temporalMemo.ts';
 import { watchReturn } from './temporalReturn.ts';
+import { together } from './together.ts';
 
-const PAGE = 200;
+/** Facts between two moves of the cursor: with {@link AT_ONCE}, a page in which each fact starts a process takes a second or so. */
+const PAGE = 500;
+/** Calls under way at once, each for another process. */
+const AT_ONCE = 16;
 const IDLE_POLL_MS = 1_000;
 const AWAY_MS = { least: 200, most: 2_000 };
 /** A call that Temporal answers with another error for this long is left to the reconciler, so that one id cannot stop all. */
@@ -106,10 +110,13 @@ async function follow(desk: Desk, bell: Bell, onMove: (logIndex: number) => void
     if (unread) desk.logger.error({ alarm: 'undecodable_fact', log_index: upTo, why: unread.message }, 'passed over');
     if (upTo > cursor) {
       const news = newsOf(events);
-      const known = await desk.table.find(news.map((n) => n.change.id));
+      const known = news.length > 0 ? await desk.table.find(news.map((n) => n.change.id)) : new Map<string, never>();
       const changes: ProcessChange[] = [];
       // A crash here makes these calls again: starts find their runs, rings are old news.
-      for (const one of news) changes.push(await tell(desk, one, known.get(one.change.id)));
+      await together(news, AT_ONCE, async (one) => {
+        changes.push(await tell(desk, one, known.get(one.change.id)));
+        return true;
+      });
       await desk.table.move(cursor, upTo, changes);
       cursor = upTo;
       onMove(cursor);

@@ -27,7 +27,6 @@ export function dryRunDeps(deps: CommandDeps): CommandDeps {
     ...deps,
     log: {
       load: log.load,
-      loadTails: log.loadTails,
       tendSnapshots: log.tendSnapshots,
       readStream: log.readStream,
       readPart: log.readPart,

@@ -47,32 +47,34 @@ export interface Known {
   readonly sameRequest: boolean;
 }
 
+/** What a stream's events are to be folded on. */
+export interface Beginning {
+  /** The first fact of the stream; undefined where it does not exist. */
+  readonly first: StoredEvent | undefined;
+  /** The newest that was asked for and is within bounds, as it is stored: nobody has checked it. */
+  readonly snapshot: Snapshot | undefined;
+  /** A snapshot above the log's end, or beside the log: its fact is not where it says. Never `snapshot` too. */
+  readonly void: Snapshot | undefined;
+}
+
+export interface LoadOptions {
+  /** Beside each stream, the code that will read its snapshot; null where none is wanted. */
+  readonly folds?: readonly (string | null)[];
+  /** Log index, inclusive: nothing after it. */
+  readonly upTo?: number | undefined;
+}
+
 export interface Loaded {
   /**
-   * Events of each stream asked for, in version order; empty where the stream does not exist. One that its schema refuses has
+   * Events of each stream asked for, in version order, after its snapshot; empty where there is none. One that its schema refuses has
    * the type `Undecodable <type>` and no data: its machine refuses it, so the stream has diverged there.
    */
   readonly streams: ReadonlyMap<string, readonly StoredEvent[]>;
+  readonly beginnings: ReadonlyMap<string, Beginning>;
   /** The first outcome of `commandId`, if the log holds it already. */
   readonly known: Known | undefined;
   /** The database's clock at the load. */
   readonly now: Date;
-}
-
-/** What is left of a stream to fold. */
-export interface LoadedTail {
-  /** The first fact of the stream; undefined where it does not exist. */
-  readonly first: StoredEvent | undefined;
-  /** The newest that is within the bounds asked for, as it is stored: nobody has checked it. */
-  readonly snapshot: Snapshot | undefined;
-  /** A snapshot above the log's end, or beside the log: its fact is not where it says. Never `snapshot` too. */
-  readonly void: Snapshot | undefined;
-  /** All facts after `snapshot`, in version order; undecodable ones as in {@link Loaded}. */
-  readonly events: readonly StoredEvent[];
-}
-
-export interface LoadedTails extends Omit<Loaded, 'streams'> {
-  readonly streams: ReadonlyMap<string, LoadedTail>;
 }
 
 /**
@@ -108,25 +110,12 @@ export interface StreamPart {
 }
 
 export interface EventStore {
-  /** One query: the streams, whether the command is known (and whether its hash is equal), and the time. */
+  /** One query: the streams (distinct), whether the command is known (and whether its hash is equal), and the time. */
   load(
     streams: readonly string[],
     command?: { readonly id: string; readonly hash: Uint8Array | null },
+    options?: LoadOptions,
   ): Promise<Loaded>;
-
-  /**
-   * The same, where a fold may go on from a snapshot.
-   *
-   * @param asked distinct streams, each with the code that will read its snapshot; null: none is wanted
-   */
-  loadTails(
-    asked: readonly { readonly stream: string; readonly fold: string | null }[],
-    options?: {
-      readonly command?: { readonly id: string; readonly hash: Uint8Array | null } | undefined;
-      /** Log index, inclusive. */
-      readonly upTo?: number | undefined;
-    },
-  ): Promise<LoadedTails>;
 
   /** Writes and removes snapshots behind the caller, who does not wait. What is lost is only slower. */
   tendSnapshots(upkeep: Upkeep): void;

@@ -8,7 +8,7 @@ import { resolveAsOf } from './asOf.ts';
 import { createDoorbell } from './doorbell.ts';
 import { createSnapshotTable } from '../snapshots/snapshotTable.ts';
 import type { Snapshot } from '../snapshots/snapshot.ts';
-import type { AppendedEvent, AppendResult, EventStore, Lane, LoadedTail, LoadedTails } from './eventStore.ts';
+import type { AppendedEvent, AppendResult, Beginning, EventStore, Lane, Loaded } from './eventStore.ts';
 import { createIndexWaiter } from './indexWaiter.ts';
 import { eventToFold, sequencedEventOf, type PlacedRow, type RawLogRow } from './rows.ts';
 import { selectEvents, selectLog, selectRawLog, type LogDatabase } from './tables.ts';
@@ -41,7 +41,7 @@ type LoadRow = PlacedRow & { readonly now: Date } & (
     | { readonly part: 2 }
   );
 
-function loadedOf(streams: readonly string[], rows: readonly LoadRow[]): LoadedTails {
+function loadedOf(streams: readonly string[], rows: readonly LoadRow[]): Loaded {
   const events = new Map<string, StoredEvent[]>(streams.map((s) => [s, []]));
   const snapshots = new Map<string, { readonly snapshot: Snapshot; readonly holds: boolean }>();
   const known: { readonly event: AppendedEvent; readonly sameRequest: boolean }[] = [];
@@ -54,14 +54,21 @@ function loadedOf(streams: readonly string[], rows: readonly LoadRow[]): LoadedT
     }
     if (row.part === 2) events.get(stream)!.push(eventToFold(row));
   }
-  const tailOf = (stream: string): LoadedTail => {
-    const facts = events.get(stream)!;
+  const beginnings = new Map<string, Beginning>();
+  for (const [stream, facts] of events) {
     const found = snapshots.get(stream);
-    if (!found?.holds) return { first: facts[0], snapshot: undefined, void: found?.snapshot, events: facts };
-    return { first: facts[0], snapshot: found.snapshot, void: undefined, events: facts.slice(1) };
-  };
+    // Where a snapshot stands, the first fact comes beside those after it.
+    const first = found?.holds ? facts.shift() : facts[0];
+    const snapshot = found?.snapshot;
+    beginnings.set(stream, {
+      first,
+      snapshot: found?.holds ? snapshot : undefined,
+      void: found?.holds ? undefined : snapshot,
+    });
+  }
   return {
-    streams: new Map(streams.map((stream) => [stream, tailOf(stream)])),
+    streams: events,
+    beginnings,
     known:
       known.length === 0
         ? undefined
@@ -111,16 +118,9 @@ export function createEventStore(options: EventStoreOptions): PostgresEventStore
   const waiter = createIndexWaiter(connectionString, placed);
 
   const store: PostgresEventStore = {
-    async load(streams, command) {
-      const asked = streams.map((stream) => ({ stream, fold: null }));
-      const loaded = await store.loadTails(asked, { command });
-      return { ...loaded, streams: new Map([...loaded.streams].map(([stream, { events }]) => [stream, events])) };
-    },
-
-    async loadTails(asked, { command, upTo } = {}) {
-      const streams = asked.map((a) => a.stream);
+    async load(streams, command, { folds, upTo } = {}) {
       const hash = command?.hash ? Buffer.from(command.hash) : null;
-      const values = [streams, command?.id ?? null, hash, asked.map((a) => a.fold), upTo ?? null];
+      const values = [streams, command?.id ?? null, hash, folds ?? streams.map(() => null), upTo ?? null];
       const { rows } = await reads.query<LoadRow>({ name: 'load', text: LOAD, values });
       return loadedOf(streams, rows);
     },

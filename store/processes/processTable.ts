@@ -1,6 +1,6 @@
 /**
  * The processes that the log has open. Only the leader of `relay/temporal.ts` writes here, over its own session, and every write
- * is one statement, so it may use the session for other queries at the same time. A cache: a fold of the log.
+ * is one statement: many may ask at the same time, and take turns. A cache: a fold of the log.
  */
 import type { ProcessKind } from '../../domain/events/processes.ts';
 import { namedSql } from '../sql/namedSql.ts';
@@ -34,6 +34,12 @@ export interface ProcessRecord {
   readonly correlationId: string | null;
 }
 
+/** Closed, and perhaps still alive in Temporal. */
+export interface UnsettledProcess extends ProcessRecord {
+  readonly closedAt: Date;
+  readonly closedMs: number;
+}
+
 /** A session or a pool of node-postgres. */
 export interface Queries {
   query<R extends Record<string, unknown>>(sql: string, values?: unknown[]): Promise<{ rows: R[] }>;
@@ -51,14 +57,31 @@ export interface ProcessTable {
   find(ids: readonly string[]): Promise<Map<string, ProcessRecord>>;
   /** Open processes with an id above `after`, in order; a rollback only while its follow-up lasts. */
   open(after: string, limit: number): Promise<ProcessRecord[]>;
-  /** Closed at least `ms` ago, and perhaps still alive in Temporal. */
-  unsettled(ms: number, limit: number): Promise<(ProcessRecord & { readonly closedMs: number })[]>;
+  /** Those that were closed at least `ms` ago, the earliest first, after `last` of the page before. */
+  unsettled(
+    ms: number,
+    last: Pick<UnsettledProcess, 'closedAt' | 'id'> | undefined,
+    limit: number,
+  ): Promise<UnsettledProcess[]>;
   settle(id: string): Promise<void>;
   rung(id: string, version: number): Promise<void>;
 }
 
-/** @param db the leader's session */
-export function createProcessTable(db: Queries): ProcessTable {
+/** A session takes one statement at a time. */
+function inTurn(session: Queries): Queries {
+  let before: Promise<unknown> = Promise.resolve();
+  return {
+    query<R extends Record<string, unknown>>(sql: string, values?: unknown[]) {
+      const answer = before.then(() => session.query<R>(sql, values));
+      before = answer.catch(() => undefined);
+      return answer;
+    },
+  };
+}
+
+/** @param session the leader's */
+export function createProcessTable(session: Queries): ProcessTable {
+  const db = inTurn(session);
   return {
     async cursor() {
       const { rows } = await db.query<{ log_index: number }>(
@@ -83,13 +106,15 @@ export function createProcessTable(db: Queries): ProcessTable {
       );
       return rows;
     },
-    async unsettled(ms, limit) {
-      const { rows } = await db.query<Row & { closedMs: number }>(
-        `SELECT ${COLUMNS}, (extract(epoch FROM clock_timestamp() - closed_at) * 1000)::float8 AS "closedMs"
+    async unsettled(ms, last, limit) {
+      const { rows } = await db.query<Record<string, unknown> & UnsettledProcess>(
+        `SELECT ${COLUMNS}, closed_at AS "closedAt",
+                (extract(epoch FROM clock_timestamp() - closed_at) * 1000)::float8 AS "closedMs"
            FROM ops.processes
           WHERE state = 'closed' AND NOT settled AND closed_at <= clock_timestamp() - make_interval(secs => $1)
-          ORDER BY closed_at LIMIT $2`,
-        [ms / 1000, limit],
+            AND (closed_at, id) > ($2::timestamptz, $3::text)
+          ORDER BY closed_at, id LIMIT $4`,
+        [ms / 1000, last?.closedAt.toISOString() ?? '-infinity', last?.id ?? '', limit],
       );
       return rows;
     },

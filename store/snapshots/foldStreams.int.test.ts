@@ -58,8 +58,10 @@ async function fold(stream: string, upTo?: number) {
 const plain = <T extends { readonly snapshot: unknown }>({ snapshot: _, ...folded }: T) => folded;
 const fromZero = async (stream: string, upTo?: number) =>
   plain(machineFor(stream).fold(await log.store.readStream(stream, upTo)));
-const tailOf = async (stream: string, upTo?: number) =>
-  (await log.store.loadTails([{ stream, fold: foldKeyOf(stream) }], { upTo })).streams.get(stream)!;
+async function tailOf(stream: string, upTo?: number) {
+  const loaded = await log.store.load([stream], undefined, { folds: [foldKeyOf(stream)], upTo });
+  return { ...loaded.beginnings.get(stream)!, events: loaded.streams.get(stream)! };
+}
 const kept = async (stream: string) => {
   const text = 'SELECT version::int FROM ops.stream_snapshots WHERE stream_id = $1 ORDER BY version';
   return (await log.admin.query<{ version: number }>(text, [stream])).rows.map((r) => r.version);

@@ -2,7 +2,7 @@
 import type { StoredEvent } from '../../domain/events/envelope.ts';
 import type { Folded } from '../../machines/fold.ts';
 import { machineFor } from '../../machines/registry.ts';
-import type { EventStore, Known, LoadedTail } from '../log/eventStore.ts';
+import type { EventStore, Known, Loaded } from '../log/eventStore.ts';
 import { foldKeyOf } from './foldKey.ts';
 import { freeze, thaw, type Snapshot, type SnapshotPlace } from './snapshot.ts';
 
@@ -25,7 +25,7 @@ export interface FoldedStreams {
   afterwards(): void;
 }
 
-export type FoldLog = Pick<EventStore, 'loadTails' | 'tendSnapshots'>;
+export type FoldLog = Pick<EventStore, 'load' | 'tendSnapshots'>;
 
 interface FoldOptions {
   readonly command?: { readonly id: string; readonly hash: Uint8Array | null } | undefined;
@@ -39,34 +39,34 @@ export async function foldStreams(
   streams: readonly string[],
   { command, upTo }: FoldOptions = {},
 ): Promise<FoldedStreams> {
-  const asked = streams.map((stream) => ({ stream, fold: foldKeyOf(stream) }));
-  const loaded = await log.loadTails(asked, { command, upTo });
+  const loaded = await log.load(streams, command, { folds: streams.map(foldKeyOf), upTo });
   const damaged: { snapshot: Snapshot; why: string }[] = [];
   const found = new Map<string, FoldedStream>();
   const long: { readonly place: SnapshotPlace; readonly folded: Folded<unknown>; readonly facts: number }[] = [];
 
-  const remember = (stream: string, { first, events }: LoadedTail, from?: Folded<unknown>) => {
-    const folded = machineFor(stream).fold(events, from);
-    found.set(stream, { first, folded });
+  const remember = (stream: string, from: Loaded, snapshot?: Folded<unknown>) => {
+    const events = from.streams.get(stream) ?? [];
+    const folded = machineFor(stream).fold(events, snapshot);
+    found.set(stream, { first: from.beginnings.get(stream)?.first, folded });
     if (events.length <= FACTS_PER_SNAPSHOT) return;
     const place = { stream, fold: foldKeyOf(stream), version: folded.version, eventId: events.at(-1)!.id };
     long.push({ place, folded, facts: events.length });
   };
 
   const unread: string[] = [];
-  for (const [stream, tail] of loaded.streams) {
-    if (tail.void) damaged.push({ snapshot: tail.void, why: 'the log holds another fact, or none, at its place' });
-    const from = tail.snapshot && thaw(machineFor(stream), tail.snapshot);
-    if (!from || !('damaged' in from)) {
-      remember(stream, tail, from);
+  for (const [stream, { snapshot, void: beside }] of loaded.beginnings) {
+    if (beside) damaged.push({ snapshot: beside, why: 'the log holds another fact, or none, at its place' });
+    const thawed = snapshot && thaw(machineFor(stream), snapshot);
+    if (!thawed || !('damaged' in thawed)) {
+      remember(stream, loaded, thawed);
       continue;
     }
-    damaged.push({ snapshot: tail.snapshot, why: from.damaged });
+    damaged.push({ snapshot, why: thawed.damaged });
     unread.push(stream);
   }
   if (unread.length > 0) {
-    const again = unread.map((stream) => ({ stream, fold: null }));
-    for (const [stream, tail] of (await log.loadTails(again, { upTo })).streams) remember(stream, tail);
+    const whole = await log.load(unread, undefined, { upTo });
+    for (const stream of unread) remember(stream, whole);
   }
 
   return {
