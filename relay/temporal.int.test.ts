@@ -1,11 +1,14 @@
 /** Faults between log and Temporal: what is lost is made up for, and nothing happens twice. */
+import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { abortRollout } from '../commands/abortRollout.ts';
 import type { CommandDeps } from '../commands/context.ts';
 import { pauseRollout } from '../commands/pauseRollout.ts';
 import { resumeRollout } from '../commands/resumeRollout.ts';
 import { rolloutProcess } from '../domain/events/processes.ts';
-import { until } from '../test/support/log.ts';
+import { rolloutStream } from '../domain/events/streams.ts';
+import { model } from '../machines/facts.fixture.ts';
+import { appendUnchecked, request, until } from '../test/support/log.ts';
 import {
   arm,
   asKey,
@@ -164,5 +167,69 @@ describe('the relay to Temporal', () => {
     });
     await worker.stop();
     await again.stop();
+  });
+
+  it('reads a backlog that touches no process page by page, and asks nobody about it', async () => {
+    const relay = t.startRelay();
+    const placeOf = async () =>
+      (await t.log.admin.query(`SELECT log_index::int AS i FROM store.followers WHERE name = 'temporal'`)).rows[0]?.i ??
+      -1;
+    const isThere = async () => (await placeOf()) === (await t.log.store.head());
+    await until('the relay is at the end', isThere);
+    await relay.stop();
+    const from = await placeOf();
+
+    const stream = `model-${randomUUID()}`;
+    const facts = [model.registered, ...Array.from({ length: 1_099 }, (_, i) => model.listed(`1.0.${i}`))];
+    const events = facts.map((fact) => ({ id: randomUUID(), stream, machine: 'model@1', schemaVersion: 1, fact }));
+    await t.log.store.append(request({ [stream]: 'none' }, { events }));
+    await until('all is sequenced', async () => (await t.log.store.head()) === from + 1_100);
+
+    const pages: number[] = [];
+    const places: number[] = [];
+    const asked: unknown[] = [];
+    const note = (name: keyof TemporalCalls) => () => (asked.push(name), Promise.resolve('done' as const));
+    const again = t.startRelay({
+      log: {
+        readLog: (after, limit) => (pages.push(after), t.log.store.readLog(after, limit)),
+        readPart: () => (asked.push('readPart'), Promise.resolve([])),
+      },
+      intercept: (calls) => ({ ...calls, start: note('start'), ring: note('ring'), cancel: note('cancel') }),
+      onMove: (logIndex) => places.push(logIndex - from),
+    });
+    await until('the relay is at the end', isThere);
+    await again.stop();
+    expect(places).toEqual([500, 1_000, 1_100]);
+    expect(pages.slice(0, 3)).toEqual([from, from + 500, from + 1_000]);
+    expect(asked).toEqual([]);
+  });
+
+  it('passes over a fact that cannot be read, aloud and once, and hands on what comes after it', async () => {
+    t.counters = silent;
+    const modelId = await publishedModel(t.commands, ['1.0.0']);
+    const before = await start(t.commands, modelId, quickSpec('1.0.0', [100]));
+    const poisoned = before + 500_000;
+    const stream = rolloutStream(poisoned);
+    await appendUnchecked(t.log.admin, { stream, type: 'RolloutStarted', data: '{"seed":7}' });
+    const after = await start(t.commands, await publishedModel(t.commands, ['1.0.0']), quickSpec('1.0.0', [100]));
+    const unread = (await t.log.store.readPart(stream, { limit: 1 }))[0]!.id;
+
+    const alarms: object[] = [];
+    const logger = { info() {}, warn() {}, error: (detail: object) => void alarms.push(detail) };
+    const told = (rolloutId: number) =>
+      until('the run lives', async () => (await rowOf(rolloutProcess(rolloutId))) !== undefined);
+    const relay = t.startRelay({ logger });
+    await told(before);
+    await told(after);
+    expect((await runIdOf(after)).length).toBeGreaterThan(0);
+    expect(await rowOf(rolloutProcess(poisoned))).toBeUndefined();
+    await relay.stop();
+
+    const again = t.startRelay({ logger });
+    const last = await start(t.commands, await publishedModel(t.commands, ['1.0.0']), quickSpec('1.0.0', [100]));
+    await told(last);
+    await again.stop();
+    const logIndex = await t.log.store.logIndexOf(unread);
+    expect(alarms).toEqual([expect.objectContaining({ alarm: 'undecodable_fact', log_index: logIndex })]);
   });
 });
