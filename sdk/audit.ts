@@ -43,8 +43,17 @@ export class Audit {
     return this.#http.json('GET', `${own}/events`, { query: { ...q, as_of: o.asOf }, signal: o.signal });
   }
 
-  stream(name: string, o: CallOptions & { asOf?: string } = {}): Promise<Stream> {
-    return this.#http.json('GET', `${own}/streams/${segment(name)}`, { query: { as_of: o.asOf }, signal: o.signal });
+  /** The state of a stream, and all its facts, page by page. */
+  async stream(name: string, o: CallOptions & { asOf?: string } = {}): Promise<Stream> {
+    const events: Stream['events'] = [];
+    let after: number | undefined;
+    for (;;) {
+      const query = { as_of: o.asOf, after };
+      const page = await this.#http.json<Stream>('GET', `${own}/streams/${segment(name)}`, { query, signal: o.signal });
+      for (const event of page.events) events.push(event);
+      if (page.next_after == null) return { ...page, events };
+      after = page.next_after;
+    }
   }
 
   /** Each fact of a stream with the state before and after it. `to`: a position, `event:<id>`, or a time. */

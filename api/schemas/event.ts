@@ -37,7 +37,10 @@ export const Stream = Type.Object(
       Type.Object({ version: Type.Integer(), event_id: Uuid, type: Type.String(), state: Type.String() }, closed),
     ),
     context: JsonObject,
+    /** A page of its facts, in version order. */
     events: Type.Array(Event),
+    /** Last version of the page, to be sent as `after` for the next one; null where nothing follows. */
+    next_after: Nullable(Type.Integer({ minimum: 1 })),
   },
   closed,
 );

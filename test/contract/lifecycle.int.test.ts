@@ -322,7 +322,16 @@ describe('the record', () => {
       position: event!.position,
     });
     const stream = await t.call('GET', `${OWN}/streams/${event!.stream}`);
-    expect(stream.body).toMatchObject({ machine: 'rollout@1', divergence: null });
+    expect(stream.body).toMatchObject({ machine: 'rollout@1', divergence: null, next_after: null });
+    const pages: unknown[] = [];
+    for (let after: unknown = 0; after !== null;) {
+      const page = await t.call('GET', `${OWN}/streams/${event!.stream}?limit=2&after=${String(after)}`);
+      expect(page.body).toMatchObject({ state: stream.body['state'], stream_version: stream.body['stream_version'] });
+      pages.push(...(page.body['events'] as unknown[]));
+      after = page.body['next_after'];
+    }
+    expect(pages.length).toBeGreaterThan(2);
+    expect(pages).toEqual(stream.body['events']);
     const replayed = await t.call('GET', `${OWN}/audit/replay?stream=${event!.stream}&to=version:2`);
     expect(replayed.body).toMatchObject({
       items: [{ state_before: 'None', state_after: 'Pending' }, { state_before: 'Pending' }],

@@ -68,19 +68,31 @@ export function eventRoutes(app: App, deps: ApiDeps): void {
     config: { scope: 'events:read' },
     schema: {
       tags,
+      description: 'State and context are of the whole stream; its facts come in pages.',
       params: Type.Object({ stream: Line(200) }, closed),
-      querystring: Type.Object(AsOfQuery, closed),
+      querystring: Type.Object(
+        {
+          ...AsOfQuery,
+          /** Facts of versions above it. */
+          after: Type.Optional(Type.Integer({ minimum: 0, maximum: 999_999_999_999_999, default: 0 })),
+          limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 500, default: 500 })),
+        },
+        closed,
+      ),
       response: { 200: Stream },
     },
     handler: async (request, reply) => {
       const name = request.params.stream;
-      const view = await viewOf(deps, request, reply, request.query.as_of);
+      const { as_of, after = 0, limit = 500 } = request.query;
+      const view = await viewOf(deps, request, reply, as_of);
       const found = parseStream(name) ? await view.stream(name) : undefined;
       if (!found || found.state.version === 0) {
         throw new LifecycleError('stream_not_found', `There is no stream ${name}.`);
       }
       const { state } = found;
       const { divergence } = state;
+      const events = await view.facts(name, { after, limit });
+      const last = events.at(-1)?.version ?? after;
       return {
         stream: name,
         machine: machineFor(name).name,
@@ -96,7 +108,8 @@ export function eventRoutes(app: App, deps: ApiDeps): void {
           : null,
         // A chart's context is a plain object; its members differ by kind of stream.
         context: state.context as Record<string, unknown>,
-        events: (await view.facts(name)).map(eventView),
+        events: events.map(eventView),
+        next_after: last < state.version ? last : null,
       };
     },
   });
