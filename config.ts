@@ -277,6 +277,14 @@ export function childEnvironment(added: Environment, env: Environment = process.
   return Object.fromEntries(merged.filter((entry): entry is [string, string] => entry[1] !== undefined));
 }
 
+const OF_DRIVER = /^(PG[A-Z]+|HOME|NODE_EXTRA_CA_CERTS)$/;
+
+/** What the driver of Postgres reads where the address of the database leaves it open, for a child process that gets nothing else. */
+export function driverEnvironment(env: Environment = process.env): Record<string, string> {
+  const all = Object.entries(childEnvironment({}, env));
+  return Object.fromEntries(all.filter(([name]) => OF_DRIVER.test(name)));
+}
+
 /** What the `edgeml` command reads. `EDGEML_API_BASE` is the older SDKs' name and ends in `/api/v1`. */
 export function readClientEnv(env: Environment = process.env): { readonly url?: string; readonly apiKey?: string } {
   const url = text(env, 'EDGEML_URL') ?? text(env, 'EDGEML_API_BASE')?.replace(/\/api\/v1\/?$/, '');

@@ -3,7 +3,14 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { childEnvironment, isLoopback, readConfig, readDevSettings, type Environment } from './config.ts';
+import {
+  childEnvironment,
+  driverEnvironment,
+  isLoopback,
+  readConfig,
+  readDevSettings,
+  type Environment,
+} from './config.ts';
 
 let folder: string;
 beforeAll(() => {
@@ -139,5 +146,11 @@ describe('what else is read', () => {
 
   it('gives a child our environment and what it is told on top', () => {
     expect(childEnvironment({ B: '2', C: undefined }, { A: '1', B: '1' })).toEqual({ A: '1', B: '2' });
+  });
+
+  it('gives one that only reads Postgres what its driver needs, and no secret of ours', () => {
+    const driver = { PGSSLROOTCERT: '/ca.pem', PGPASSFILE: '/pass', HOME: '/home/a', NODE_EXTRA_CA_CERTS: '/ca.pem' };
+    const ours = { ...LEAST, EDGEML_SECRET_FILE: '/secret', TEMPORAL_API_KEY: 'k', NODE_OPTIONS: '--inspect' };
+    expect(driverEnvironment({ ...ours, ...driver })).toEqual(driver);
   });
 });

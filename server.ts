@@ -8,7 +8,7 @@ import { parseArgs } from 'node:util';
 import type { Logger } from 'pino';
 import type { PartState } from './api/context.ts';
 import { openDoor } from './api/open.ts';
-import { readConfig, type Config } from './config.ts';
+import { driverEnvironment, readConfig, type Config } from './config.ts';
 import { createLogger } from './logger.ts';
 import { startProjections } from './projections/runner.ts';
 import { runCheckpoints } from './relay/checkpoints.ts';
@@ -149,7 +149,8 @@ async function runApi(service: Service): Promise<void> {
     openDoor({
       connectionString: config.database.url,
       blobs: createFileStore(config.blobDir),
-      published: publishedOf(config),
+      blobDir: config.blobDir,
+      childEnv: driverEnvironment(),
       secret: readFileSync(secretFile),
       publicUrl: http.publicUrl,
       maxUploadBytes: config.maxUploadBytes,

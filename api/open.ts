@@ -1,6 +1,6 @@
 /** Composes the door from a database, a blob store and a secret: the process and the tests do it alike. */
 import type { FastifyBaseLogger } from 'fastify';
-import { verify } from '../audit/verify.ts';
+import { createAuditor } from '../audit/beside.ts';
 import { createCommandDeps } from '../commands/createDeps.ts';
 import { createPointerTable } from '../projections/pointerTable.ts';
 import { createReadModels } from '../projections/readModels.ts';
@@ -8,7 +8,6 @@ import type { ArtifactStore } from '../store/artifacts/artifactStore.ts';
 import { createPool } from '../store/connect.ts';
 import { createKeyStore, type KeyStore } from '../store/keys/keyStore.ts';
 import { newestCheckpoint } from '../store/ledger/newest.ts';
-import type { PublishedCheckpoints } from '../store/ledger/published.ts';
 import type { Queryable } from '../store/log/eventStore.ts';
 import { createEventStore } from '../store/log/postgresEventStore.ts';
 import { queryableOf } from '../store/queryable.ts';
@@ -34,8 +33,10 @@ export interface OpenOptions {
   /** As `edgeml_app`. */
   readonly connectionString: string;
   readonly blobs: ArtifactStore;
-  /** Checkpoints beside the blobs, which an audit compares with the log. */
-  readonly published?: PublishedCheckpoints;
+  /** Folder of the blobs: an audit compares the checkpoints that were published there with the log. */
+  readonly blobDir?: string;
+  /** Environment of a child process that only reads Postgres; empty without it. */
+  readonly childEnv?: Record<string, string>;
   /** Bytes of the secret file, 32 or more. */
   readonly secret: Uint8Array;
   readonly publicUrl: string;
@@ -92,6 +93,7 @@ export async function openDoor(options: OpenOptions): Promise<OpenDoor> {
   const forStops = { keys: stops.keys, log: observeLog(stops.log, metrics) };
   const keys = createKeyStore(pool);
   const devices = createDeviceStore(on);
+  const auditor = createAuditor({ connectionString, blobDir: options.blobDir, env: options.childEnv ?? {} });
   const deps: ApiDeps = {
     log,
     commands: createCommandDeps({ log, blobs, pool }),
@@ -109,7 +111,7 @@ export async function openDoor(options: OpenOptions): Promise<OpenDoor> {
     recordReport: (device, report, attribution) => recordReport(on, device, report, attribution),
     watch,
     readModels: rebuildable({ connectionString, log: store, logger, reads }),
-    verify: (asked) => verify({ connectionString, log, published: options.published }, asked),
+    verify: auditor.verify,
     checkpoint: () => newestCheckpoint(pool),
     metrics,
     async parts() {
@@ -129,6 +131,7 @@ export async function openDoor(options: OpenOptions): Promise<OpenDoor> {
     keys,
     deps,
     async close() {
+      auditor.close(); // its answer is under way, and would be for minutes
       await app.close();
       stop.abort();
       await pointers.done;

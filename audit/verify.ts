@@ -37,14 +37,20 @@ export interface VerifyDeps {
   readonly projections?: readonly Projection[];
 }
 
+/** `phase`: the log, then the read models. Units are facts. */
+export interface AuditProgress {
+  readonly phase: 'log' | 'read_model';
+  readonly done: number;
+  readonly total: number;
+}
+
 export interface VerifyOptions {
   /** Leaves `read_model` out. */
   readonly fast?: boolean;
   /** What somebody kept outside. */
   readonly checkpoints?: readonly KeptCheckpoint[];
   readonly signal?: AbortSignal;
-  /** `phase`: the log, then the read models. Units are facts. */
-  readonly onProgress?: (progress: { phase: 'log' | 'read_model'; done: number; total: number }) => void;
+  readonly onProgress?: (progress: AuditProgress) => void;
 }
 
 export interface StepReport {

@@ -14,14 +14,14 @@ function ownList<T>(list: readonly T[], own: OwnLists | undefined): T[] {
   return copy;
 }
 
-export function appended<T>(list: readonly T[], item: T, own?: OwnLists): readonly T[] {
+export function appended<T>(list: readonly T[], item: T, own?: OwnLists): T[] {
   const grown = ownList(list, own);
   grown.push(item);
   return grown;
 }
 
 /** @throws Error where the list is empty (a bug) */
-export function withLast<T>(list: readonly T[], change: (last: T) => T, own?: OwnLists): readonly T[] {
+export function withLast<T>(list: readonly T[], change: (last: T) => T, own?: OwnLists): T[] {
   const changed = ownList(list, own);
   if (changed.length === 0) throw new Error('an empty list has no last item');
   changed.push(change(changed.pop()!));
@@ -29,7 +29,7 @@ export function withLast<T>(list: readonly T[], change: (last: T) => T, own?: Ow
 }
 
 /** @param list without repeats, changed by this function only */
-export function movedToEnd<T>(list: readonly T[], item: T, own?: OwnLists): readonly T[] {
+export function movedToEnd<T>(list: readonly T[], item: T, own?: OwnLists): T[] {
   const moved = ownList(list, own);
   const members = own?.get(moved);
   if (members ? members.has(item) : moved.includes(item)) moved.splice(moved.lastIndexOf(item), 1);

@@ -1,7 +1,7 @@
 /** Reading and checking the record: events, streams, replay, verify; and keys. */
 import { EdgeMLError, type Problem } from './errors.ts';
 import { segment, pick } from './registry.ts';
-import type { CallOptions, Http } from './http.ts';
+import type { Answer, CallOptions, Http } from './http.ts';
 import type {
   AuditResult,
   CheckpointView,
@@ -61,23 +61,20 @@ export class Audit {
     return this.#http.json('GET', `${own}/audit/replay`, { query: { stream, to }, signal: o.signal });
   }
 
-  /** Checks the whole log, also against checkpoints that you kept. Every finding is listed; `passed` is the verdict. */
+  /**
+   * Checks the whole log, also against checkpoints that you kept. Every finding is listed; `passed` is the verdict. It may take minutes;
+   * the time limit is one of silence, and the server tells progress.
+   *
+   * @throws EdgeMLError `conflict` while another audit runs
+   */
   async verify(v: VerifyRequest = {}, o: CallOptions = {}): Promise<AuditResult['result']> {
-    const answer = await this.#http.send('POST', `${own}/audit/verify`, { body: v, ...pick(o) });
-    const lines = new TextDecoder().decode(answer.bytes).trim().split('\n');
-    const last = JSON.parse(lines.at(-1)!) as AuditResult; // the last line, by the route's schema
-    return last.result;
+    return lastOf<AuditResult>(await this.#http.send('POST', `${own}/audit/verify`, { body: v, ...pick(o) }));
   }
 
   /** Makes a read model again from the log. @throws EdgeMLError `conflict` while another rebuild of it runs */
   async rebuild(name: string, o: CallOptions = {}): Promise<RebuildResult['result']> {
     const path = `${own}/admin/read-models/${segment(name)}/rebuild`;
-    const answer = await this.#http.send('POST', path, { body: {}, ...pick(o) });
-    const last = new TextDecoder().decode(answer.bytes).trim().split('\n').at(-1)!;
-    // The last line, by the route's schema: the result, or the problem that stopped it after it had begun.
-    const line = JSON.parse(last) as RebuildResult | { readonly error: Problem };
-    if ('result' in line) return line.result;
-    throw new EdgeMLError(line.error.detail, line.error.status, line.error);
+    return lastOf<RebuildResult>(await this.#http.send('POST', path, { body: {}, ...pick(o) }));
   }
 
   /** The newest checkpoint, to be kept elsewhere; `text` is what `verify` takes. */
@@ -107,4 +104,12 @@ export class Audit {
     const orgs: Orgs = await this.#http.json('GET', `${own}/orgs`, { signal: o.signal });
     return orgs.items;
   }
+}
+
+/** The end of a stream of progress. @throws EdgeMLError the problem that stopped it after it had begun */
+function lastOf<T extends { readonly result: unknown }>({ bytes }: Answer): T['result'] {
+  const last = new TextDecoder().decode(bytes).trim().split('\n').at(-1)!;
+  const line = JSON.parse(last) as T | { readonly error: Problem }; // the last line, by the route's schema
+  if ('result' in line) return line.result;
+  throw new EdgeMLError(line.error.detail, line.error.status, line.error);
 }

@@ -1,11 +1,9 @@
 /** A short-lived child process that answers one message with one, within limits of time and memory, or is killed. */
 import { fork, type ChildProcess } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { fileURLToPath, pathToFileURL } from 'node:url';
 import { residentBytes } from './memory.ts';
 import type { FromChild, ToChild } from './protocol.ts';
 import { keepEnd } from '../../domain/text.ts';
+import { scriptBeside } from '../../store/script.ts';
 
 export interface ChildLimits {
   /** For each question. */
@@ -30,19 +28,15 @@ export interface ChildHost {
 const RSS_EVERY_MS = 100;
 const STDERR_KEPT = 2000;
 
-/** The child beside this file: TypeScript in a checkout, JavaScript once compiled. */
-function scriptOf(name: string): { readonly path: string; readonly execArgv: string[] } {
-  const source = fileURLToPath(new URL(`./${name}.ts`, import.meta.url));
-  if (!existsSync(source)) return { path: fileURLToPath(new URL(`./${name}.js`, import.meta.url)), execArgv: [] };
-  // By address, not by name: a name would be looked up from the working directory.
-  const tsx = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href;
-  return { path: source, execArgv: ['--import', tsx] };
-}
-
 function start(name: string): ChildProcess {
-  const { path, execArgv } = scriptOf(name);
+  const { path, execArgv } = scriptBeside(import.meta.url, name);
   // An empty environment: keys and addresses of this process are none of a model's business.
-  return fork(path, [], { execArgv, env: {}, serialization: 'advanced', stdio: ['ignore', 'ignore', 'pipe', 'ipc'] });
+  return fork(path, [], {
+    execArgv: [...execArgv],
+    env: {},
+    serialization: 'advanced',
+    stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+  });
 }
 
 /** Starts the child `<name>.ts` of this folder. It ends with {@link ChildHost.close}, with its limits, or with this process. */

@@ -1,6 +1,4 @@
 /** `/audit`: check the whole record, and replay a stream. Both write nothing. */
-import type { FastifyReply } from 'fastify';
-import { Readable } from 'node:stream';
 import Type from 'typebox';
 import type { KeptCheckpoint } from '../../../audit/checks/anchor.ts';
 import { replay } from '../../../audit/replay.ts';
@@ -14,7 +12,7 @@ import { closed, Line } from '../../schemas/common.ts';
 import { Replay } from '../../schemas/event.ts';
 import { AuditResult, CheckpointView, VerifyRequest } from '../../schemas/key.ts';
 import { eventView } from '../../views/event.ts';
-import { progressLines } from '../../views/auditLines.ts';
+import { beganLines, sendLines } from '../../views/auditLines.ts';
 
 const tags = ['audit'];
 
@@ -31,7 +29,8 @@ export function auditRoutes(app: App, deps: ApiDeps): void {
     config: { scope: 'instance:manage', repeatable: true },
     schema: {
       tags,
-      description: 'Checks the log of every organisation. A stream of NDJSON: progress lines, then `{result}`.',
+      description:
+        'Checks the log of every organisation, in a process of its own, one at a time. A stream of NDJSON: progress lines, at least one each few seconds, then `{result}`, or `{error}` where it could not run to its end. Whoever leaves cancels it.',
       body: VerifyRequest,
       response: {
         200: { description: 'Progress, then the result', content: { 'application/x-ndjson': { schema: AuditResult } } },
@@ -40,13 +39,10 @@ export function auditRoutes(app: App, deps: ApiDeps): void {
     handler: async (request, reply) => {
       const { fast = false, checkpoints = [] } = request.body;
       const kept = checkpoints.map(keptOf);
-      const stop = new AbortController();
-      reply.raw.once('close', () => stop.abort());
-      const lines = progressLines(request.url, (onProgress) =>
-        deps.verify({ fast, checkpoints: kept, signal: stop.signal, onProgress }),
+      const lines = await beganLines(reply, request.url, ({ signal, onProgress }) =>
+        deps.verify({ fast, checkpoints: kept, signal, onProgress }),
       );
-      const answer: FastifyReply = reply; // the typed one wants the last line's object, and this is a stream of lines
-      return answer.type('application/x-ndjson').header('cache-control', 'no-store').send(Readable.from(lines));
+      return sendLines(reply, lines);
     },
   });
 
