@@ -1,6 +1,6 @@
 /** What the checker finds, as data; and how a check is built. */
 import type { AnyFact } from '../domain/events/streams.ts';
-import type { RawEvent, RawLogRow } from '../store/log/rows.ts';
+import type { EventRow, RawEvent, RawLogRow } from '../store/log/rows.ts';
 
 /** In the order in which they are reported. */
 export const STEPS = [
@@ -33,11 +33,21 @@ export interface Finding {
 /** A row of the log whose event is there. */
 export type PresentRow = RawLogRow & { readonly event: RawEvent };
 
+/** What the checks of a fact's meaning read of its row. */
+export interface FactRow {
+  readonly log_index: number;
+  readonly event: Pick<
+    EventRow,
+    'event_id' | 'stream_id' | 'stream_version' | 'type' | 'schema_version' | 'machine' | 'recorded_at' | 'data'
+  >;
+}
+
 /** A row whose fact could be decoded. */
-export interface DecodedRow {
-  readonly row: PresentRow;
+export interface Decoded<Row extends FactRow = FactRow> {
+  readonly row: Row;
   readonly fact: AnyFact;
 }
+export type DecodedRow = Decoded<PresentRow>;
 
 /** Findings of one step. After `LIMIT` only the number grows: a broken log must not fill the memory. */
 export interface Findings {
@@ -64,8 +74,44 @@ export function createFindings(step: StepName): Findings {
   };
 }
 
+/** The same where they are not found in log order: `list` has them in that order, and the first of it are kept. */
+export function createSortedFindings(step: StepName): Findings & { addAll(from: Findings): void } {
+  let kept: Finding[] = [];
+  let count = 0;
+  const cut = () => (kept = inLogOrder(kept));
+  const keep = (more: readonly Finding[]) => {
+    for (const one of more) kept.push(one);
+    if (kept.length > 2 * LIMIT) cut();
+  };
+  return {
+    get list() {
+      return cut();
+    },
+    get count() {
+      return count;
+    },
+    add(code, detail, place = {}) {
+      count += 1;
+      keep([{ step, code, ...place, detail }]);
+    },
+    addAll(from) {
+      count += from.count;
+      keep(from.list);
+    },
+  };
+}
+
+const inLogOrder = (list: readonly Finding[]) =>
+  list.toSorted((a, b) => (a.index ?? Infinity) - (b.index ?? Infinity)).slice(0, LIMIT);
+
+/** Two checks of one step; at the same place, what `first` found comes first. */
+export const together = (first: Findings, second: Findings): Pick<Findings, 'list' | 'count'> => ({
+  list: inLogOrder([...first.list, ...second.list]),
+  count: first.count + second.count,
+});
+
 /** Where a row stands, for a finding. */
-export const placeOf = ({ log_index, event }: PresentRow): Place => ({
+export const placeOf = ({ log_index, event }: FactRow): Place => ({
   index: log_index,
   event: event.event_id,
   stream: `${event.stream_id}@${event.stream_version}`,

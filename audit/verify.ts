@@ -2,13 +2,14 @@
  * The one invariant checker: `edgeml audit verify` and the tests call the same function. If an invariant is not here, it does
  * not exist.
  *
- * The log is read once, in batches, and every check sees each row; the read models are rebuilt beside the live ones and compared.
- * All steps run, whatever the earlier ones found. Reads only, apart from scratch schemas that are gone when it returns.
+ * The log is read twice, in pages: in its own order for what is hashed and appended together, and stream by stream for what is folded.
+ * Then the read models are rebuilt beside the live ones and compared. What is kept meanwhile does not grow with the log, but for a
+ * small record of each rollout. All steps run, whatever the earlier ones found. Reads only, apart from scratch schemas that are gone
+ * when it returns.
  */
 import { createPool, type Pool } from '../store/connect.ts';
 import { originsOf } from '../store/ledger/origins.ts';
 import type { PublishedCheckpoints } from '../store/ledger/published.ts';
-import { leafOf } from '../store/log/leaf.ts';
 import type { RawLogRow } from '../store/log/rows.ts';
 import type { LogReader } from '../projections/follower.ts';
 import { projections as allProjections } from '../projections/registry.ts';
@@ -16,13 +17,14 @@ import type { Projection } from '../projections/table.ts';
 import { checkAnchors, type KeptCheckpoint } from './checks/anchor.ts';
 import { checkAcross } from './checks/across.ts';
 import { checkCoverage } from './checks/coverage.ts';
-import { checkDecode, checkDivergence } from './checks/facts.ts';
+import { checkCommands } from './checks/commands.ts';
+import { checkDecode } from './checks/facts.ts';
 import { checkBytes, checkTree, type RecordedRoot } from './checks/ledger.ts';
 import { checkReadModels } from './checks/readModels.ts';
-import { checkStreams } from './checks/stream.ts';
-import { checkVerdicts } from './checks/verdict.ts';
+import { pagesOf } from './pages.ts';
 import { readKept, type Loss } from './published.ts';
-import { STEPS, type Finding, type Findings, type PresentRow, type StepName } from './finding.ts';
+import { checkStreams } from './streams.ts';
+import { STEPS, together, type Finding, type Findings, type PresentRow, type StepName } from './finding.ts';
 
 export interface VerifyDeps {
   /** As `edgeml_app`, direct. */
@@ -77,8 +79,6 @@ export interface VerifyReport {
   readonly findings: readonly Finding[];
 }
 
-const BATCH = 2_000;
-
 const nextIndexOf = async (db: Pool): Promise<number> =>
   (await db.query<{ next_index: number }>('SELECT next_index FROM store.sequencer')).rows[0]?.next_index ?? 0;
 
@@ -116,40 +116,41 @@ async function verifyWith(db: Pool, deps: VerifyDeps, options: VerifyOptions): P
   );
   kept.compareRows(anchor, roots);
   const bytes = checkBytes();
-  const verdict = checkVerdicts();
   const tree = checkTree(roots);
-  const stream = checkStreams();
+  const commands = checkCommands();
   const decode = checkDecode();
-  const divergence = checkDivergence();
   const across = checkAcross();
 
   let last: PresentRow | undefined;
-  let seen = 0;
-  for (let after = -1; after < head;) {
+  let size = 0;
+  let facts = 0;
+  let done = 0;
+  const advance = (by: number) => onProgress?.({ phase: 'log', done: (done += by), total: 2 * (head + 1) });
+  const raw = async (before: RawLogRow | undefined, limit: number) =>
+    (await deps.log.readRawLog(before?.log_index ?? -1, limit)).filter((row) => row.log_index <= head);
+  for await (const rows of pagesOf(raw, (row) => row.event?.data.length ?? 0)) {
     if (signal.aborted) throw new Error('the audit was cancelled');
-    const rows = (await deps.log.readRawLog(after, BATCH)).filter((row) => row.log_index <= head);
-    if (rows.length === 0) break;
     for (const row of rows) {
       coverage.see(row);
       tree.see(row.leaf_hash);
-      anchor.see(row.event ? leafOf(row.event, row.log_index, row.sequenced_at) : row.leaf_hash);
-      if (!row.event) continue;
+      if (!row.event) {
+        anchor.see(row.leaf_hash);
+        continue;
+      }
       last = { ...row, event: row.event };
-      bytes.see(last);
-      stream.see(last);
-      const decoded = decode.see(last);
-      divergence.see(last, decoded);
-      across.see(last, decoded);
-      verdict.see(decoded);
+      anchor.see(bytes.see(last));
+      commands.see(last);
+      across.see(last, decode.see(last));
+      facts += 1;
     }
-    seen += rows.length;
-    after = rows.at(-1)!.log_index;
-    onProgress?.({ phase: 'log', done: after + 1, total: head + 1 });
+    size += rows.length;
+    advance(rows.length);
   }
   await coverage.end(db, head);
   tree.end();
   anchor.end();
   across.end(await isWhole(db, last));
+  const streams = await checkStreams(db, { head, expected: facts, signal, onPage: advance });
 
   const readModels = fast
     ? undefined
@@ -161,27 +162,27 @@ async function verifyWith(db: Pool, deps: VerifyDeps, options: VerifyOptions): P
         signal,
         ...(onProgress ? { onProgress: (done, total) => onProgress({ phase: 'read_model', done, total }) } : {}),
       });
-  const found: Readonly<Record<StepName, Findings | undefined>> = {
+  const found: Readonly<Record<StepName, Pick<Findings, 'list' | 'count'> | undefined>> = {
     anchor,
     coverage,
     bytes,
     tree,
-    stream,
+    stream: together(streams.order, commands),
     decode,
-    divergence,
+    divergence: streams.divergence,
     across,
-    verdict,
+    verdict: streams.verdict,
     read_model: readModels?.findings,
   };
   const steps = STEPS.map((step): StepReport => {
-    const checked = step === 'read_model' ? (readModels ? readModels.comparedTo + 1 : null) : seen;
+    const checked = step === 'read_model' ? (readModels ? readModels.comparedTo + 1 : null) : size;
     return { step, checked, findings: found[step]?.count ?? 0 };
   });
   return {
     passed: steps.every((s) => s.findings === 0),
     head,
     root: tree.root(),
-    size: seen,
+    size,
     origin: origins.at(-1)!.origin,
     losses: kept.losses,
     steps,

@@ -3,13 +3,15 @@ import { parseStream, type AnyFact } from '../../domain/events/streams.ts';
 import { createFindings, placeOf, type DecodedRow, type Findings, type PresentRow } from '../finding.ts';
 import { checkWayBack } from './wayBack.ts';
 
+/** Small: one is kept for each model that something was released of. */
 interface ModelView {
-  stable: string | null;
-  /** Versions that are Deployed.live. */
-  readonly live: Set<string>;
+  readonly stable: string | null;
+  /** Versions that are Deployed.live, the last to become so at the end. */
+  readonly live: readonly string[];
   /** Rollouts that have started and not ended, with the index of their start. */
-  readonly rollouts: Map<number, number>;
+  readonly rollouts: readonly { readonly id: number; readonly index: number }[];
 }
+const UNRELEASED: ModelView = { stable: null, live: [], rollouts: [] };
 
 type TypeOf = AnyFact['type'];
 type Of<T extends TypeOf> = Extract<AnyFact, { type: T }>;
@@ -180,67 +182,63 @@ export function checkAcross(): Across {
   const findings = createFindings('across');
   const wayBack = checkWayBack(findings);
   const models = new Map<string, ModelView>();
-  const rolloutModels = new Map<number, string>();
-  /** The stream of each rollout's version, and the index at which a version was marked. */
-  const rolloutVersions = new Map<number, string>();
+  /** Index at which the version of a stream was marked. */
   const markedAt = new Map<string, number>();
   let group: DecodedRow[] = [];
   let command: string | undefined;
   let isReadable = true;
 
-  const viewOf = (modelId: string): ModelView => {
-    let view = models.get(modelId);
-    if (!view) models.set(modelId, (view = { stable: null, live: new Set(), rollouts: new Map() }));
-    return view;
+  const viewOf = (modelId: string): ModelView => models.get(modelId) ?? UNRELEASED;
+  const change = (modelId: string, to: Partial<ModelView>) => {
+    models.set(modelId, { ...viewOf(modelId), ...to });
+    return modelId;
   };
 
   /** @returns the model that the fact may have changed */
   function apply({ row, fact }: DecodedRow): string | undefined {
     const of = parseStream(row.event.stream_id);
-    if (!of) return undefined;
     switch (fact.type) {
-      case 'RolloutCreated':
-        if (of.kind !== 'rollout') return undefined;
-        rolloutModels.set(of.rolloutId, fact.data.model_id);
-        rolloutVersions.set(of.rolloutId, versionStream(fact.data.model_id, fact.data.version));
-        return undefined;
       case 'RolloutStarted':
       case 'RolloutCompleted':
       case 'RolloutAborted':
       case 'RolloutRolledBack': {
-        const model = of.kind === 'rollout' ? rolloutModels.get(of.rolloutId) : undefined;
-        if (model === undefined || of.kind !== 'rollout') return undefined;
-        if (fact.type === 'RolloutStarted') viewOf(model).rollouts.set(of.rolloutId, row.log_index);
-        else viewOf(model).rollouts.delete(of.rolloutId);
-        return model;
+        if (of?.kind !== 'rollout') return undefined;
+        const id = of.rolloutId;
+        const model = wayBack.rollout(id)?.modelId;
+        if (model === undefined) return undefined;
+        const others = viewOf(model).rollouts.filter((r) => r.id !== id);
+        const started = { id, index: row.log_index };
+        return change(model, { rollouts: fact.type === 'RolloutStarted' ? [...others, started] : others });
       }
       case 'StableVersionChanged':
       case 'StableVersionRestored':
-        if (of.kind !== 'model') return undefined;
-        viewOf(of.modelId).stable = fact.data.version;
-        return of.modelId;
+        return of?.kind === 'model' ? change(of.modelId, { stable: fact.data.version }) : undefined;
       case 'DeploymentCompleted':
-      case 'VersionRestored':
-        if (of.kind !== 'version') return undefined;
-        viewOf(of.modelId).live.add(of.version);
-        return of.modelId;
+      case 'VersionRestored': {
+        if (of?.kind !== 'version') return undefined;
+        const { live } = viewOf(of.modelId);
+        return change(of.modelId, { live: live.includes(of.version) ? live : [...live, of.version] });
+      }
       case 'VersionSuperseded':
-      case 'VersionRolledBack':
-        if (of.kind !== 'version') return undefined;
+      case 'VersionRolledBack': {
+        if (of?.kind !== 'version') return undefined;
         if (fact.type === 'VersionRolledBack' && !markedAt.has(row.event.stream_id)) {
           markedAt.set(row.event.stream_id, row.log_index);
         }
-        viewOf(of.modelId).live.delete(of.version);
-        return of.modelId;
+        return change(of.modelId, { live: viewOf(of.modelId).live.filter((v) => v !== of.version) });
+      }
       default:
         return undefined;
     }
   }
 
+  const versionOf = (rollout: number) => {
+    const of = wayBack.rollout(rollout);
+    return of ? versionStream(of.modelId, of.version) : '';
+  };
   const seen: RolloutsSeen = {
-    modelOf: (rollout) => rolloutModels.get(rollout),
-    isMarkedBefore: (rollout) =>
-      (markedAt.get(rolloutVersions.get(rollout) ?? '') ?? Infinity) < (group[0]?.row.log_index ?? 0),
+    modelOf: (rollout) => wayBack.rollout(rollout)?.modelId,
+    isMarkedBefore: (rollout) => (markedAt.get(versionOf(rollout)) ?? Infinity) < (group[0]?.row.log_index ?? 0),
   };
 
   function judgeTogether(): void {
@@ -259,13 +257,13 @@ export function checkAcross(): Across {
 
   function judgeModel(modelId: string, last: DecodedRow): void {
     const { stable, live, rollouts } = viewOf(modelId);
-    const others = [...live].filter((v) => v !== stable);
+    const others = live.filter((v) => v !== stable);
     if (others.length > 0) {
       const detail = `model ${modelId} has stable ${stable ?? 'none'}, and ${others.join(', ')} is live`;
       findings.add('not_one_stable', detail, placeOf(last.row));
     }
-    if (rollouts.size > 1) {
-      const which = [...rollouts].map(([id, index]) => `${id} (started at ${index})`).join(', ');
+    if (rollouts.length > 1) {
+      const which = rollouts.map(({ id, index }) => `${id} (started at ${index})`).join(', ');
       findings.add('two_live_rollouts', `model ${modelId} has live rollouts ${which}`, placeOf(last.row));
     }
   }

@@ -5,14 +5,16 @@ import { leafOf, nodeSha256 } from '../../store/log/leaf.ts';
 import { createFindings, placeOf, type Findings, type PresentRow } from '../finding.ts';
 
 /** A fact whose columns no longer give its leaf: something in the row, or the leaf, was changed after it was placed. */
-export function checkBytes(): Findings & { see(row: PresentRow): void } {
+export function checkBytes(): Findings & { see(row: PresentRow): Uint8Array } {
   const findings = createFindings('bytes');
   return Object.assign(findings, {
-    see(row: PresentRow): void {
+    /** @returns the leaf that its columns give */
+    see(row: PresentRow): Uint8Array {
       const leaf = leafOf(row.event, row.log_index, row.sequenced_at);
-      if (row.leaf_hash.equals(leaf)) return;
+      if (row.leaf_hash.equals(leaf)) return leaf;
       const detail = `the stored row gives leaf ${bytesToHex(leaf)}, the log holds ${row.leaf_hash.toString('hex')}`;
       findings.add('leaf_mismatch', detail, placeOf(row));
+      return leaf;
     },
   });
 }

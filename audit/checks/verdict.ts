@@ -1,12 +1,14 @@
 /** Every recorded judgement judged again, from its own counters and the spec of its rollout. */
+import type { AnyFact } from '../../domain/events/streams.ts';
 import type { Judgement, RolloutSpec, SetAside } from '../../domain/events/rollout.ts';
-import { canonicalJson } from '../../domain/hash/canonicalJson.ts';
+import { canonicalJson, canonicalSha } from '../../domain/hash/canonicalJson.ts';
 import { durationMs } from '../../domain/duration.ts';
 import { recheck } from '../../domain/rollout/thresholds.ts';
-import { createFindings, placeOf, type DecodedRow, type Findings } from '../finding.ts';
+import { placeOf, type FactRow, type Findings } from '../finding.ts';
 
 interface Rollout {
   readonly spec: RolloutSpec;
+  /** By content. */
   readonly convictions: Set<string>;
   readonly setAsides: Set<string>;
 }
@@ -28,56 +30,52 @@ function differences(judgement: Judgement, expected: Judgement): string {
 const shownWhole = (value: unknown) => (value === undefined ? '' : canonicalJson(value));
 
 /**
- * A judgement that its own integers do not give (`verdict_forged`), one that sets downloads aside which nobody set aside
- * (`set_aside_unknown`), a stage that runs otherwise than its spec says (`stage_forged`), and a rollback by verdict without that
- * verdict (`evidence_forged`). A rollout without its RolloutCreated is left to `divergence`.
+ * Judges the rollout of one stream: a judgement that its own integers do not give (`verdict_forged`), one that sets downloads aside
+ * which nobody set aside (`set_aside_unknown`), a stage that runs otherwise than its spec says (`stage_forged`), and a rollback by
+ * verdict without that verdict (`evidence_forged`). A rollout without its RolloutCreated is left to `divergence`.
+ *
+ * @returns sees the facts of the stream that can be read, in log order
  */
-export function checkVerdicts(): Findings & { see(decoded: DecodedRow | undefined): void } {
-  const findings = createFindings('verdict');
-  const rollouts = new Map<string, Rollout>();
-  return Object.assign(findings, {
-    see(decoded: DecodedRow | undefined): void {
-      if (!decoded) return;
-      const { row, fact } = decoded;
-      const stream = row.event.stream_id;
-      if (fact.type === 'RolloutCreated') {
-        rollouts.set(stream, { spec: fact.data.spec, convictions: new Set(), setAsides: new Set() });
-        return;
+export function judgeStream(findings: Findings): (row: FactRow, fact: AnyFact) => void {
+  let rollout: Rollout | undefined;
+  return (row, fact) => {
+    const stream = row.event.stream_id;
+    if (fact.type === 'RolloutCreated') {
+      rollout = { spec: fact.data.spec, convictions: new Set(), setAsides: new Set() };
+      return;
+    }
+    if (!rollout) return;
+    const tell = (code: string, what: string) => findings.add(code, `${stream}: ${what}`, placeOf(row));
+    if (fact.type === 'RolloutResumed' && fact.data.set_aside) rollout.setAsides.add(keyOf(fact.data.set_aside));
+    if (fact.type === 'StageEntered') {
+      const { stage, ramp_ms, min_bake_ms, max_bake_ms } = fact.data;
+      const due = rollout.spec.stages[stage];
+      const isDue =
+        due !== undefined &&
+        ramp_ms === durationMs(due.ramp) &&
+        min_bake_ms === durationMs(due.min_bake) &&
+        max_bake_ms === durationMs(due.max_bake);
+      if (!isDue) tell('stage_forged', `stage ${stage} runs ${shown(fact.data)}, its spec says ${shown(due)}`);
+    }
+    if (fact.type === 'HealthJudged') {
+      if (fact.data.verdict === 'REGRESSED') rollout.convictions.add(canonicalSha(fact.data));
+      const { equal, expected } = recheck(fact.data, rollout.spec);
+      if (!equal) {
+        const what = expected
+          ? differences(fact.data, expected)
+          : `nothing can be judged from it: stage ${fact.data.stage} of ${rollout.spec.stages.length}`;
+        tell('verdict_forged', `look ${fact.data.look} of stage ${fact.data.stage}: ${what}`);
       }
-      const rollout = rollouts.get(stream);
-      if (!rollout) return;
-      const tell = (code: string, what: string) => findings.add(code, `${stream}: ${what}`, placeOf(row));
-      if (fact.type === 'RolloutResumed' && fact.data.set_aside) rollout.setAsides.add(keyOf(fact.data.set_aside));
-      if (fact.type === 'StageEntered') {
-        const { stage, ramp_ms, min_bake_ms, max_bake_ms } = fact.data;
-        const due = rollout.spec.stages[stage];
-        const isDue =
-          due !== undefined &&
-          ramp_ms === durationMs(due.ramp) &&
-          min_bake_ms === durationMs(due.min_bake) &&
-          max_bake_ms === durationMs(due.max_bake);
-        if (!isDue) tell('stage_forged', `stage ${stage} runs ${shown(fact.data)}, its spec says ${shown(due)}`);
-      }
-      if (fact.type === 'HealthJudged') {
-        if (fact.data.verdict === 'REGRESSED') rollout.convictions.add(canonicalJson(fact.data));
-        const { equal, expected } = recheck(fact.data, rollout.spec);
-        if (!equal) {
-          const what = expected
-            ? differences(fact.data, expected)
-            : `nothing can be judged from it: stage ${fact.data.stage} of ${rollout.spec.stages.length}`;
-          tell('verdict_forged', `look ${fact.data.look} of stage ${fact.data.stage}: ${what}`);
-        }
-        const aside = fact.data.set_aside;
-        if (aside && !rollout.setAsides.has(keyOf(aside)))
-          tell('set_aside_unknown', `look ${fact.data.look} sets aside ${shown(aside)}, which no resume did`);
-      }
-      if (fact.type === 'RolloutRolledBack' && fact.data.trigger === 'verdict') {
-        const { evidence } = fact.data;
-        if (!evidence || !rollout.convictions.has(canonicalJson(evidence)))
-          tell('evidence_forged', `rolled back by a verdict that was not recorded: ${shown(evidence)}`);
-      }
-    },
-  });
+      const aside = fact.data.set_aside;
+      if (aside && !rollout.setAsides.has(keyOf(aside)))
+        tell('set_aside_unknown', `look ${fact.data.look} sets aside ${shown(aside)}, which no resume did`);
+    }
+    if (fact.type === 'RolloutRolledBack' && fact.data.trigger === 'verdict') {
+      const { evidence } = fact.data;
+      if (!evidence || !rollout.convictions.has(canonicalSha(evidence)))
+        tell('evidence_forged', `rolled back by a verdict that was not recorded: ${shown(evidence)}`);
+    }
+  };
 }
 
 const keyOf = ({ downloads, download_failures }: SetAside) => `${downloads}/${download_failures}`;

@@ -6,35 +6,40 @@
 import { parseStream, type AnyFact } from '../../domain/events/streams.ts';
 import { placeOf, type DecodedRow, type Findings } from '../finding.ts';
 
-interface Rollout {
+/** As the facts so far say. */
+export interface RolloutSeen {
   readonly modelId: string;
   readonly version: string;
   readonly phase: 'pending' | 'live' | 'completed' | 'ended';
 }
 
+/** Small: one is kept for each model that something was released of. */
 interface Model {
-  stable: string | null;
+  readonly stable: string | null;
   /** Every version that was stable, the most recent last. */
-  history: string[];
-  readonly aborted: Set<string>;
-  readonly rolledBack: Set<string>;
+  readonly history: readonly string[];
+  readonly aborted: readonly string[];
+  readonly rolledBack: readonly string[];
 }
+const NOTHING: readonly string[] = [];
+const UNRELEASED: Model = { stable: null, history: NOTHING, aborted: NOTHING, rolledBack: NOTHING };
+
+const without = (list: readonly string[], one: string) => (list.includes(one) ? list.filter((v) => v !== one) : list);
+const withLast = (list: readonly string[], one: string) => [...without(list, one), one];
 
 export interface WayBack {
   /** Judges a whole append, before its facts are seen. */
   judge(group: readonly DecodedRow[]): void;
   see(row: DecodedRow): void;
+  rollout(id: number): RolloutSeen | undefined;
 }
 
 /** @param findings get `wrong_way_back` */
 export function checkWayBack(findings: Findings): WayBack {
-  const rollouts = new Map<number, Rollout>();
+  const rollouts = new Map<number, RolloutSeen>();
   const models = new Map<string, Model>();
-  const modelOf = (id: string): Model => {
-    let model = models.get(id);
-    if (!model) models.set(id, (model = { stable: null, history: [], aborted: new Set(), rolledBack: new Set() }));
-    return model;
-  };
+  const modelOf = (id: string): Model => models.get(id) ?? UNRELEASED;
+  const change = (id: string, to: Partial<Model>) => void models.set(id, { ...modelOf(id), ...to });
 
   function judge(group: readonly DecodedRow[]): void {
     for (const one of group) {
@@ -63,12 +68,11 @@ export function checkWayBack(findings: Findings): WayBack {
   function see({ row, fact }: DecodedRow): void {
     const of = parseStream(row.event.stream_id);
     if (of?.kind === 'rollout') seeRollout(of.rolloutId, fact);
-    if (of?.kind === 'version') seeVersion(modelOf(of.modelId), of, fact);
+    if (of?.kind === 'version') seeVersion(of, fact);
     if (of?.kind !== 'model' || (fact.type !== 'StableVersionChanged' && fact.type !== 'StableVersionRestored')) return;
-    const model = modelOf(of.modelId);
-    const { version } = fact.data;
-    model.stable = version;
-    if (version !== null) model.history = [...model.history.filter((v) => v !== version), version];
+    const { version: stable } = fact.data;
+    const { history } = modelOf(of.modelId);
+    change(of.modelId, { stable, history: stable === null ? history : withLast(history, stable) });
   }
 
   function seeRollout(id: number, fact: AnyFact): void {
@@ -80,19 +84,22 @@ export function checkWayBack(findings: Findings): WayBack {
     if (phase && rollout) rollouts.set(id, { ...rollout, phase });
   }
 
-  function seeVersion(model: Model, of: { modelId: string; version: string }, fact: AnyFact): void {
-    if (fact.type === 'VersionRolledBack') model.rolledBack.add(of.version);
-    if (fact.type === 'DeploymentCompleted' || fact.type === 'VersionRestored') model.aborted.delete(of.version);
+  function seeVersion({ modelId, version }: { modelId: string; version: string }, fact: AnyFact): void {
+    const { aborted, rolledBack } = modelOf(modelId);
+    if (fact.type === 'VersionRolledBack') change(modelId, { rolledBack: withLast(rolledBack, version) });
+    if ((fact.type === 'DeploymentCompleted' || fact.type === 'VersionRestored') && aborted.includes(version)) {
+      change(modelId, { aborted: without(aborted, version) });
+    }
     if (fact.type !== 'VersionSuperseded') return;
     // Another version's rollout takes its place; one of its own supersedes it only by being aborted.
     const by = rollouts.get(fact.data.rollout_id);
-    if (by?.modelId === of.modelId && by.version === of.version) model.aborted.add(of.version);
+    if (by?.modelId === modelId && by.version === version) change(modelId, { aborted: withLast(aborted, version) });
   }
 
-  return { judge, see };
+  return { judge, see, rollout: (id) => rollouts.get(id) };
 }
 
-const PHASES: Partial<Record<AnyFact['type'], Rollout['phase']>> = {
+const PHASES: Partial<Record<AnyFact['type'], RolloutSeen['phase']>> = {
   RolloutStarted: 'live',
   RolloutCompleted: 'completed',
   RolloutAborted: 'ended',
@@ -108,10 +115,10 @@ function stableAfter(group: readonly DecodedRow[], modelId: string, { stable }: 
 }
 
 const newestOther = ({ stable, history, aborted, rolledBack }: Model) =>
-  history.findLast((v) => v !== stable && !aborted.has(v) && !rolledBack.has(v)) ?? null;
+  history.findLast((v) => v !== stable && !aborted.includes(v) && !rolledBack.includes(v)) ?? null;
 
 function whyNotNamed({ history, rolledBack }: Model, to: string | null): string | undefined {
   if (to === null) return 'a person named none';
-  if (rolledBack.has(to)) return 'it was rolled back before';
+  if (rolledBack.includes(to)) return 'it was rolled back before';
   return history.includes(to) ? undefined : 'it never was stable';
 }

@@ -24,6 +24,22 @@ const place = { logIndex: 18204, sequencedAt: '2026-11-23T07:16:00.130Z' };
 const data = '{"cause":"manual","reason":"é"}';
 const text = (f: LedgerFact, d = data) => new TextDecoder().decode(ledgerEntry(f, place, d));
 
+/** The members of an entry, by the design and not by the code. */
+function rfc8785({ actor, correlationId, causationId, ...rest }: LedgerFact): unknown {
+  const ids = {
+    ...(correlationId === null ? {} : { correlationId }),
+    ...(causationId === null ? {} : { causationId }),
+  };
+  return { v: 1, ...place, ...rest, ...ids, actor: `${actor.kind}:${actor.id}`, dataSha256: sha256Hex(data) };
+}
+function outcome(make: () => string): string {
+  try {
+    return make();
+  } catch (error) {
+    return (error as Error).name;
+  }
+}
+
 describe('ledger entry', () => {
   it('is this text, for ever', () => {
     expect(text(fact)).toBe(
@@ -33,6 +49,21 @@ describe('ledger entry', () => {
         '"sequencedAt":"2026-11-23T07:16:00.130Z","stream":"rollout-42","streamVersion":3,"type":"RolloutPaused","v":1}',
     );
     expect(bytesToHex(ledgerLeaf(fact, place, data))).toBe(bytesToHex(leafHash(ledgerEntry(fact, place, data))));
+  });
+
+  it('is RFC 8785 JSON whatever its texts are, and refuses what no reader holds', () => {
+    const texts = fc.record({
+      ...{ stream: fc.string({ unit: 'binary' }), machine: fc.string(), commandId: fc.string({ unit: 'grapheme' }) },
+      ...{ correlationId: fc.option(fc.string({ unit: 'binary' })), causationId: fc.option(fc.string()) },
+      type: fc.constantFrom('\\u0000', 'a\u2028b', '"', '\\ud800', 'é'),
+    });
+    fc.assert(
+      fc.property(texts, (drawn) => {
+        const written = outcome(() => text({ ...fact, ...drawn }));
+        expect(written).toEqual(outcome(() => canonicalJson(rfc8785({ ...fact, ...drawn }))));
+      }),
+    );
+    for (const one of ['\ud800', 'a\0']) expect(() => text({ ...fact, stream: one })).toThrow();
   });
 
   it('names correlation and causation where there are any', () => {
