@@ -24,16 +24,18 @@ export interface Auditor {
 export interface AuditorOptions extends Pick<AuditOrder, 'connectionString' | 'blobDir'> {
   /** All that the child gets: what the driver needs, and none of our secrets. */
   readonly env: Record<string, string>;
+  /** MiB of the child's heap; 160 without it. */
+  readonly heapMib?: number;
 }
 
 const STDERR_KEPT = 1_000;
 /** What the audit keeps does not grow with the log: more than this is a fault, and ends the child. */
 const HEAP_MIB = 160;
 
-function start(env: AuditorOptions['env']): ChildProcess {
+function start({ env, heapMib = HEAP_MIB }: AuditorOptions): ChildProcess {
   const { path, execArgv } = scriptBeside(import.meta.url, 'child');
   return fork(path, [], {
-    execArgv: [...execArgv, `--max-old-space-size=${HEAP_MIB}`],
+    execArgv: [...execArgv, `--max-old-space-size=${heapMib}`],
     env,
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
   });
@@ -69,22 +71,23 @@ function ask(child: ChildProcess, order: AuditOrder, { signal, onProgress }: Ver
 }
 
 /** The caller closes it. */
-export function createAuditor({ connectionString, blobDir, env }: AuditorOptions): Auditor {
+export function createAuditor(options: AuditorOptions): Auditor {
+  const { connectionString, blobDir } = options;
   let running: ChildProcess | undefined;
   let isClosed = false;
   return {
     get pid() {
       return running?.pid;
     },
-    async verify(options) {
+    async verify(asked) {
       if (isClosed) throw stopping();
       if (running) throw new LifecycleError('conflict', 'An audit is running. Wait for it, or cancel it.');
-      options.signal?.throwIfAborted();
-      const child = (running = start(env));
+      asked.signal?.throwIfAborted();
+      const child = (running = start(options));
       const gone = new Promise<void>((resolve) => child.once('close', resolve).once('error', () => resolve()));
-      const { fast = false, checkpoints = [] } = options;
+      const { fast = false, checkpoints = [] } = asked;
       try {
-        return await ask(child, { connectionString, blobDir, fast, checkpoints }, options);
+        return await ask(child, { connectionString, blobDir, fast, checkpoints }, asked);
       } catch (error) {
         throw isClosed ? stopping() : error;
       } finally {

@@ -38,6 +38,8 @@ export interface FollowerOptions {
   /** Where Postgres works longer than this on the rows of a batch, the next one is smaller: its transaction holds the log back. */
   readonly budgetMs: number;
   readonly maxEvents: number;
+  /** Rows that are kept from batch to batch; 20,000 without it. */
+  readonly maxKnownRows?: number;
 }
 
 export interface SetAsideNow {
@@ -116,14 +118,14 @@ interface Computed {
 }
 
 export function createFollower(options: FollowerOptions): Follower {
-  const { client, schema, projection, log, budgetMs, maxEvents } = options;
+  const { client, schema, projection, log, budgetMs, maxEvents, maxKnownRows = MAX_KNOWN_ROWS } = options;
   let known: (Known & { readonly build: string; readonly log_index: number }) | undefined;
   let size = maxEvents;
 
   /** What we hold is current only if nobody moved the checkpoint since. */
   async function knownAt(checkpoint: Checkpoint): Promise<Known> {
     const isCurrent = known?.build === checkpoint.build && known.log_index === checkpoint.log_index;
-    if (known && isCurrent && known.rows.size < MAX_KNOWN_ROWS) return known;
+    if (known && isCurrent && known.rows.size < maxKnownRows) return known;
     return { rows: createRows(), subjects: await readSubjects(client, schema) };
   }
 

@@ -51,6 +51,17 @@ describe('the time limit of an exchange', () => {
     expect(await new Audit(http).verify()).toEqual(result);
   });
 
+  it('ends a verify that has begun and falls silent, and tells what stopped one that did not', async () => {
+    const progress = JSON.stringify({ progress: { phase: 'log', done: 1, total: 9 } });
+    const silent = await client((_, r) => void r.write(`${progress}\n`));
+    await expect(new Audit(silent).verify()).rejects.toMatchObject({ name: 'Timeout', code: 'timeout' });
+    server?.closeAllConnections();
+    server?.close();
+    const problem = { code: 'server_error', detail: 'The process of the audit ended with SIGSEGV.', status: 500 };
+    const crashed = await client((_, r) => r.end(`${progress}\n${JSON.stringify({ error: problem })}\n`));
+    await expect(new Audit(crashed).verify()).rejects.toMatchObject({ code: 'server_error', message: problem.detail });
+  });
+
   it('passes where no headers come', async () => {
     const http = await client(() => undefined);
     await expect(http.send('GET', '/never')).rejects.toMatchObject({ name: 'Timeout', code: 'timeout' });
