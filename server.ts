@@ -143,7 +143,7 @@ async function runApi(service: Service): Promise<void> {
   if (secretFile === undefined) {
     throw new Error('EDGEML_SECRET_FILE is required to serve the API: 32 random bytes (head -c 32 /dev/urandom).');
   }
-  const door = await persist(service, 'api', () =>
+  const door = await persist(service, 'api', async () =>
     openDoor({
       connectionString: config.database.url,
       blobs: createFileStore(config.blobDir),

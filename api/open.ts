@@ -57,14 +57,14 @@ export interface OpenDoor {
   close(): Promise<void>;
 }
 
-/** Needs Postgres, with our schema; nothing else. @throws the driver's error if Postgres does not answer */
-export async function openDoor(options: OpenOptions): Promise<OpenDoor> {
+/** Needs Postgres, with our schema; nothing else. It waits for nothing: what is asked before Postgres answers fails by itself. */
+export function openDoor(options: OpenOptions): OpenDoor {
   const { connectionString, blobs, logger, doorbell, otherParts } = options;
   const stop = new AbortController();
   const pool = createPool({ connectionString, max: 6, name: 'api', waits: 'question' });
   const stops = openStopLane({ connectionString, blobs, logger });
   const watch = createLogWatch(connectionString);
-  const pointers = await createPointerTable({
+  const pointers = createPointerTable({
     connectionString,
     signal: stop.signal,
     logger,
@@ -72,9 +72,6 @@ export async function openDoor(options: OpenOptions): Promise<OpenDoor> {
       const stops = [watch.onGrowth(ring), doorbell?.(ring)];
       return () => stops.forEach((one) => one?.());
     },
-  }).catch(async (error: unknown) => {
-    await Promise.all([watch.close(), pool.end(), stops.close()]);
-    throw error;
   });
   const on = queryableOf(pool);
   const store = createEventStore({ connectionString, logger });

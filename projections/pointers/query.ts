@@ -1,55 +1,84 @@
-/** What the in-memory pointer table asks: everything once, then what changed. */
-import { sql } from 'kysely';
-import type { ReadDb } from '../database.ts';
+/** What the pointers in memory ask: how far the read model is, one model's row, and one model's facts beyond it. */
+import type { Pointer } from '../../domain/rollout/pointer.ts';
+import { modelStream } from '../../domain/events/streams.ts';
+import type { Pool } from '../../store/connect.ts';
+import { namedSql } from '../../store/sql/namedSql.ts';
+import { isMissing } from '../checkpoint.ts';
 import { quote } from '../ddl.ts';
+import type { HeldPointer, TailRow } from '../pointerTail.ts';
 import { schemaOf } from '../table.ts';
 import { pointers } from './project.ts';
-import type { PointerRow } from './schema.ts';
 
-export interface PointerChanges {
-  /** Current pointers that changed after `since`. */
-  readonly rows: readonly PointerRow[];
-  /** Every subject that is set aside (`pointerSubject`), with the log index from which on. */
-  readonly setAside: ReadonlyMap<string, number>;
-  /** Which filling of the read model this is: a rebuild brings another. */
-  readonly build: string;
-  /** Checkpoint of the projection, of the same snapshot. */
+export interface PointersPlace {
+  /** The database's clock. */
+  readonly now: Date;
+  /** Of the log; -1 while it is empty. */
+  readonly head: number;
+  /** Absent while nobody has filled the read model. */
+  readonly model?: {
+    /** Which filling of the read model this is: a rebuild brings another. */
+    readonly build: string;
+    /** Checkpoint of the projection. */
+    readonly position: number;
+    /** The gap in the log before which the projection stands. */
+    readonly stoppedAt: number | null;
+    /** Subjects (`pointerSubject`) of which a fact after `since` was set aside. */
+    readonly setAside: readonly string[];
+  };
+}
+
+export interface StoredPointer extends HeldPointer {
+  /** The row holds every fact up to this log index. */
   readonly position: number;
-  /** The database's clock, Unix ms. */
-  readonly nowMs: number;
 }
 
-interface Joined {
-  build: string;
-  set_aside: Readonly<Record<string, number>> | null;
-  position: number;
-  now: Date;
-  model_id: string | null;
-  epoch: number;
-  pointer: PointerRow['pointer'];
+const FACTS = namedSql('pointer_facts');
+const schema = quote(schemaOf(pointers));
+
+/** The first row; undefined also where the schema is not there yet. */
+async function firstOf<R extends object>(pool: Pool, text: string, values: unknown[]): Promise<R | undefined> {
+  try {
+    return (await pool.query<R>(text, values)).rows[0];
+  } catch (error) {
+    if (isMissing(error)) return undefined;
+    throw error;
+  }
 }
 
-/**
- * One statement, so rows and position are of one snapshot.
- *
- * @param since log index; -1 reads all of them
- * @returns undefined while nobody has filled the read model
- * @throws the driver's 42P01 where the schema is not there yet
- */
-export async function readPointers(db: ReadDb, since: number): Promise<PointerChanges | undefined> {
-  const schema = sql.raw(quote(schemaOf(pointers)));
-  const { rows } = await sql<Joined>`
-    SELECT c.build, c.log_index AS position, clock_timestamp() AS now, s.set_aside, p.model_id, p.epoch, p.pointer
-      FROM ${schema}.checkpoint c
-     CROSS JOIN LATERAL (SELECT json_object_agg(subject, first) AS set_aside FROM
-             (SELECT subject, min(log_index) AS first FROM ${schema}.set_aside GROUP BY subject) one) s
-      LEFT JOIN ${schema}.pointers p ON p.valid_to IS NULL AND p.valid_from > ${since}
-       AND p.valid_from <= c.log_index`.execute(db);
-  const [first] = rows;
-  if (!first) return undefined;
-  const changed = rows.flatMap(({ model_id, epoch, pointer }) =>
-    model_id === null ? [] : [{ model_id, epoch, pointer }],
+const CLOCK = 'clock_timestamp() AS now, coalesce((SELECT max(log_index) FROM store.log), -1) AS head';
+
+/** Where the log and the read model are. Costs the same however large they are. */
+export async function readPlace(pool: Pool, since: number): Promise<PointersPlace> {
+  type Clock = { now: Date; head: number };
+  const row = await firstOf<
+    Clock & { build: string; position: number; stopped_at: number | null; set_aside: readonly string[] }
+  >(
+    pool,
+    `SELECT ${CLOCK}, build, log_index AS position, stopped_at,
+            ARRAY(SELECT DISTINCT subject FROM ${schema}.set_aside WHERE log_index > $1::bigint) AS set_aside
+       FROM ${schema}.checkpoint`,
+    [since],
   );
-  const setAside = new Map(Object.entries(first.set_aside ?? {}));
-  return { rows: changed, setAside, build: first.build, position: first.position, nowMs: first.now.getTime() };
+  if (!row) return (await pool.query<Clock>(`SELECT ${CLOCK}`)).rows[0]!;
+  const { now, head, build, position, stopped_at, set_aside } = row;
+  return { now, head, model: { build, position, stoppedAt: stopped_at, setAside: set_aside } };
+}
+
+/** One model's row and its place, of one snapshot. Undefined while nobody has filled the read model. */
+export async function readPointer(pool: Pool, modelId: string): Promise<StoredPointer | undefined> {
+  const row = await firstOf<{ position: number; pointer: Pointer | null; misses_since: number | null }>(
+    pool,
+    `SELECT c.log_index AS position, p.pointer,
+            (SELECT min(log_index) FROM ${schema}.set_aside WHERE subject = $2) AS misses_since
+       FROM ${schema}.checkpoint c LEFT JOIN ${schema}.pointers p ON p.model_id = $1 AND p.valid_to IS NULL`,
+    [modelId, modelStream(modelId)],
+  );
+  return (
+    row && { position: row.position, pointer: row.pointer ?? undefined, missesSince: row.misses_since ?? undefined }
+  );
+}
+
+/** The facts after log index `since` that may move the model's pointer, in log order: from its own streams, not from the log. */
+export async function readPointerFacts(pool: Pool, modelId: string, since: number): Promise<TailRow[]> {
+  return (await pool.query<TailRow>(FACTS, [modelId, since])).rows;
 }
