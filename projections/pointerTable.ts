@@ -22,6 +22,8 @@ export interface PointerTableOptions {
   readonly doorbell?: Doorbell;
   readonly signal: AbortSignal;
   readonly logger: Logger;
+  /** Nothing is read before. */
+  readonly after?: Promise<unknown> | undefined;
   /** Models held in memory; the least recently asked makes room. */
   readonly most?: number;
 }
@@ -67,7 +69,7 @@ const DECODED_AT_ONCE = 500;
  * Postgres is away or the log has a gap, `ageMs` says that answers may be out of date.
  */
 export function createPointerTable(options: PointerTableOptions): PointerTable {
-  const { connectionString, doorbell, signal, logger, most = MOST } = options;
+  const { connectionString, doorbell, signal, logger, after, most = MOST } = options;
   const pool = createPool({ connectionString, max: 3, name: 'pointers', waits: 'question' });
   const log = new Kysely<LogDatabase>({ dialect: new PostgresDialect({ pool }) });
   const held = createPointers(most);
@@ -158,6 +160,7 @@ export function createPointerTable(options: PointerTableOptions): PointerTable {
   const unsubscribe = doorbell?.(() => bell.ring());
 
   async function follow(): Promise<void> {
+    await after;
     while (!signal.aborted) {
       try {
         await refresh();

@@ -133,7 +133,10 @@ describe('lists', () => {
     expect(await stage.models.waitFor('catalog', head, 1_000)).toBe(true);
     expect(await stage.models.waitFor('catalog', head + 1, 40)).toBe(false);
     expect(await stage.models.status()).toEqual(
-      projections.map(({ name }) => ({ name, position: head, stopped: null, setAside: { count: 0, first: [] } })),
+      projections.map(({ name }) => ({
+        ...{ name, position: head, filling: null, stopped: null },
+        setAside: { count: 0, first: [] },
+      })),
     );
   });
 });

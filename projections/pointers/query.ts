@@ -6,7 +6,7 @@ import { namedSql } from '../../store/sql/namedSql.ts';
 import { isMissing } from '../checkpoint.ts';
 import { quote } from '../ddl.ts';
 import type { HeldPointer, TailRow } from '../pointerTail.ts';
-import { schemaOf } from '../table.ts';
+import { nextOf, schemaOf } from '../table.ts';
 import { pointers } from './project.ts';
 
 export interface PointersPlace {
@@ -33,16 +33,24 @@ export interface StoredPointer extends HeldPointer {
 }
 
 const FACTS = namedSql('pointer_facts');
-const schema = quote(schemaOf(pointers));
+/** One that is being filled will do: a row of it and the facts after its checkpoint are whole. */
+const SCHEMAS = [schemaOf(pointers), nextOf(schemaOf(pointers))].map(quote);
 
-/** The first row; undefined also where the schema is not there yet. */
-async function firstOf<R extends object>(pool: Pool, text: string, values: unknown[]): Promise<R | undefined> {
-  try {
-    return (await pool.query<R>(text, values)).rows[0];
-  } catch (error) {
-    if (isMissing(error)) return undefined;
-    throw error;
+/** The first row; undefined also where no schema is there yet. */
+async function firstOf<R extends object>(
+  pool: Pool,
+  text: (schema: string) => string,
+  values: unknown[],
+): Promise<R | undefined> {
+  for (const schema of SCHEMAS) {
+    try {
+      const { rows } = await pool.query<R>(text(schema), values);
+      if (rows[0]) return rows[0];
+    } catch (error) {
+      if (!isMissing(error)) throw error;
+    }
   }
+  return undefined;
 }
 
 const CLOCK = 'clock_timestamp() AS now, coalesce((SELECT max(log_index) FROM store.log), -1) AS head';
@@ -54,7 +62,7 @@ export async function readPlace(pool: Pool, since: number): Promise<PointersPlac
     Clock & { build: string; position: number; stopped_at: number | null; set_aside: readonly string[] }
   >(
     pool,
-    `SELECT ${CLOCK}, build, log_index AS position, stopped_at,
+    (schema) => `SELECT ${CLOCK}, build, log_index AS position, stopped_at,
             ARRAY(SELECT DISTINCT subject FROM ${schema}.set_aside WHERE log_index > $1::bigint) AS set_aside
        FROM ${schema}.checkpoint`,
     [since],
@@ -68,7 +76,7 @@ export async function readPlace(pool: Pool, since: number): Promise<PointersPlac
 export async function readPointer(pool: Pool, modelId: string): Promise<StoredPointer | undefined> {
   const row = await firstOf<{ position: number; pointer: Pointer | null; misses_since: number | null }>(
     pool,
-    `SELECT c.log_index AS position, p.pointer,
+    (schema) => `SELECT c.log_index AS position, p.pointer,
             (SELECT min(log_index) FROM ${schema}.set_aside WHERE subject = $2) AS misses_since
        FROM ${schema}.checkpoint c LEFT JOIN ${schema}.pointers p ON p.model_id = $1 AND p.valid_to IS NULL`,
     [modelId, modelStream(modelId)],
