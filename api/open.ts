@@ -44,8 +44,18 @@ export interface OpenOptions {
   readonly logger: FastifyBaseLogger;
   /** Rings besides Postgres's own: a doorbell that may be silent. */
   readonly doorbell?: (ring: () => void) => () => void;
+  /** What the process must do before any request can be answered; without it, nothing. */
+  readonly preparing?: Preparing;
   /** Parts beside Postgres, which this door asks itself. */
   readonly otherParts?: () => Promise<readonly PartState[]>;
+}
+
+/** The door listens before the database is prepared, says so, and lets nobody in. */
+export interface Preparing {
+  /** Resolves once it is done. */
+  readonly done: Promise<unknown>;
+  /** What it is at, or why it does not get on. */
+  state(): PartState;
 }
 
 export interface OpenDoor {
@@ -59,7 +69,9 @@ export interface OpenDoor {
 
 /** Needs Postgres, with our schema; nothing else. It waits for nothing: what is asked before Postgres answers fails by itself. */
 export function openDoor(options: OpenOptions): OpenDoor {
-  const { connectionString, blobs, logger, doorbell, otherParts } = options;
+  const { connectionString, blobs, logger, doorbell, otherParts, preparing } = options;
+  let isPrepared = preparing === undefined;
+  void preparing?.done.then(() => (isPrepared = true));
   const stop = new AbortController();
   const pool = createPool({ connectionString, max: 6, name: 'api', waits: 'question' });
   const stops = openStopLane({ connectionString, blobs, logger });
@@ -68,6 +80,7 @@ export function openDoor(options: OpenOptions): OpenDoor {
     connectionString,
     signal: stop.signal,
     logger,
+    after: preparing?.done,
     doorbell: (ring) => {
       const stops = [watch.onGrowth(ring), doorbell?.(ring)];
       return () => stops.forEach((one) => one?.());
@@ -109,7 +122,10 @@ export function openDoor(options: OpenOptions): OpenDoor {
     verify: (asked) => verify({ connectionString, log, published: options.published }, asked),
     checkpoint: () => newestCheckpoint(pool),
     metrics,
+    starting: () => (isPrepared ? undefined : preparing?.state()),
     async parts() {
+      const starting = deps.starting();
+      if (starting) return [starting];
       const postgres = await askPostgres(deps);
       const others = (await otherParts?.()) ?? [];
       // Without Postgres there is nothing to read, and each question would wait in vain.

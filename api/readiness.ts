@@ -53,6 +53,15 @@ function followerPart(name: string, position: number, waits: ReadonlyMap<number,
 function projectionPart(model: ReadModelStatus, waits: ReadonlyMap<number, number>): PartState {
   const name = `projection ${model.name}`;
   if (model.stopped) return degraded(name, `stands before ${model.stopped.at}: ${model.stopped.why}`);
+  if (model.filling !== null) {
+    const lists =
+      model.position < 0 ? 'its lists answer 503 `starting`' : `its lists show the state at ${model.position}`;
+    return {
+      name,
+      state: 'starting',
+      detail: `is being filled, and is at ${model.filling}; until it is there, ${lists}`,
+    };
+  }
   const { count, first } = model.setAside;
   if (count === 0) return followerPart(name, model.position, waits);
   const told = first.map((one) => `${one.subject} since ${one.first} (${one.type}): ${one.why}`);

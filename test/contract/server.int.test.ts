@@ -47,7 +47,7 @@ beforeAll(async () => {
   });
   for (const stream of [child.stdout, child.stderr])
     stream?.on('data', (chunk: Buffer) => (output += chunk.toString()));
-  await soon('the server to listen', async () => (await fetch(`${url}/livez`)).ok);
+  await soon('the server to be ready', async () => (await fetch(`${url}/readyz`)).ok);
   log = createEventStore({ connectionString: database.appUrl });
 });
 afterAll(async () => {
