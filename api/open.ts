@@ -3,7 +3,7 @@ import type { FastifyBaseLogger } from 'fastify';
 import { verify } from '../audit/verify.ts';
 import { createCommandDeps } from '../commands/createDeps.ts';
 import { createPointerTable } from '../projections/pointerTable.ts';
-import { createReadModels } from '../projections/readModels.ts';
+import { createReadModels, type ReadModelStatus } from '../projections/readModels.ts';
 import type { ArtifactStore } from '../store/artifacts/artifactStore.ts';
 import { createPool } from '../store/connect.ts';
 import { createKeyStore, type KeyStore } from '../store/keys/keyStore.ts';
@@ -93,7 +93,8 @@ export function openDoor(options: OpenOptions): OpenDoor {
     sequencerLagSeconds: () => sequencerLag(on),
     projections: async () => {
       const [head, all] = await Promise.all([store.head(), reads.status()]);
-      return new Map(all.map((p) => [p.name, { lag: head - p.position, setAside: p.setAside.count }]));
+      const lagOf = ({ position, filling }: ReadModelStatus) => Math.max(0, head - (filling ?? position));
+      return new Map(all.map((p) => [p.name, { lag: lagOf(p), setAside: p.setAside.count }]));
     },
     relayLags: async () => relayLags(on, await store.head()),
     log: store,

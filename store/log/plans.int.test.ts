@@ -59,6 +59,7 @@ describe(`plans at ${FACTS} facts touch what they give`, () => {
     ['load of an unknown command', 60, namedSql('load'), [['rollout-7'], 'none', null]],
     ['sequencer_read at the tail', 100, namedSql('sequencer_read'), [1, 'XID', FACTS - 100, 1000]],
     ['sequencer_waiting', 1, namedSql('sequencer_waiting'), [1, 'XID', FACTS - 100]],
+    ['sequencer_lag', 1, namedSql('sequencer_lag'), []],
     ['as_of_time', 1, namedSql('as_of_time'), ['2020-01-01T00:00:00Z']],
   ])('%s', async (_, atMost, sql, values) => {
     const xid = (
