@@ -7,7 +7,7 @@ import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import type { Logger } from 'pino';
 import type { PartState } from './api/context.ts';
-import { openDoor } from './api/open.ts';
+import { openDoor, type Preparing } from './api/open.ts';
 import { driverEnvironment, readConfig, type Config } from './config.ts';
 import { createLogger } from './logger.ts';
 import { startProjections } from './projections/runner.ts';
@@ -53,6 +53,7 @@ async function persist<T>(
   { signal, logger }: Pick<Service, 'signal' | 'logger'>,
   what: string,
   attempt: () => Promise<T>,
+  onFail: (why: string) => void = () => undefined,
 ): Promise<T | undefined> {
   let told = '';
   while (!signal.aborted) {
@@ -62,6 +63,7 @@ async function persist<T>(
       const why = error instanceof Error ? error.message : String(error);
       if (why !== told) logger.warn({ part: what, why }, 'does not work yet; trying again every second');
       told = why;
+      onFail(why);
       await pause(RETRY_MS, signal);
     }
   }
@@ -139,13 +141,29 @@ async function runProjections({ config, signal, logger, bell }: Service): Promis
   await log.close();
 }
 
-async function runApi(service: Service): Promise<void> {
+/** Prepares the database and the first key: at once, and again until it works. */
+function prepare(service: Service): Preparing {
+  const { config } = service;
+  let state: PartState = {
+    name: 'database',
+    state: 'starting',
+    detail: 'is being brought to the schema of this release',
+  };
+  const attempt = async () => {
+    await prepareDatabase(config);
+    await ensureBootstrapKey(config);
+  };
+  const done = persist(service, 'database', attempt, (detail) => (state = { name: 'database', state: 'down', detail }));
+  return { done, state: () => state };
+}
+
+async function runApi(service: Service, preparing: Preparing): Promise<void> {
   const { config, signal, logger, bell } = service;
   const { http, secretFile } = config;
   if (secretFile === undefined) {
     throw new Error('EDGEML_SECRET_FILE is required to serve the API: 32 random bytes (head -c 32 /dev/urandom).');
   }
-  const door = await persist(service, 'api', () =>
+  const door = await persist(service, 'api', async () =>
     openDoor({
       connectionString: config.database.url,
       blobs: createFileStore(config.blobDir),
@@ -157,6 +175,7 @@ async function runApi(service: Service): Promise<void> {
       version: versionOfBuild(),
       logger,
       doorbell: bell.subscribe,
+      preparing,
       otherParts: () =>
         Promise.all([askPort('nats', new URL(config.nats.url).host), askPort('temporal', config.temporal.address)]),
     }),
@@ -197,8 +216,8 @@ function askPort(name: string, address: string): Promise<PartState> {
   });
 }
 
-const RUN: Readonly<Record<Part, (service: Service) => Promise<unknown>>> = {
-  api: runApi,
+/** What needs the database to be prepared. */
+const RUN: Readonly<Record<Exclude<Part, 'api'>, (service: Service) => Promise<unknown>>> = {
   sequencer: runSequencing,
   relay: runRelays,
   projections: runProjections,
@@ -208,13 +227,15 @@ async function serve(parts: ReadonlySet<Part>, config: Config, logger: Logger): 
   const stop = new AbortController();
   for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => stop.abort());
   const service: Service = { config, signal: stop.signal, logger, bell: createBells() };
-  await persist(service, 'database', async () => {
-    await prepareDatabase(config);
-    await ensureBootstrapKey(config);
-  });
+  const preparing = prepare(service);
+  const run = async (part: Part): Promise<void> => {
+    if (part === 'api') return runApi(service, preparing);
+    await preparing.done;
+    await RUN[part](service);
+  };
   const bells = subscribeDoorbell({ natsUrl: config.nats.url, signal: stop.signal, onBell: service.bell.ring });
   try {
-    await Promise.all([...parts].map((part) => RUN[part](service)));
+    await Promise.all([...parts].map(run));
   } catch (error) {
     // What cannot work at all, such as a port that is taken or a secret that is missing.
     logger.fatal({ err: error }, 'the service cannot run');

@@ -54,6 +54,8 @@ export interface ApiDeps {
   /** The newest recorded checkpoint of the log. */
   readonly checkpoint: () => Promise<Checkpoint>;
   readonly metrics: Metrics;
+  /** What must be done before any request can be answered; undefined once it is. */
+  readonly starting: () => PartState | undefined;
   /** What the process knows of its parts; `postgres` alone decides whether it is ready. */
   readonly parts: () => Promise<readonly PartState[]>;
   /** Where this door is reached from outside, without a trailing slash: links and `type` of problems. */
@@ -65,6 +67,7 @@ export interface ApiDeps {
 /** One thing the service stands on or runs. */
 export interface PartState {
   readonly name: string;
-  readonly state: 'ok' | 'degraded' | 'down';
+  /** `starting`: not there yet, and on its way by itself. */
+  readonly state: 'ok' | 'starting' | 'degraded' | 'down';
   readonly detail?: string;
 }

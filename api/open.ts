@@ -3,7 +3,7 @@ import type { FastifyBaseLogger } from 'fastify';
 import { createAuditor } from '../audit/beside.ts';
 import { createCommandDeps } from '../commands/createDeps.ts';
 import { createPointerTable } from '../projections/pointerTable.ts';
-import { createReadModels } from '../projections/readModels.ts';
+import { createReadModels, type ReadModelStatus } from '../projections/readModels.ts';
 import type { ArtifactStore } from '../store/artifacts/artifactStore.ts';
 import { createPool } from '../store/connect.ts';
 import { createKeyStore, type KeyStore } from '../store/keys/keyStore.ts';
@@ -45,8 +45,18 @@ export interface OpenOptions {
   readonly logger: FastifyBaseLogger;
   /** Rings besides Postgres's own: a doorbell that may be silent. */
   readonly doorbell?: (ring: () => void) => () => void;
+  /** What the process must do before any request can be answered; without it, nothing. */
+  readonly preparing?: Preparing;
   /** Parts beside Postgres, which this door asks itself. */
   readonly otherParts?: () => Promise<readonly PartState[]>;
+}
+
+/** The door listens before the database is prepared, says so, and lets nobody in. */
+export interface Preparing {
+  /** Resolves once it is done. */
+  readonly done: Promise<unknown>;
+  /** What it is at, or why it does not get on. */
+  state(): PartState;
 }
 
 export interface OpenDoor {
@@ -58,24 +68,24 @@ export interface OpenDoor {
   close(): Promise<void>;
 }
 
-/** Needs Postgres, with our schema; nothing else. @throws the driver's error if Postgres does not answer */
-export async function openDoor(options: OpenOptions): Promise<OpenDoor> {
-  const { connectionString, blobs, logger, doorbell, otherParts } = options;
+/** Needs Postgres, with our schema; nothing else. It waits for nothing: what is asked before Postgres answers fails by itself. */
+export function openDoor(options: OpenOptions): OpenDoor {
+  const { connectionString, blobs, logger, doorbell, otherParts, preparing } = options;
+  let isPrepared = preparing === undefined;
+  void preparing?.done.then(() => (isPrepared = true));
   const stop = new AbortController();
   const pool = createPool({ connectionString, max: 6, name: 'api', waits: 'question' });
   const stops = openStopLane({ connectionString, blobs, logger });
   const watch = createLogWatch(connectionString);
-  const pointers = await createPointerTable({
+  const pointers = createPointerTable({
     connectionString,
     signal: stop.signal,
     logger,
+    after: preparing?.done,
     doorbell: (ring) => {
       const stops = [watch.onGrowth(ring), doorbell?.(ring)];
       return () => stops.forEach((one) => one?.());
     },
-  }).catch(async (error: unknown) => {
-    await Promise.all([watch.close(), pool.end(), stops.close()]);
-    throw error;
   });
   const on = queryableOf(pool);
   const store = createEventStore({ connectionString, logger });
@@ -84,7 +94,8 @@ export async function openDoor(options: OpenOptions): Promise<OpenDoor> {
     sequencerLagSeconds: () => sequencerLag(on),
     projections: async () => {
       const [head, all] = await Promise.all([store.head(), reads.status()]);
-      return new Map(all.map((p) => [p.name, { lag: head - p.position, setAside: p.setAside.count }]));
+      const lagOf = ({ position, filling }: ReadModelStatus) => Math.max(0, head - (filling ?? position));
+      return new Map(all.map((p) => [p.name, { lag: lagOf(p), setAside: p.setAside.count }]));
     },
     relayLags: async () => relayLags(on, await store.head()),
     log: store,
@@ -114,7 +125,10 @@ export async function openDoor(options: OpenOptions): Promise<OpenDoor> {
     verify: auditor.verify,
     checkpoint: () => newestCheckpoint(pool),
     metrics,
+    starting: () => (isPrepared ? undefined : preparing?.state()),
     async parts() {
+      const starting = deps.starting();
+      if (starting) return [starting];
       const postgres = await askPostgres(deps);
       const others = (await otherParts?.()) ?? [];
       // Without Postgres there is nothing to read, and each question would wait in vain.

@@ -5,19 +5,18 @@
 import type { PointerTable } from '../projections/pointerTable.ts';
 import type { ReadModels, ReadModelStatus } from '../projections/readModels.ts';
 import type { Queryable } from '../store/log/eventStore.ts';
+import { namedSql } from '../store/sql/namedSql.ts';
 import type { PartState } from './context.ts';
 import { STALE_MS } from './routes/own/devices.ts';
 
 /** Seconds for which a fact may wait before it is said that nobody takes it. */
 const PATIENCE_S = { sequencer: 5, follower: 15 };
 const RELAYS = ['nats', 'temporal'];
+const SEQUENCER_LAG = namedSql('sequencer_lag');
 
-/** Age of the oldest fact without a place, seconds. Facts get their places in order, so those above the last place wait. */
+/** Age of the oldest fact without a place, seconds: the first in commit order after the one that the sequencer placed last. */
 export async function sequencerLag(on: Queryable): Promise<number> {
-  const { rows } = await on.query<{ seconds: number | null }>(
-    `SELECT extract(epoch FROM clock_timestamp() - min(e.recorded_at))::float8 AS seconds FROM store.events e
-      WHERE e.position > coalesce((SELECT position FROM store.log ORDER BY log_index DESC LIMIT 1), 0)`,
-  );
+  const { rows } = await on.query<{ seconds: number | null }>(SEQUENCER_LAG);
   return rows[0]?.seconds ?? 0;
 }
 
@@ -53,6 +52,15 @@ function followerPart(name: string, position: number, waits: ReadonlyMap<number,
 function projectionPart(model: ReadModelStatus, waits: ReadonlyMap<number, number>): PartState {
   const name = `projection ${model.name}`;
   if (model.stopped) return degraded(name, `stands before ${model.stopped.at}: ${model.stopped.why}`);
+  if (model.filling !== null) {
+    const lists =
+      model.position < 0 ? 'its lists answer 503 `starting`' : `its lists show the state at ${model.position}`;
+    return {
+      name,
+      state: 'starting',
+      detail: `is being filled, and is at ${model.filling}; until it is there, ${lists}`,
+    };
+  }
   const { count, first } = model.setAside;
   if (count === 0) return followerPart(name, model.position, waits);
   const told = first.map((one) => `${one.subject} since ${one.first} (${one.type}): ${one.why}`);

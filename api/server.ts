@@ -98,6 +98,11 @@ function addHooks(app: App, deps: ApiDeps): void {
     const { scope } = request.routeOptions.config;
     if (scope === 'none' || request.is404) return;
     if (scope === undefined) throw new Error(`${request.url} declares no scope`);
+    const starting = deps.starting();
+    if (starting) {
+      const detail = `This server is starting: ${starting.name}: ${starting.detail ?? 'not ready yet'}. Ask again.`;
+      throw new LifecycleError('starting', detail, { retry_after_s: 1 });
+    }
     // What a key is answered is for its holder; a shared cache between must not keep it. A route may say more.
     reply.header('cache-control', 'private, no-cache');
     request.principal = await authenticate(request, laneFor(deps, request).keys);

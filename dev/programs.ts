@@ -9,7 +9,7 @@ import type { ServiceSpec } from './supervise.ts';
 export interface CommandOverride {
   /** Arguments for Node. */
   readonly args: readonly string[];
-  readonly isReady: (pid: number) => Promise<boolean>;
+  readonly isReady: (pid: number) => Promise<boolean | string>;
 }
 
 export interface EnvironmentParts {
@@ -59,6 +59,16 @@ export function ourEnvironment({
 /** tsx runs inside the one Node process, so the pid is the program's own. */
 const node = (file: string): readonly string[] => ['--import', 'tsx', join(CHECKOUT, file)];
 
+/** Whether a server of ours is ready; what it is at while it starts. One that waits in vain for another part says nothing. */
+export async function askReady(url: string): Promise<boolean | string> {
+  const answer = await fetch(`${url}/readyz`, { signal: AbortSignal.timeout(2_000) });
+  if (answer.ok) return true;
+  // A stranger may answer there: nothing of its shape is certain.
+  const body = (await answer.json()) as { status?: unknown; parts?: readonly { name?: unknown; detail?: unknown }[] };
+  if (body.status !== 'starting') return false;
+  return (body.parts ?? []).map(({ name, detail }) => `${String(name)} ${String(detail)}`).join('; ');
+}
+
 export function serverSpec(
   { home, env, port }: { home: string; env: () => Record<string, string>; port: () => number },
   override?: CommandOverride,
@@ -67,9 +77,7 @@ export function serverSpec(
     name: 'server',
     log: join(home, 'logs', 'server.log'),
     program: () => ({ file: process.execPath, args: override?.args ?? node('server.ts'), env: env(), cwd: CHECKOUT }),
-    isReady:
-      override?.isReady ??
-      (async () => (await fetch(`http://127.0.0.1:${port()}/readyz`, { signal: AbortSignal.timeout(2_000) })).ok),
+    isReady: override?.isReady ?? (() => askReady(`http://127.0.0.1:${port()}`)),
   };
 }
 

@@ -19,8 +19,13 @@ export interface ServiceSpec {
   readonly log: string;
   /** Asked before every start, so that it may prepare files and see the ports of the moment. */
   readonly program: () => Program | Promise<Program>;
-  /** Asked every 50 ms while the child lives. May throw: that means "not yet". */
-  readonly isReady: (pid: number) => Promise<boolean>;
+  /**
+   * Asked every 50 ms while the child lives. A text: it lives, is not ready, and this is what it is at. False, or a throw: it says
+   * nothing.
+   */
+  readonly isReady: (pid: number) => Promise<boolean | string>;
+  /** A child that says nothing for so long before it is ready is ended. Default 30 s. */
+  readonly silenceMs?: number;
   readonly stopSignal?: NodeJS.Signals;
   /**
    * The program ended before it was ready: true if something was changed so that another try is worth it. At a first start it is asked
@@ -40,7 +45,7 @@ export interface Watch {
 
 const BACKOFF_MS = [500, 1_000, 2_000, 5_000] as const;
 const CRASHES = { limit: 5, withinMs: 60_000 } as const;
-const READY = { withinMs: 30_000, everyMs: 50 } as const;
+const READY = { silenceMs: 30_000, everyMs: 50 } as const;
 
 interface Run {
   readonly child: ChildProcess;
@@ -186,7 +191,9 @@ export class Supervised {
       if (this.#run === run) this.#run = undefined;
       this.#watch.onProcess(undefined);
     });
-    const deadline = Date.now() + READY.withinMs;
+    const { silenceMs = READY.silenceMs } = this.spec;
+    let heardAt = Date.now();
+    let told: string | undefined;
     for (;;) {
       // The child must live after the answer: on a port that is taken a stranger answers while ours is still ending.
       const answered = await this.spec.isReady(run.identity.pid).catch(() => false);
@@ -198,10 +205,15 @@ export class Supervised {
         await endProcess(run.identity, this.spec.stopSignal);
         throw new Error(`${this.spec.name} was stopped while it started`);
       }
-      if (answered && isAlive(run.identity)) break;
-      if (Date.now() > deadline) {
+      if (answered === true && isAlive(run.identity)) break;
+      if (typeof answered === 'string') {
+        heardAt = Date.now();
+        if (answered !== told) this.#watch.note(`${this.spec.name} is starting: ${answered}`);
+        told = answered;
+      }
+      if (Date.now() > heardAt + silenceMs) {
         await endProcess(run.identity);
-        throw this.#failed(`was not ready within ${READY.withinMs / 1000} s`);
+        throw this.#failed(`was not ready, and said nothing for ${silenceMs / 1000} s`);
       }
       await delay(READY.everyMs);
     }

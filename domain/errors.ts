@@ -109,6 +109,7 @@ export const ERRORS = {
   not_implemented: row(501, 'Not offered by this release', 'The detail says what is.'),
   server_error: row(500, 'Our fault', 'Report the request id.', true),
   unavailable: row(503, 'A part we need does not answer', 'Retry after the time given.', true),
+  starting: row(503, 'What answers this is not there yet', 'Retry after the time given; stops work already.', true),
   projection_behind: row(503, 'The read model is behind', 'Retry after the time given.', true),
   conversion_unavailable: row(
     503,

@@ -1,5 +1,6 @@
 /** The schema of a read model in Postgres: made by the app's role, thrown away and made again at will. */
-import type { Client } from '../store/connect.ts';
+import { codeOf, type Client } from '../store/connect.ts';
+import type { Logger } from '../store/leader.ts';
 import { tablesOf, type Projection, type TableDef } from './table.ts';
 
 const MAX_NAME = 63;
@@ -60,4 +61,19 @@ export async function createSchema(client: Client, schema: string, projection: P
 /** Drops a schema that nobody reads any more. @throws 55P03 if a reader keeps it longer than the lock time-out */
 export async function dropSchema(client: Client, schema: string): Promise<void> {
   await client.query(`DROP SCHEMA IF EXISTS ${quote(schema)} CASCADE`);
+}
+
+const DROP_TRIES = 5;
+
+/** As {@link dropSchema}. Readers end within moments; where one stays longer, the schema stays for the next who drops. */
+export async function dropSchemaUnread(client: Client, schema: string, logger: Logger): Promise<void> {
+  for (let attempt = 1; attempt <= DROP_TRIES; attempt += 1) {
+    try {
+      await dropSchema(client, schema);
+      return;
+    } catch (error) {
+      if (codeOf(error) !== '55P03') throw error;
+    }
+  }
+  logger.warn({ schema }, 'an old read model is still read; it is dropped another time');
 }

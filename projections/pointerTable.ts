@@ -1,19 +1,20 @@
 /**
- * The pointer of every model in memory: what each device's question is answered from. The read model gives most of it at once;
- * the rest comes from the log itself, so a stop reaches devices whether or not anybody fills the read model.
+ * What each device's question is answered from: the pointers of the models that are asked for, in memory. A model's pointer is read
+ * when it is first asked for: the read model gives most of it, and the model's own facts beyond that give the rest, so nothing waits
+ * for a read model to be filled, or for others' facts. From then on the tail of the log keeps it current, so a stop reaches devices
+ * whether or not anybody fills the read model.
  */
+import { Kysely, PostgresDialect } from 'kysely';
 import type { OrgId } from '../domain/org.ts';
-import { Kysely, PostgresDialect, sql } from 'kysely';
 import type { Pointer } from '../domain/rollout/pointer.ts';
+import { parseStream } from '../domain/events/streams.ts';
 import { createBell } from '../store/bell.ts';
-import { codeOf, createPool } from '../store/connect.ts';
+import { createPool } from '../store/connect.ts';
 import type { Logger } from '../store/leader.ts';
 import type { LogDatabase } from '../store/log/tables.ts';
 import { pause } from '../store/pause.ts';
-import type { ReadTables } from './database.ts';
-import { readPointers } from './pointers/query.ts';
-import { modelStream } from '../domain/events/streams.ts';
-import { applyTail, createPointers, LogGap } from './pointerTail.ts';
+import { readPlace, readPointer, readPointerFacts } from './pointers/query.ts';
+import { createPointers, followTail, LogGap, unknownPointer, type HeldPointer } from './pointerTail.ts';
 import type { Doorbell } from './runner.ts';
 
 export interface PointerTableOptions {
@@ -21,25 +22,34 @@ export interface PointerTableOptions {
   readonly doorbell?: Doorbell;
   readonly signal: AbortSignal;
   readonly logger: Logger;
+  /** Nothing is read before. */
+  readonly after?: Promise<unknown> | undefined;
+  /** Models held in memory; the least recently asked makes room. */
+  readonly most?: number;
+}
+
+export interface KnownPointer {
+  readonly pointer: Pointer;
+  /** Log index of the first fact that the pointer misses; undefined: it misses none. */
+  readonly missesSince: number | undefined;
 }
 
 export interface PointerTable {
-  /** The pointer as of `position`; undefined for a model that the organisation has not registered. */
-  get(orgId: OrgId, modelId: string): Pointer | undefined;
-  /** Log index of the first fact that the model's pointer misses, for a model of the organisation; undefined: it misses none. */
-  missesSince(orgId: OrgId, modelId: string): number | undefined;
-  all(): IterableIterator<Pointer>;
-  /** Log index up to which the table holds every fact; -1 before the first look. */
+  /**
+   * The pointer as of `position` or later; undefined for a model that the organisation has not registered.
+   *
+   * @throws the driver's error where it is not in memory and Postgres does not answer
+   */
+  get(orgId: OrgId, modelId: string): Promise<KnownPointer | undefined>;
+  /** Log index up to which every pointer that is told holds every fact; -1 before the first look. */
   readonly position: number;
   /**
    * The database's time, from the offset of the last look; never backwards. Ramps are judged by it, so that two servers with
    * different clocks tell one device one version.
    */
   now(): Date;
-  /** Milliseconds since the table last stood at the head of the log: how stale an answer may be. */
+  /** Milliseconds since the table last stood at the head of the log: how stale an answer may be. No end before the first look. */
   ageMs(): number;
-  /** Told after each change, with the pointers that changed. Answers an unsubscribe. */
-  onChange(listener: (changed: readonly Pointer[], position: number) => void): () => void;
   /** Resolves once the table is at least there; false after `timeoutMs`. */
   waitFor(logIndex: number, timeoutMs: number): Promise<boolean>;
   /** Looks now. @throws the driver's error */
@@ -51,126 +61,139 @@ export interface PointerTable {
 const POLL_MS = 1_000;
 const RETRY_MS = 100;
 const WAIT_MS = 10;
-
-const isNotThereYet = (error: unknown) => ['42P01', '3F000'].includes(codeOf(error) ?? '');
+const MOST = 20_000;
+const DECODED_AT_ONCE = 500;
 
 /**
- * Loads all pointers, then follows: on the bell and each second. While Postgres is away, and before a gap in the log,
- * it answers what it has, and `ageMs` grows.
- *
- * @throws the driver's error if Postgres does not answer the first look
+ * Begins to follow the log at its head: on the bell and each second. Waits for nothing; until the first look has ended, and while
+ * Postgres is away or the log has a gap, `ageMs` says that answers may be out of date.
  */
-export async function createPointerTable(options: PointerTableOptions): Promise<PointerTable> {
-  const { connectionString, doorbell, signal, logger } = options;
-  const dialect = new PostgresDialect({
-    pool: createPool({ connectionString, max: 2, name: 'pointers', waits: 'question' }),
-  });
-  const db = new Kysely<ReadTables>({ dialect });
-  const log = new Kysely<LogDatabase>({ dialect }); // shares the pool, which `db` ends
-  const table = createPointers();
-  const listeners = new Set<(changed: readonly Pointer[], position: number) => void>();
+export function createPointerTable(options: PointerTableOptions): PointerTable {
+  const { connectionString, doorbell, signal, logger, after, most = MOST } = options;
+  const pool = createPool({ connectionString, max: 3, name: 'pointers', waits: 'question' });
+  const log = new Kysely<LogDatabase>({ dialect: new PostgresDialect({ pool }) });
+  const held = createPointers(most);
+  const reading = new Map<string, Promise<HeldPointer>>();
   let position = -1;
+  let isAtStart = true;
   let build: string | undefined;
+  /** Rises when what is held, or read, may be of a filling that a rebuild has put right. */
+  let generation = 0;
+  let modelAt = -1;
   // Database time minus our monotonic clock; before the first look our wall clock stands in.
   let offsetMs = Date.now() - performance.now();
   let latestMs = 0;
   let lookedAt = Number.NEGATIVE_INFINITY;
   let looking: Promise<void> | undefined;
 
-  const readFrom = (since: number) =>
-    readPointers(db, since).catch((error: unknown) => {
-      if (isNotThereYet(error)) return undefined;
-      throw error;
-    });
-
-  /** What the read model has beyond us. One that is not there, or begins anew, has nothing. */
-  async function readModel(changed: Map<string, Pointer>): Promise<void> {
+  /** Where the log and the read model are; forgets what another filling, or a row that was set aside, makes doubtful. */
+  async function readPlaces(): Promise<void> {
     const asked = performance.now();
-    let found = await readFrom(position);
-    // Another filling may have put right what was set aside, or altered, at any place.
-    if (found && found.build !== build && found.position >= position) found = await readFrom(-1);
-    const nowMs =
-      found?.nowMs ?? (await sql<{ now: Date }>`SELECT clock_timestamp() AS now`.execute(db)).rows[0]!.now.getTime();
+    const { now, head, model } = await readPlace(pool, modelAt);
     // The answer was on its way for up to half the round trip; the middle is the best guess.
-    offsetMs = nowMs - (asked + performance.now()) / 2;
-    if (!found || (found.build === build ? found.position <= position : found.position < position)) return;
-    // The first look, and the look at another filling, read all of it.
-    if (found.build !== build) table.memory.clear();
-    build = found.build;
-    table.setAside.clear();
-    for (const [subject, first] of found.setAside) table.setAside.set(subject, first);
-    for (const one of found.news) table.memory.learn(one);
-    for (const pointer of found.pointers) {
-      table.set(pointer);
-      changed.set(pointer.model_id, pointer);
+    offsetMs = now.getTime() - (asked + performance.now()) / 2;
+    if (isAtStart) position = head;
+    isAtStart = false;
+    if (!model) return;
+    if (model.build !== build) {
+      generation += 1;
+      held.clear();
+    } else {
+      for (const subject of model.setAside) {
+        const parsed = parseStream(subject);
+        if (parsed?.kind === 'model') held.drop(parsed.modelId);
+      }
     }
-    position = found.position;
+    build = model.build;
+    modelAt = model.position;
+    if (model.stoppedAt !== null) throw new LogGap(model.stoppedAt);
   }
 
   async function look(): Promise<void> {
     const asked = performance.now();
-    const changed = new Map<string, Pointer>();
-    try {
-      await readModel(changed);
-      await applyTail(log, table, position, (logIndex, pointer) => {
-        position = logIndex;
-        if (pointer) changed.set(pointer.model_id, pointer);
-      });
-      lookedAt = asked;
-    } finally {
-      if (changed.size > 0) for (const listener of listeners) listener([...changed.values()], position);
-    }
+    await readPlaces();
+    await followTail(log, position, (logIndex, row) => {
+      position = logIndex;
+      if (row) held.apply(row);
+    });
+    lookedAt = asked;
   }
   const refresh = () => (looking ??= look().finally(() => (looking = undefined)));
 
+  /** The row of the read model and the model's facts after it: complete up to `from`, and maybe further. */
+  async function readOne(modelId: string, from: number): Promise<HeldPointer> {
+    const stored = await readPointer(pool, modelId);
+    if (stored && (stored.missesSince !== undefined || stored.position >= from)) return stored;
+    const one = createPointers(1);
+    one.hold(modelId, stored ?? unknownPointer());
+    const facts = await readPointerFacts(pool, modelId, stored?.position ?? -1);
+    for (const [i, row] of facts.entries()) {
+      if (i > 0 && i % DECODED_AT_ONCE === 0) await new Promise(setImmediate);
+      one.apply(row);
+    }
+    return one.get(modelId)!;
+  }
+
+  async function read(modelId: string): Promise<HeldPointer> {
+    const [began, from] = [generation, position];
+    const besideTail = held.begin();
+    try {
+      let found = await readOne(modelId, from);
+      if (generation !== began) found = await readOne(modelId, from);
+      if (!found.pointer) return found; // whoever asks for what is not there costs no memory
+      besideTail.hold(modelId, found);
+      return held.get(modelId) ?? found;
+    } finally {
+      besideTail.end();
+    }
+  }
+
+  function readShared(modelId: string): Promise<HeldPointer> {
+    const same = reading.get(modelId);
+    if (same) return same;
+    const answer = read(modelId).finally(() => reading.delete(modelId));
+    reading.set(modelId, answer);
+    return answer;
+  }
+
   const bell = createBell();
-  const unsubscribe = doorbell?.(() => bell.ring());
+  const unsubscribe = doorbell?.((logIndex) => {
+    if (logIndex === undefined || logIndex > position) bell.ring();
+  });
 
   async function follow(): Promise<void> {
+    await after;
     while (!signal.aborted) {
-      await bell.wait(POLL_MS, signal);
-      if (signal.aborted) break;
       try {
         await refresh();
       } catch (error) {
         logger.warn({ err: error, age_ms: Math.round(performance.now() - lookedAt) }, 'the pointers could not be read');
         await pause(RETRY_MS, signal);
       }
-    }
-  }
-
-  try {
-    await refresh();
-  } catch (error) {
-    // Over a log with a gap, stops must work all the same; devices are told nothing, since `ageMs` has no end.
-    if (!(error instanceof LogGap)) {
-      unsubscribe?.();
-      await db.destroy();
-      throw error;
+      await bell.wait(POLL_MS, signal);
     }
   }
   const done = follow().finally(async () => {
     unsubscribe?.();
-    await db.destroy();
+    await pool.end();
   });
 
   return {
-    get(orgId, modelId) {
-      const pointer = table.get(modelId);
-      return pointer?.org_id === orgId ? pointer : undefined;
+    async get(orgId, modelId) {
+      if (isAtStart) {
+        // Where the tail begins must be known before anything is read, or facts in between would be missed.
+        await refresh().catch((error: unknown) => {
+          if (isAtStart) throw error;
+        });
+      }
+      const { pointer, missesSince } = held.get(modelId) ?? (await readShared(modelId));
+      return pointer?.org_id === orgId ? { pointer, missesSince } : undefined;
     },
-    missesSince: (orgId, modelId) =>
-      table.get(modelId)?.org_id === orgId ? table.setAside.get(modelStream(modelId)) : undefined,
-    all: () => table.all(),
     get position() {
       return position;
     },
     now: () => new Date((latestMs = Math.max(latestMs, Math.round(performance.now() + offsetMs)))),
     ageMs: () => performance.now() - lookedAt,
-    onChange(listener) {
-      listeners.add(listener);
-      return () => void listeners.delete(listener);
-    },
     async waitFor(logIndex, timeoutMs) {
       const giveUpAt = performance.now() + timeoutMs;
       while (position < logIndex) {

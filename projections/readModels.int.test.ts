@@ -1,4 +1,4 @@
-/** Lists by page and as of a place; the pointer table against the log. */
+/** Lists by page and as of a place. */
 import { asOrgId } from '../domain/org.ts';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { SequencedEvent } from '../domain/events/envelope.ts';
@@ -6,10 +6,7 @@ import { historyFrom, openStage, type Stage } from '../test/properties/stage.ts'
 import { until } from '../test/support/log.ts';
 import type { Page, PageRequest } from './page.ts';
 import { createReadModels } from './readModels.ts';
-import { createPointerTable } from './pointerTable.ts';
-import { pointerRows } from './pointers/schema.ts';
 import { projections } from './registry.ts';
-import { createRows, projectInMemory } from './rows.ts';
 import { latestOf } from '../domain/semver.ts';
 
 const orgId = asOrgId('org_local');
@@ -161,112 +158,10 @@ describe('lists', () => {
     expect(await stage.models.waitFor('catalog', head, 1_000)).toBe(true);
     expect(await stage.models.waitFor('catalog', head + 1, 40)).toBe(false);
     expect(await stage.models.status()).toEqual(
-      projections.map(({ name }) => ({ name, position: head, stopped: null, setAside: { count: 0, first: [] } })),
+      projections.map(({ name }) => ({
+        ...{ name, position: head, filling: null, stopped: null },
+        setAside: { count: 0, first: [] },
+      })),
     );
-  });
-});
-
-describe('the pointer table', () => {
-  it('holds every pointer at boot, follows what changes, and tells it', async () => {
-    const stop = new AbortController();
-    let ring: (() => void) | undefined;
-    const table = await createPointerTable({
-      connectionString: stage.log.appUrl,
-      signal: stop.signal,
-      logger: stage.logger,
-      doorbell: (rung) => {
-        ring = () => rung();
-        return () => (ring = undefined);
-      },
-    });
-    try {
-      const expected = () => {
-        const rows = createRows();
-        for (const event of events)
-          projectInMemory(
-            projections.find((p) => p.name === 'pointers')!,
-            event,
-            rows,
-          );
-        return (id: string) => rows.get(pointerRows, id)?.pointer;
-      };
-      const at = expected();
-      expect(table.position).toBe(head);
-      for (const id of ['m-0', 'm-1']) expect(table.get(orgId, id)).toEqual(at(id));
-      expect(table.get(orgId, 'nobody')).toBeUndefined();
-
-      const told: (string | null)[] = [];
-      table.onChange((changed) => void told.push(...changed.map((p) => p.model_id)));
-      const register = { org_id: 'org_local', name: 'm-9', framework: 'f', use_case: 'u', description: '' };
-      const registered = {
-        commandId: 'm-9',
-        facts: [{ stream: 'model-m-9', fact: { type: 'ModelRegistered', data: register } }],
-      } as const;
-      const last = await stage.tell([registered]);
-      ring?.();
-      await until('the table has it', () => table.get(orgId, 'm-9') !== undefined);
-      expect(table.position).toBeGreaterThanOrEqual(last);
-      expect(table.get(orgId, 'm-9')).toMatchObject({ model_id: 'm-9', epoch: last, stable: null });
-      expect(told).toEqual(['m-9']);
-      expect(await table.waitFor(last, 1_000)).toBe(true);
-      expect(await table.waitFor(last + 1, 30)).toBe(false);
-    } finally {
-      stop.abort();
-      await table.done;
-    }
-    expect(ring).toBeUndefined();
-  });
-
-  it('needs no bell, and is empty where nobody has filled the read model', async () => {
-    const empty = await openStage();
-    const stop = new AbortController();
-    const table = await createPointerTable({
-      connectionString: empty.log.appUrl,
-      signal: stop.signal,
-      logger: empty.logger,
-    });
-    try {
-      expect([table.position, [...table.all()]]).toEqual([-1, []]);
-      empty.follow();
-      const last = await empty.tell(historyFrom(62, 80));
-      await until('it polls', () => table.position >= last);
-      expect(table.get(orgId, 'm-0')?.model_id).toBe('m-0');
-    } finally {
-      stop.abort();
-      await table.done;
-      await empty.close();
-    }
-  });
-
-  it('follows the log itself: nobody fills the read model, or somebody fills it from the beginning', async () => {
-    const bare = await openStage();
-    const stop = new AbortController();
-    const at = await bare.tell(historyFrom(63, 300));
-    const connection = { connectionString: bare.log.appUrl, signal: stop.signal, logger: bare.logger };
-    const table = await createPointerTable(connection);
-    const expected = async () => {
-      const rows = createRows();
-      const pointers = projections.find((p) => p.name === 'pointers')!;
-      for (const event of await bare.log.store.readLog(-1, 100_000)) projectInMemory(pointers, event, rows);
-      return ['m-0', 'm-1'].map((id) => rows.get(pointerRows, id)?.pointer);
-    };
-    const held = () => ['m-0', 'm-1'].map((id) => table.get(orgId, id));
-    try {
-      expect(table.position).toBe(at);
-      expect(held()).toEqual(await expected());
-      let lowest = table.position;
-      table.onChange((_changed, position) => (lowest = Math.min(lowest, position)));
-      bare.follow();
-      await bare.caughtUp(at);
-      const last = await bare.tell(historyFrom(64, 100));
-      expect(await table.waitFor(last, 10_000)).toBe(true);
-      expect(held()).toEqual(await expected());
-      expect(lowest).toBeGreaterThanOrEqual(at);
-      expect(table.ageMs()).toBeLessThan(10_000);
-    } finally {
-      stop.abort();
-      await table.done;
-      await bare.close();
-    }
   });
 });

@@ -7,14 +7,15 @@ import { createPool } from '../store/connect.ts';
 import type { LogDatabase } from '../store/log/tables.ts';
 import { listEvents, type EventFilter } from './activity/query.ts';
 import { findModel, listModels, type ModelFilter, type ShownModelRow } from './catalog/query.ts';
-import { isMissing, readCheckpoint } from './checkpoint.ts';
+import { isMissing, readCheckpoint, type Checkpoint } from './checkpoint.ts';
 import { countSetAside, readSetAside, type SetAside } from './setAside.ts';
-import type { ReadTables } from './database.ts';
+import type { ReadDb, ReadTables } from './database.ts';
+import { inSchema } from './inSchema.ts';
 import type { Page, PageRequest } from './page.ts';
-import { projections } from './registry.ts';
+import { projections as allProjections } from './registry.ts';
 import { listJudgements, listRollouts, type RolloutFilter } from './rollouts/query.ts';
 import type { JudgementRow, RolloutRow } from './rollouts/schema.ts';
-import { schemaOf } from './table.ts';
+import { nextOf, readableSchemas, schemaOf, type Projection } from './table.ts';
 import { listRoundFacts, listRuns, type ListedRun, type RunFilter } from './training/query.ts';
 import type { RoundRow } from './training/schema.ts';
 import { readLineage, type LineageNode } from './versions/lineage.ts';
@@ -25,8 +26,10 @@ export type ReadModelName = 'catalog' | 'versions' | 'rollouts' | 'training' | '
 
 export interface ReadModelStatus {
   readonly name: string;
-  /** -1 before the first fact, or while nobody has begun to fill it. */
+  /** As of which log index its lists are answered; -1 before the first fact, or where none is complete. */
   readonly position: number;
+  /** How far this build's version is while it is filled: an earlier one answers meanwhile, or none. Null once it answers. */
+  readonly filling: number | null;
   readonly stopped: { readonly at: number; readonly why: string } | null;
   /** Subjects that miss a fact: how many, and the first few. */
   readonly setAside: { readonly count: number; readonly first: readonly SetAside[] };
@@ -42,7 +45,7 @@ export interface ReadModels {
   position(name: ReadModelName): Promise<number>;
   /** Where every read model is and whether it stands: readiness, metrics. */
   status(): Promise<readonly ReadModelStatus[]>;
-  /** True once the read model holds the fact at `logIndex`; false after `timeoutMs`. */
+  /** True once the read model holds the fact at `logIndex`; false after `timeoutMs`. Throws `starting` where none is complete by then. */
   waitFor(name: ReadModelName, logIndex: number, timeoutMs: number): Promise<boolean>;
 
   models(filter: ModelFilter, page?: PageRequest): Promise<Page<ShownModelRow>>;
@@ -64,30 +67,45 @@ export interface ReadModels {
 
 const POLL_MS = 15;
 const SHOWN = 5;
-const schemas = new Map(projections.map((p) => [p.name, schemaOf(p)]));
 
-/** Opens a pool lazily; the caller closes it. Lists throw `projection_behind` where they are asked beyond the checkpoint. */
+/**
+ * Opens a pool lazily; the caller closes it. Lists throw `projection_behind` where they are asked beyond the checkpoint, and
+ * `starting` while no version that this build can read is complete.
+ */
 export function createReadModels({
   connectionString,
   max = 8,
+  projections = allProjections,
 }: {
   connectionString: string;
   max?: number;
+  /** Those of this build, unless a test brings its own. */
+  projections?: readonly Projection[];
 }): ReadModels {
   const pool = createPool({ connectionString, max, name: 'read models', waits: 'question' });
-  const db = new Kysely<ReadTables>({ dialect: new PostgresDialect({ pool }) });
+  const whole = new Kysely<ReadTables>({ dialect: new PostgresDialect({ pool }) });
   const log = new Kysely<LogDatabase>({ dialect: new PostgresDialect({ pool }) });
 
-  const checkpointOf = (name: string) => {
-    const schema = schemas.get(name);
-    if (schema === undefined) throw new Error(`there is no read model ${name}`);
-    return readCheckpoint(pool, schema);
+  const named = (name: string): Projection => {
+    const projection = projections.find((one) => one.name === name);
+    if (!projection) throw new Error(`there is no read model ${name}`);
+    return projection;
   };
 
+  /** The newest complete version that this build can read. */
+  async function answering(projection: Projection): Promise<(Checkpoint & { readonly schema: string }) | undefined> {
+    for (const schema of readableSchemas(projection)) {
+      const checkpoint = await readCheckpoint(pool, schema);
+      if (checkpoint) return { schema, ...checkpoint };
+    }
+    return undefined;
+  }
+
+  /** Undefined where nobody fills it now. */
+  const beingFilled = (projection: Projection) => readCheckpoint(pool, nextOf(schemaOf(projection)));
+
   /** None where the schema was swapped in that moment. */
-  async function setAsideOf(name: string): Promise<ReadModelStatus['setAside']> {
-    const schema = schemas.get(name);
-    if (schema === undefined) return { count: 0, first: [] };
+  async function setAsideOf(schema: string): Promise<ReadModelStatus['setAside']> {
     try {
       const [count, first] = await Promise.all([countSetAside(pool, schema), readSetAside(pool, schema, SHOWN)]);
       return { count, first };
@@ -97,78 +115,96 @@ export function createReadModels({
     }
   }
 
-  /** Position of a read model that somebody fills. */
-  async function place(name: ReadModelName): Promise<number> {
-    // A read that met the old table in the moment of a rebuild's swap sees no row: the second one sees the new table.
-    const checkpoint = (await checkpointOf(name)) ?? (await checkpointOf(name));
-    if (checkpoint) return checkpoint.log_index;
-    throw new LifecycleError('projection_behind', `The read model ${name} has not been filled yet.`, {
-      retry_after_s: 1,
+  async function statusOf(projection: Projection): Promise<ReadModelStatus> {
+    const there = await answering(projection);
+    const isOwn = there?.schema === schemaOf(projection);
+    const filled = isOwn ? undefined : await beingFilled(projection);
+    const { stopped_at = null, stopped_why = null } = (isOwn ? there : filled) ?? {};
+    return {
+      name: projection.name,
+      position: there?.log_index ?? -1,
+      filling: filled?.log_index ?? null,
+      stopped: stopped_at === null ? null : { at: stopped_at, why: stopped_why ?? '' },
+      setAside: there ? await setAsideOf(there.schema) : { count: 0, first: [] },
+    };
+  }
+
+  async function complete(name: ReadModelName): Promise<Checkpoint & { readonly schema: string }> {
+    const projection = named(name);
+    // A read that met the old table in the moment of a swap sees no row: the second one sees the new table.
+    const there = (await answering(projection)) ?? (await answering(projection));
+    if (there) return there;
+    const at = (await beingFilled(projection))?.log_index;
+    const how = at === undefined ? 'has not been filled yet' : `is being filled, and is at ${at}`;
+    throw new LifecycleError('starting', `The read model ${name} ${how}. Only its lists wait for it.`, {
+      retry_after_s: 2,
     });
   }
 
-  async function at(names: readonly ReadModelName[], asOf: number | undefined): Promise<number> {
-    const places = await Promise.all(names.map(place));
-    const least = places.reduce((a, b) => Math.min(a, b));
-    if (asOf === undefined || asOf <= least) return asOf ?? least;
-    throw new LifecycleError(
-      'projection_behind',
-      `Asked for ${asOf}; the read model ${names.join(', ')} is at ${least}.`,
-      {
-        retry_after_s: 1,
-      },
-    );
+  async function readOnce<T>(
+    names: readonly ReadModelName[],
+    asOf: number | undefined,
+    list: (db: ReadDb, at: number) => Promise<T>,
+  ): Promise<T> {
+    const found = await Promise.all(names.map(complete));
+    const least = found.map(({ log_index }) => log_index).reduce((a, b) => Math.min(a, b));
+    if (asOf !== undefined && asOf > least) {
+      const detail = `Asked for ${asOf}; the read model ${names.join(', ')} is at ${least}.`;
+      throw new LifecycleError('projection_behind', detail, { retry_after_s: 1 });
+    }
+    const elsewhere = found
+      .map(({ schema }, i) => [schemaOf(named(names[i]!)), schema] as const)
+      .filter(([own, schema]) => own !== schema);
+    return list(elsewhere.length === 0 ? whole : whole.withPlugin(inSchema(new Map(elsewhere))), asOf ?? least);
   }
 
-  return {
-    position: async (name) => (await checkpointOf(name))?.log_index ?? -1,
+  /** A list of these read models, as of `asOf` or of where they are. One that met the drop of an earlier version is read again. */
+  const read: typeof readOnce = (names, asOf, list) =>
+    readOnce(names, asOf, list).catch((error: unknown) => {
+      if (!isMissing(error)) throw error;
+      return readOnce(names, asOf, list);
+    });
 
-    async status() {
-      return Promise.all(
-        projections.map(async ({ name }) => {
-          const checkpoint = await checkpointOf(name);
-          const { stopped_at, stopped_why } = checkpoint ?? { stopped_at: null, stopped_why: null };
-          return {
-            name,
-            position: checkpoint?.log_index ?? -1,
-            stopped: stopped_at === null ? null : { at: stopped_at, why: stopped_why ?? '' },
-            setAside: checkpoint ? await setAsideOf(name) : { count: 0, first: [] },
-          };
-        }),
-      );
-    },
+  return {
+    position: async (name) => (await answering(named(name)))?.log_index ?? -1,
+
+    status: () => Promise.all(projections.map(statusOf)),
 
     async waitFor(name, logIndex, timeoutMs) {
       const giveUpAt = performance.now() + timeoutMs;
       for (;;) {
-        const checkpoint = await checkpointOf(name);
-        if (checkpoint && checkpoint.log_index >= logIndex) return true;
-        if (performance.now() >= giveUpAt) return false;
+        const there = await answering(named(name));
+        if (there && there.log_index >= logIndex) return true;
+        if (performance.now() >= giveUpAt) {
+          if (!there) await complete(name);
+          return false;
+        }
         await new Promise((resolve) => setTimeout(resolve, POLL_MS));
       }
     },
 
-    models: async (filter, page = {}) => listModels(db, filter, page, await place('catalog')),
-    model: async (orgId, modelId, asOf) => findModel(db, orgId, modelId, await at(['catalog'], asOf)),
-    async versions(filter, asOf) {
-      const position = await at(['versions'], asOf);
-      return { items: await listVersions(db, filter, position), position };
-    },
-    async lineage(orgId, modelId, asOf) {
-      const position = await at(['versions', 'rollouts'], asOf);
-      return { items: await readLineage(db, orgId, modelId, position), position };
-    },
-    rollouts: async (filter, page = {}) => listRollouts(db, filter, page, await place('rollouts')),
-    async judgements(orgId, rolloutId, asOf) {
-      const position = await at(['rollouts'], asOf);
-      return { items: await listJudgements(db, orgId, rolloutId, position), position };
-    },
-    runs: async (filter, page = {}) => listRuns(db, filter, page, await place('training')),
-    async roundFacts(orgId, runId, asOf) {
-      const position = await at(['training'], asOf);
-      return { items: await listRoundFacts(db, orgId, runId, position), position };
-    },
-    events: async (filter, page = {}) => listEvents(db, log, filter, page, await place('activity')),
+    models: (filter, page = {}) => read(['catalog'], undefined, (db, at) => listModels(db, filter, page, at)),
+    model: (orgId, modelId, asOf) => read(['catalog'], asOf, (db, at) => findModel(db, orgId, modelId, at)),
+    versions: (filter, asOf) =>
+      read(['versions'], asOf, async (db, at) => ({ items: await listVersions(db, filter, at), position: at })),
+    lineage: (orgId, modelId, asOf) =>
+      read(['versions', 'rollouts'], asOf, async (db, at) => ({
+        items: await readLineage(db, orgId, modelId, at),
+        position: at,
+      })),
+    rollouts: (filter, page = {}) => read(['rollouts'], undefined, (db, at) => listRollouts(db, filter, page, at)),
+    judgements: (orgId, rolloutId, asOf) =>
+      read(['rollouts'], asOf, async (db, at) => ({
+        items: await listJudgements(db, orgId, rolloutId, at),
+        position: at,
+      })),
+    runs: (filter, page = {}) => read(['training'], undefined, (db, at) => listRuns(db, filter, page, at)),
+    roundFacts: (orgId, runId, asOf) =>
+      read(['training'], asOf, async (db, at) => ({
+        items: await listRoundFacts(db, orgId, runId, at),
+        position: at,
+      })),
+    events: (filter, page = {}) => read(['activity'], undefined, (db, at) => listEvents(db, log, filter, page, at)),
 
     close: () => pool.end(), // Kysely's `destroy` would leave a pool that no list has used yet
   };

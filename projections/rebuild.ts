@@ -9,14 +9,14 @@
  *   drop the old                                  a crash here: the next rebuild or start drops it
  */
 import { LifecycleError } from '../domain/errors.ts';
-import { codeOf, openSession, type Client } from '../store/connect.ts';
+import { openSession, type Client } from '../store/connect.ts';
 import { tryLock, type Logger } from '../store/leader.ts';
 import { compareSchemas, type Difference } from './compare.ts';
 import { readCheckpoint } from './checkpoint.ts';
-import { createSchema, dropSchema, quote, schemaExists } from './ddl.ts';
+import { createSchema, dropSchemaUnread, quote, schemaExists } from './ddl.ts';
 import { createFollower, type Follower, type LogReader } from './follower.ts';
 import { projections } from './registry.ts';
-import { schemaOf, type Projection } from './table.ts';
+import { nextOf, schemaOf, type Projection } from './table.ts';
 
 export interface RebuildOptions {
   /** As `edgeml_app`, direct. */
@@ -93,7 +93,7 @@ async function lockCheckpoint(client: Client, schema: string): Promise<number> {
  */
 async function swap(client: Client, projection: Projection, finish: (upTo: number) => Promise<void>): Promise<boolean> {
   const live = schemaOf(projection);
-  const [next, old] = [`${live}__next`, `${live}__old`];
+  const [next, old] = [nextOf(live), `${live}__old`];
   await client.query('BEGIN ISOLATION LEVEL READ COMMITTED');
   try {
     if (await schemaExists(client, live)) {
@@ -117,19 +117,6 @@ async function swap(client: Client, projection: Projection, finish: (upTo: numbe
   }
 }
 
-/** Readers of the old rows end within moments; one that stays longer leaves the schema to the next rebuild. */
-async function dropOld(client: Client, schema: string, logger: Logger): Promise<void> {
-  for (let attempt = 1; attempt <= 5; attempt += 1) {
-    try {
-      await dropSchema(client, schema);
-      return;
-    } catch (error) {
-      if (codeOf(error) !== '55P03') throw error;
-    }
-  }
-  logger.warn({ schema }, 'the old read model is still read; the next rebuild drops it');
-}
-
 /**
  * Rebuilds one read model. The live one answers all the while; a reader sees one or the other, at no lower position. A killed
  * rebuild is resumed by the next call.
@@ -140,14 +127,14 @@ export async function rebuild(projection: Projection, options: RebuildOptions): 
   const { connectionString, log, logger, signal = never, onProgress } = options;
   const { name } = projection;
   const live = schemaOf(projection);
-  const next = `${live}__next`;
+  const next = nextOf(live);
   const session = await openSession(connectionString, `rebuild ${name}`);
   const { client } = session;
   const swapper = await openSession(connectionString, `swap ${name}`);
   try {
     if (!(await tryLock(session, next)))
       throw new LifecycleError('conflict', `The read model ${name} is being rebuilt. Wait for that rebuild.`);
-    await dropOld(client, `${live}__old`, logger);
+    await dropSchemaUnread(client, `${live}__old`, logger);
     await createSchema(client, next, projection);
     const follower = createFollower({
       client,
@@ -173,7 +160,7 @@ export async function rebuild(projection: Projection, options: RebuildOptions): 
     while (!(await swap(swapper.client, projection, (upTo) => fill(follower, { name, upTo, signal }))));
     const position = (await readCheckpoint(client, live))?.log_index ?? -1;
     logger.info({ projection: name, position, differences: differences.length }, 'the rebuilt read model is live');
-    await dropOld(client, `${live}__old`, logger);
+    await dropSchemaUnread(client, `${live}__old`, logger);
     return { name, comparedAt, differences, position };
   } finally {
     await Promise.all([swapper.end(), session.end()]);

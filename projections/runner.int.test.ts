@@ -8,7 +8,7 @@ import { until } from '../test/support/log.ts';
 import { readCheckpoint } from './checkpoint.ts';
 import { projections } from './registry.ts';
 import { createRows, projectInMemory } from './rows.ts';
-import { factsTable, add, schemaOf, type Projection } from './table.ts';
+import { factsTable, add, nextOf, schemaOf, type Projection } from './table.ts';
 import { versionRows } from './versions/schema.ts';
 import { rolloutRows } from './rollouts/schema.ts';
 import { models } from './catalog/schema.ts';
@@ -167,7 +167,7 @@ describe('the runner', () => {
     const running = stage.follow([named('catalog')]);
     await until('it stopped', () => running.states().some((s) => s.stopped !== null));
     expect(running.states()).toMatchObject([{ position: 6, stopped: { at: 7 } }]);
-    const checkpoint = await readCheckpoint(admin, schemaOf(named('catalog')));
+    const checkpoint = await readCheckpoint(admin, nextOf(schemaOf(named('catalog'))));
     expect([Number(checkpoint?.log_index), Number(checkpoint?.stopped_at)]).toEqual([6, 7]);
     await admin.query('INSERT INTO store.log SELECT * FROM kept');
     await until('it goes on', () => running.states().some((s) => s.position === head));

@@ -4,11 +4,11 @@ import type { Session } from '../store/connect.ts';
 import { lead, type Logger } from '../store/leader.ts';
 import { pause } from '../store/pause.ts';
 import { readCheckpoint } from './checkpoint.ts';
-import { createSchema } from './ddl.ts';
-import { createFollower, type LogReader } from './follower.ts';
+import { dropEarlier, fillFirst } from './firstFill.ts';
+import { createFollower, type LogReader, type Step } from './follower.ts';
 import { projections } from './registry.ts';
 import { shareReading } from './sharedReading.ts';
-import { schemaOf, type Projection } from './table.ts';
+import { nextOf, schemaOf, type Projection } from './table.ts';
 
 /** Subscribes to "the log grew"; the answer unsubscribes. A bell may ring too often, late, or never. */
 export type Doorbell = (ring: (logIndex?: number) => void) => () => void;
@@ -50,7 +50,7 @@ const POLL_MS = 1_000;
 const RETRY_STOPPED_MS = 5_000;
 
 async function follow(
-  { client }: Session,
+  session: Session,
   signal: AbortSignal,
   options: {
     projection: Projection;
@@ -62,44 +62,53 @@ async function follow(
   },
 ): Promise<void> {
   const { projection, log, bell, ring, logger, tell } = options;
+  const { client } = session;
   const schema = schemaOf(projection);
-  await createSchema(client, schema, projection);
+  let stoppedAt: number | undefined;
+  let setAside = 0;
+
+  function note(step: Step): void {
+    if (step.kind === 'moved') return;
+    tell({ position: step.position, stopped: step.kind === 'stopped' ? { at: step.at, why: step.why } : null });
+    if (step.kind === 'stopped' && stoppedAt !== step.at) {
+      logger.error({ projection: projection.name, log_index: step.at, why: step.why }, 'the projection stopped');
+    }
+    stoppedAt = step.kind === 'stopped' ? step.at : undefined;
+    if (step.kind !== 'applied') return;
+    tell({ setAside: (setAside += step.setAside.length) });
+    for (const { subject, first, why } of step.setAside.filter((one) => one.isFirst)) {
+      const detail = { projection: projection.name, subject, log_index: first, why };
+      logger.error(detail, 'a fact could not be applied: its subject is set aside');
+    }
+  }
+  const fill = () => fillFirst(session, { projection, log, signal, logger, onStep: note });
+
+  const start = (await readCheckpoint(client, schema)) ?? (await readCheckpoint(client, nextOf(schema)));
+  tell({ role: 'leading', position: start?.log_index ?? -1, stopped: null });
+  await fill();
+  if (signal.aborted) return;
+  await dropEarlier(session, projection, logger).catch((error: unknown) => {
+    logger.warn({ err: error, projection: projection.name }, 'what an earlier version left could not be dropped');
+  });
   // The sequencer rings here as well, so a silent NATS costs nothing.
   client.on('notification', ({ payload }) => ring(Number(payload)));
   await client.query('LISTEN edgeml_log');
   const follower = createFollower({ client, schema, projection, log, budgetMs: BUDGET_MS, maxEvents: MAX_EVENTS });
-  const start = await readCheckpoint(client, schema);
-  tell({ role: 'leading', position: start?.log_index ?? -1, stopped: null });
-  let stoppedAt: number | undefined;
-  let setAside = 0;
   while (!signal.aborted) {
     const step = await follower.advance();
+    note(step);
     switch (step.kind) {
       case 'applied':
-        setAside += step.setAside.length;
-        tell({ position: step.position, stopped: null, setAside });
-        stoppedAt = undefined;
-        for (const { subject, first, why } of step.setAside.filter((one) => one.isFirst)) {
-          const detail = { projection: projection.name, subject, log_index: first, why };
-          logger.error(detail, 'a fact could not be applied: its subject is set aside');
-        }
         break;
       case 'idle':
-        tell({ position: step.position, stopped: null });
-        stoppedAt = undefined;
         await bell.wait(POLL_MS, signal);
         break;
       case 'moved':
         logger.info({ projection: projection.name }, 'the checkpoint was moved by another; going on from there');
-        await createSchema(client, schema, projection); // dropped by hand: begin anew
+        await fill(); // dropped by hand: begin anew
         await pause(20, signal);
         break;
       case 'stopped':
-        tell({ position: step.position, stopped: { at: step.at, why: step.why } });
-        if (stoppedAt !== step.at) {
-          logger.error({ projection: projection.name, log_index: step.at, why: step.why }, 'the projection stopped');
-        }
-        stoppedAt = step.at;
         await pause(RETRY_STOPPED_MS, signal);
     }
   }

@@ -100,6 +100,11 @@ export interface About {
 export interface Projection {
   readonly name: string;
   readonly version: number;
+  /**
+   * The oldest version whose rows the lists of this build can read as they are. They are answered from the newest of these that is
+   * complete while this version is filled. Absent: this one alone, and the lists say `starting` meanwhile.
+   */
+  readonly readsFrom?: number;
   readonly tables: readonly TableDef[];
   /** Rows that `project` will read. Asked again, with those loaded, until it names nothing new. */
   needs(event: SequencedEvent, rows: Rows): readonly Need[];
@@ -116,3 +121,10 @@ export interface Projection {
 /** Where a projection of this build keeps its tables. */
 export const schemaOf = (projection: Pick<Projection, 'name' | 'version'>) =>
   `rm_${projection.name}_v${projection.version}`;
+
+/** Where a new version, or a rebuild, is filled until it is complete: nobody reads lists from it. */
+export const nextOf = (schema: string) => `${schema}__next`;
+
+/** Schemas that answer the lists of this build, newest first. A schema has its name only once it is complete. */
+export const readableSchemas = ({ name, version, readsFrom = version }: Projection): readonly string[] =>
+  Array.from({ length: version - readsFrom + 1 }, (_, i) => schemaOf({ name, version: version - i }));

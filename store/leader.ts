@@ -34,6 +34,12 @@ export async function tryLock({ client }: Session, name: string): Promise<boolea
   return rows[0]!.won;
 }
 
+/** Frees what {@link tryLock} took. Where the session is gone, so is the lock. */
+export async function unlock({ client, gone }: Session, name: string): Promise<void> {
+  if (gone.aborted) return;
+  await client.query(`SELECT pg_advisory_unlock(hashtext('edgeml leader'), hashtext($1))`, [name]);
+}
+
 async function turn(
   { connectionString, name, signal }: LeadOptions,
   body: LeaderBody,

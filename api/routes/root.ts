@@ -10,17 +10,24 @@ import { Line } from '../schemas/common.ts';
 
 const open = { scope: 'none' } as const;
 
+const STATES = ['down', 'degraded', 'starting', 'ok'] as const; // the worst first
+const State = Type.Union([
+  Type.Literal('ok'),
+  Type.Literal('starting'),
+  Type.Literal('degraded'),
+  Type.Literal('down'),
+]);
 const PartState = Type.Object(
   {
     name: Type.String(),
-    state: Type.Union([Type.Literal('ok'), Type.Literal('degraded'), Type.Literal('down')]),
+    state: State,
     detail: Type.Optional(Type.String()),
   },
   { additionalProperties: false },
 );
 const Ready = Type.Object(
   {
-    status: Type.Union([Type.Literal('ok'), Type.Literal('degraded'), Type.Literal('down')]),
+    status: State,
     parts: Type.Array(PartState),
   },
   { additionalProperties: false },
@@ -45,15 +52,16 @@ export function rootRoutes(deps: ApiDeps) {
       config: open,
       schema: {
         tags: ['process'],
-        description: '503 only without Postgres: stopping a rollout works without the others.',
+        description:
+          '503 without Postgres, or while it is migrated: stopping a rollout works without the others. `starting` with 200: all is ' +
+          'answered but the lists of the read models that are named.',
         querystring: Type.Object({ verbose: Type.Optional(Line(200)) }),
         response: { 200: Ready, 503: Ready },
       },
       handler: async (_request, reply) => {
         const parts = [...(await parted())];
-        const isDown = parts.some((p) => p.state === 'down');
-        const status = isDown ? 'down' : parts.every((p) => p.state === 'ok') ? 'ok' : 'degraded';
-        return reply.code(isDown ? 503 : 200).send({ status, parts });
+        const status = STATES.find((state) => parts.some((p) => p.state === state)) ?? 'ok';
+        return reply.code(status === 'down' || deps.starting() ? 503 : 200).send({ status, parts });
       },
     });
     app.get('/metrics', {

@@ -51,7 +51,8 @@ export function remembered({ stream, fact }: SequencedEvent, rollout: RolloutOf 
 /** The memory in memory. One owner. */
 export interface OwnMemory extends PointerMemory {
   learn(news: Remembered): void;
-  clear(): void;
+  /** Those that have not ended. */
+  rolloutIds(): Iterable<number>;
 }
 
 /** Empty. */
@@ -70,9 +71,6 @@ export function createMemory(): OwnMemory {
       if (ofModel) ofModel.add(version);
       else marks.set(model_id, new Set([version]));
     },
-    clear() {
-      rollouts.clear();
-      marks.clear();
-    },
+    rolloutIds: () => rollouts.keys(),
   };
 }

@@ -24,6 +24,7 @@ export const pointerRows = historyTable<PointerRow>('pointers', {
 export const rolloutsOf = historyTable<RolloutOfRow>('rollouts_of', {
   key: ['rollout_id'],
   columns: { rollout_id: 'bigint', model_id: 'text', version: 'text', has_ended: 'boolean' },
+  indexes: [['model_id']],
 });
 
 /** Versions that were rolled back. */

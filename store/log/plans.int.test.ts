@@ -68,6 +68,7 @@ describe(`plans at ${FACTS} facts touch what they give`, () => {
   it.each([
     ['sequencer_read at the tail', 100, namedSql('sequencer_read'), [1, 'XID', FACTS - 100, 1000]],
     ['sequencer_waiting', 1, namedSql('sequencer_waiting'), [1, 'XID', FACTS - 100]],
+    ['sequencer_lag', 1, namedSql('sequencer_lag'), []],
   ])('%s', async (_, atMost, sql, values) => {
     const xid = (
       await pool.query<{ xid: string }>('SELECT xid::text AS xid FROM store.events ORDER BY position DESC LIMIT 1')

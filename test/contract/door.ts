@@ -95,7 +95,7 @@ export async function openTestDoor(through: (url: string) => string = (url) => u
   const pool = createPool({ connectionString, max: 1 });
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
-  const door = await openDoor({
+  const door = openDoor({
     connectionString: through(connectionString),
     blobs: createFileStore(testHome('blobs')),
     secret: randomBytes(32),

@@ -47,7 +47,7 @@ beforeAll(async () => {
   });
   for (const stream of [child.stdout, child.stderr])
     stream?.on('data', (chunk: Buffer) => (output += chunk.toString()));
-  await soon('the server to listen', async () => (await fetch(`${url}/livez`)).ok);
+  await soon('the server to be ready', async () => (await fetch(`${url}/readyz`)).ok);
   log = createEventStore({ connectionString: database.appUrl });
 });
 afterAll(async () => {
@@ -81,7 +81,14 @@ describe('without NATS and Temporal', () => {
       org_id: 'org_local',
       roles: ['admin', 'instance'],
     });
-    const ready = await call('GET', '/readyz?verbose');
+    let ready = await call('GET', '/readyz?verbose');
+    await soon('the read models are filled', async () => {
+      ready = await call('GET', '/readyz?verbose');
+      return (
+        JSON.stringify(ready.body).includes('{"name":"pointers","state":"ok"}') &&
+        !JSON.stringify(ready.body).includes('starting')
+      );
+    });
     expect(ready.status).toBe(200);
     expect(ready.body).toMatchObject({
       status: 'degraded',

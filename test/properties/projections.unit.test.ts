@@ -6,6 +6,8 @@ import { parseStream } from '../../domain/events/streams.ts';
 import { latestOf } from '../../domain/semver.ts';
 import { createFold } from '../../domain/rollout/pointer.fixture.ts';
 import type { Pointer } from '../../domain/rollout/pointer.ts';
+import { pointerModel } from '../../domain/rollout/pointerFold.ts';
+import { createMemory, remembered } from '../../domain/rollout/pointerMemory.ts';
 import type { ModelContext } from '../../machines/model.ts';
 import type { VersionContext } from '../../machines/modelVersion.ts';
 import { machineFor } from '../../machines/registry.ts';
@@ -16,7 +18,6 @@ import { listings, models } from '../../projections/catalog/schema.ts';
 import { pointerRows } from '../../projections/pointers/schema.ts';
 import { projections } from '../../projections/registry.ts';
 import { rolloutRows } from '../../projections/rollouts/schema.ts';
-import { createPointers } from '../../projections/pointerTail.ts';
 import { createRows, projectInMemory, type BatchRows, type Row } from '../../projections/rows.ts';
 import type { Projection } from '../../projections/table.ts';
 import { runs } from '../../projections/training/schema.ts';
@@ -107,7 +108,8 @@ describe('the pointer', () => {
   it('knows of what it names all that whole lists would say, after every fact', () => {
     fc.assert(
       fc.property(moves, (drawn) => {
-        const pointers = createPointers();
+        const folds = new Map<string, ReturnType<typeof createFold>>();
+        const memory = createMemory(); // of all models, to know which one a rollout's fact is about
         const listed = new Map<string, string[]>();
         const rolledBack = new Set<string>();
         const of = new Map<string, string>();
@@ -116,8 +118,15 @@ describe('the pointer', () => {
           if (fact.type === 'VersionListed') listed.set(stream, [...(listed.get(stream) ?? []), fact.data.version]);
           if (fact.type === 'RolloutCreated') of.set(stream, `version-${fact.data.model_id}@${fact.data.version}`);
           if (fact.type === 'RolloutRolledBack') rolledBack.add(of.get(stream)!);
-          pointers.apply(event);
-          for (const { model_id, stable, latest, rollouts, rolled_back, ever_rolled_out: hasBegun } of pointers.all()) {
+          const modelId = pointerModel(event, memory);
+          const parsed = parseStream(stream);
+          memory.learn(remembered(event, parsed?.kind === 'rollout' ? memory.rollout(parsed.rolloutId) : undefined));
+          if (modelId === undefined) continue;
+          const fold = folds.get(modelId) ?? createFold();
+          folds.set(modelId, fold);
+          const pointer = fold(event);
+          if (pointer) {
+            const { model_id, stable, latest, rollouts, rolled_back, ever_rolled_out: hasBegun } = pointer;
             const isMarked = (v: string) => rolledBack.has(`version-${model_id}@${v}`);
             const named = new Set([stable, latest, ...rollouts.map((r) => r.version)].filter((v) => v !== null));
             expect(new Set(rolled_back)).toEqual(new Set([...named].filter(isMarked)));

@@ -26,7 +26,7 @@ export function deviceRoutes(app: App, deps: ApiDeps): void {
     handler: async (request) => {
       const device = await existingDevice(deps, request, request.params.device);
       const { model, version, seq, predictions, downloads, latency } = request.body;
-      const { modelId, pointer } = knownModel(deps, request, model);
+      const { modelId, pointer } = await knownModel(deps, request, model);
       // At the time of the report: a stage that begins later does not count it.
       const attribution = armOf(pointer, device, version, deps.pointers.now());
       const report = { modelId, version, seq, predictions, downloads, latency };
@@ -47,7 +47,7 @@ export function deviceRoutes(app: App, deps: ApiDeps): void {
     },
     handler: async (request) => {
       const device = await existingDevice(deps, request, request.params.device);
-      const { pointer } = knownModel(deps, request, request.params.model);
+      const { pointer } = await knownModel(deps, request, request.params.model);
       return whyView(pointer, device, deps.pointers.now());
     },
   });
@@ -69,21 +69,18 @@ export const notRegistered = (device: string) =>
 /** Older than this, a pointer may name a version that was rolled back since: better no answer, and the device keeps what it has. */
 export const STALE_MS = 10_000;
 
-/** The model's pointer, from memory. @throws LifecycleError `model_not_found`; `projection_behind` while it may be out of date */
-export function knownModel(deps: Pick<ApiDeps, 'pointers'>, request: FastifyRequest, text: string) {
-  if (deps.pointers.ageMs() > STALE_MS) {
+/** The model's pointer. @throws LifecycleError `model_not_found`; `projection_behind` while it may be out of date */
+export async function knownModel({ pointers }: Pick<ApiDeps, 'pointers'>, request: FastifyRequest, text: string) {
+  const { orgId } = whoAsks(request);
+  const modelId = modelIdFrom(orgId, text);
+  const known = await pointers.get(orgId, modelId);
+  if (pointers.ageMs() > STALE_MS) {
     const detail = 'The pointers do not follow the log at the moment. Keep the version you have, and ask again.';
     throw new LifecycleError('projection_behind', detail, { retry_after_s: 5 });
   }
-  const { orgId } = whoAsks(request);
-  const modelId = modelIdFrom(orgId, text);
-  const pointer = deps.pointers.get(orgId, modelId);
-  const first = deps.pointers.missesSince(orgId, modelId);
-  if (first !== undefined) {
-    // No retry soon mends it: an operator must. Other models are served.
-    const detail = `The pointer of model ${text} misses the fact at ${first}. Keep the version you have; the operator is told.`;
-    throw new LifecycleError('projection_behind', detail, { retry_after_s: 60 });
-  }
-  if (pointer) return { modelId, pointer };
-  throw new LifecycleError('model_not_found', `There is no model ${text}.`);
+  if (!known) throw new LifecycleError('model_not_found', `There is no model ${text}.`);
+  if (known.missesSince === undefined) return { modelId, pointer: known.pointer };
+  // No retry soon mends it: an operator must. Other models are served.
+  const detail = `The pointer of model ${text} misses the fact at ${known.missesSince}. Keep the version you have; the operator is told.`;
+  throw new LifecycleError('projection_behind', detail, { retry_after_s: 60 });
 }

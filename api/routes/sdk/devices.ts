@@ -81,7 +81,7 @@ export function assignmentRoute(app: App, deps: ApiDeps): void {
     },
     handler: async (request) => {
       const device = await existingDevice(deps, request, request.params.device);
-      const { modelId, pointer } = knownModel(deps, request, request.params.model);
+      const { modelId, pointer } = await knownModel(deps, request, request.params.model);
       const assigned = assign(pointer, device, deps.pointers.now());
       if (!assigned) {
         throw new LifecycleError(
