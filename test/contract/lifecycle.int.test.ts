@@ -324,11 +324,11 @@ describe('the record', () => {
     const stream = await t.call('GET', `${OWN}/streams/${event!.stream}`);
     expect(stream.body).toMatchObject({ machine: 'rollout@1', divergence: null, next_after: null });
     const pages: unknown[] = [];
-    for (let after: unknown = 0; after !== null;) {
-      const page = await t.call('GET', `${OWN}/streams/${event!.stream}?limit=2&after=${String(after)}`);
+    for (let after: number | null = 0; after !== null;) {
+      const page = await t.call('GET', `${OWN}/streams/${event!.stream}?limit=2&after=${after}`);
       expect(page.body).toMatchObject({ state: stream.body['state'], stream_version: stream.body['stream_version'] });
       pages.push(...(page.body['events'] as unknown[]));
-      after = page.body['next_after'];
+      after = page.body['next_after'] as number | null;
     }
     expect(pages.length).toBeGreaterThan(2);
     expect(pages).toEqual(stream.body['events']);
