@@ -6,7 +6,15 @@ import type { OrgId } from '../domain/org.ts';
 import { createPool } from '../store/connect.ts';
 import type { LogDatabase } from '../store/log/tables.ts';
 import { listEvents, type EventFilter } from './activity/query.ts';
-import { findModel, listModels, type ModelFilter } from './catalog/query.ts';
+import {
+  countModels,
+  findModel,
+  listModels,
+  modelsNow,
+  type ModelFilter,
+  type ModelKind,
+  type ModelPlace,
+} from './catalog/query.ts';
 import type { ModelRow } from './catalog/schema.ts';
 import { isMissing, readCheckpoint } from './checkpoint.ts';
 import { countSetAside, readSetAside, type SetAside } from './setAside.ts';
@@ -19,7 +27,13 @@ import { schemaOf } from './table.ts';
 import { listRoundFacts, listRuns, type ListedRun, type RunFilter } from './training/query.ts';
 import type { RoundRow } from './training/schema.ts';
 import { readLineage, type LineageNode } from './versions/lineage.ts';
-import { listVersions, type VersionFilter } from './versions/query.ts';
+import {
+  listedVersions,
+  listVersions,
+  newestLifecycles,
+  type ListedFilter,
+  type VersionFilter,
+} from './versions/query.ts';
 import type { VersionRow } from './versions/schema.ts';
 
 export type ReadModelName = 'catalog' | 'versions' | 'rollouts' | 'training' | 'pointers' | 'activity';
@@ -39,6 +53,9 @@ export interface Listed<T> {
   readonly position: number;
 }
 
+/** `lifecycle`: of the newest version. */
+export type ModelNow = ModelRow & { readonly lifecycle: string | null };
+
 export interface ReadModels {
   position(name: ReadModelName): Promise<number>;
   /** Where every read model is and whether it stands: readiness, metrics. */
@@ -48,8 +65,16 @@ export interface ReadModels {
 
   models(filter: ModelFilter, page?: PageRequest): Promise<Page<ModelRow>>;
   model(orgId: OrgId, modelId: string, asOf?: number): Promise<ModelRow | undefined>;
-  versions(filter: VersionFilter, asOf?: number): Promise<Listed<VersionRow>>;
-  lineage(orgId: OrgId, modelId: string, asOf?: number): Promise<Listed<LineageNode>>;
+  /** How many models of a kind there are now. */
+  modelCount(kind: ModelKind): Promise<number>;
+  /** At most `limit` models as they are now, by name, each with the lifecycle state of its newest version; null: it has none. */
+  modelsNow(kind: ModelKind, place: ModelPlace, limit: number): Promise<ModelNow[]>;
+  versions(filter: VersionFilter, page?: PageRequest): Promise<Page<VersionRow>>;
+  /** Names of versions as they are now, in the order of the SDK door. */
+  listedVersions(filter: ListedFilter, page: { readonly limit: number; readonly offset: number }): Promise<string[]>;
+  /** Of a model's newest version now; null: it has none. */
+  newestLifecycle(modelId: string): Promise<string | null>;
+  lineage(of: { readonly orgId: OrgId; readonly modelId: string }, page?: PageRequest): Promise<Page<LineageNode>>;
   rollouts(filter: RolloutFilter, page?: PageRequest): Promise<Page<RolloutRow>>;
   judgements(
     orgId: OrgId,
@@ -65,6 +90,8 @@ export interface ReadModels {
 
 const POLL_MS = 15;
 const SHOWN = 5;
+const notFilled = (name: string) =>
+  new LifecycleError('projection_behind', `The read model ${name} has not been filled yet.`, { retry_after_s: 1 });
 const schemas = new Map(projections.map((p) => [p.name, schemaOf(p)]));
 
 /** Opens a pool lazily; the caller closes it. Lists throw `projection_behind` where they are asked beyond the checkpoint. */
@@ -103,9 +130,16 @@ export function createReadModels({
     // A read that met the old table in the moment of a rebuild's swap sees no row: the second one sees the new table.
     const checkpoint = (await checkpointOf(name)) ?? (await checkpointOf(name));
     if (checkpoint) return checkpoint.log_index;
-    throw new LifecycleError('projection_behind', `The read model ${name} has not been filled yet.`, {
-      retry_after_s: 1,
-    });
+    throw notFilled(name);
+  }
+
+  /** What a read model answers as it is now. @throws LifecycleError `projection_behind` where nobody has begun to fill it */
+  async function filled<T>(name: ReadModelName, read: () => Promise<T>): Promise<T> {
+    try {
+      return await read();
+    } catch (error) {
+      throw isMissing(error) ? notFilled(name) : error;
+    }
   }
 
   async function at(names: readonly ReadModelName[], asOf: number | undefined): Promise<number> {
@@ -151,14 +185,18 @@ export function createReadModels({
 
     models: async (filter, page = {}) => listModels(db, filter, page, await place('catalog')),
     model: async (orgId, modelId, asOf) => findModel(db, orgId, modelId, await at(['catalog'], asOf)),
-    async versions(filter, asOf) {
-      const position = await at(['versions'], asOf);
-      return { items: await listVersions(db, filter, position), position };
+    modelCount: (kind) => filled('catalog', () => countModels(db, kind)),
+    async modelsNow(kind, from, limit) {
+      const rows = await filled('catalog', () => modelsNow(db, kind, from, limit));
+      const ids = rows.map((row) => row.model_id);
+      const newest = await filled('versions', () => newestLifecycles(db, ids));
+      return rows.map((row) => ({ ...row, lifecycle: newest.get(row.model_id) ?? null }));
     },
-    async lineage(orgId, modelId, asOf) {
-      const position = await at(['versions', 'rollouts'], asOf);
-      return { items: await readLineage(db, orgId, modelId, position), position };
-    },
+    versions: async (filter, page = {}) => listVersions(db, filter, page, await place('versions')),
+    listedVersions: (filter, page) => filled('versions', () => listedVersions(db, filter, page)),
+    newestLifecycle: async (modelId) =>
+      (await filled('versions', () => newestLifecycles(db, [modelId]))).get(modelId) ?? null,
+    lineage: async (of, page = {}) => readLineage(db, of, page, await at(['versions', 'rollouts'], undefined)),
     rollouts: async (filter, page = {}) => listRollouts(db, filter, page, await place('rollouts')),
     async judgements(orgId, rolloutId, asOf) {
       const position = await at(['rollouts'], asOf);

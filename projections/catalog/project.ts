@@ -3,7 +3,7 @@ import type { SequencedEvent } from '../../domain/events/envelope.ts';
 import { modelStream, parseStream } from '../../domain/events/streams.ts';
 import { latestOf } from '../../domain/semver.ts';
 import { need, put, type About, type Change, type Projection, type Rows } from '../table.ts';
-import { models, type ModelRow } from './schema.ts';
+import { countKeysOf, modelCounts, models, type ModelRow } from './schema.ts';
 
 /** The model that a fact of the catalogue is about; a version's end counts, since it may no longer be the latest. */
 function modelOf({ stream, type }: Pick<About, 'stream' | 'type'>): string | undefined {
@@ -42,6 +42,9 @@ function changed(row: ModelRow, event: SequencedEvent): ModelRow | undefined {
   }
 }
 
+const countedIn = ({ org_id, framework, use_case }: { org_id: string; framework: string; use_case: string }) =>
+  countKeysOf(org_id, { framework, useCase: use_case });
+
 function project(event: SequencedEvent, rows: Rows): Change[] {
   const { fact, stream: name } = event;
   const modelId = modelOf({ stream: name, type: fact.type });
@@ -62,6 +65,9 @@ function project(event: SequencedEvent, rows: Rows): Change[] {
         updated_at: event.recordedAt,
         stream_version: event.version,
       }),
+      ...countedIn(fact.data).map((counted) =>
+        put(modelCounts, { counted, n: (rows.get(modelCounts, counted)?.n ?? 0) + 1 }),
+      ),
     ];
   }
   const row = rows.get(models, modelId);
@@ -78,11 +84,13 @@ function project(event: SequencedEvent, rows: Rows): Change[] {
 
 export const catalog: Projection = {
   name: 'catalog',
-  version: 2,
-  tables: [models],
-  needs(event) {
-    const modelId = modelOf({ stream: event.stream, type: event.fact.type });
-    return modelId === undefined ? [] : [need(models, modelId)];
+  version: 3,
+  tables: [models, modelCounts],
+  needs({ stream, fact }) {
+    const modelId = modelOf({ stream, type: fact.type });
+    if (modelId === undefined) return [];
+    const counted = fact.type === 'ModelRegistered' ? countedIn(fact.data) : [];
+    return [need(models, modelId), ...counted.map((key) => need(modelCounts, key))];
   },
   project,
   subjectOf(about) {

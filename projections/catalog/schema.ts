@@ -1,5 +1,6 @@
-/** Tables of `catalog`: one row per model. */
+/** Tables of `catalog`: one row per model, and how many there are. */
 import type { Architecture } from '../../domain/events/model.ts';
+import { canonicalSha } from '../../domain/hash/canonicalJson.ts';
 import { historyTable } from '../table.ts';
 
 export interface ModelRow {
@@ -43,5 +44,37 @@ export const models = historyTable<ModelRow>('models', {
     updated_at: 'text',
     stream_version: 'bigint',
   },
-  indexes: [['org_id', 'name']],
+  current: [
+    ['org_id', 'name', 'model_id'],
+    ['org_id', 'framework', 'name', 'model_id'],
+    ['org_id', 'use_case', 'name', 'model_id'],
+  ],
+  searched: ['name'],
 });
+
+/** How many models an organisation has, of each framework and use case: what a list answers as its total. */
+export interface ModelCountRow {
+  /** {@link countKey} */
+  counted: string;
+  n: number;
+}
+
+export const modelCounts = historyTable<ModelCountRow>('model_counts', {
+  key: ['counted'],
+  columns: { counted: 'text', n: 'bigint' },
+});
+
+/** Of a fixed length, whatever the texts are. Undefined: of any. */
+export const countKey = (orgId: string, of: { readonly framework?: string; readonly useCase?: string }): string =>
+  canonicalSha([orgId, of.framework ?? null, of.useCase ?? null]);
+
+/** The counts that a model is part of. */
+export const countKeysOf = (
+  orgId: string,
+  { framework, useCase }: { framework: string; useCase: string },
+): string[] => [
+  countKey(orgId, {}),
+  countKey(orgId, { framework }),
+  countKey(orgId, { useCase }),
+  countKey(orgId, { framework, useCase }),
+];

@@ -1,0 +1,22 @@
+/** Lists that the server answers in pages. */
+import type { Http } from './http.ts';
+
+/** What every page of a list has beside its items. */
+interface Page {
+  readonly next_cursor: string | null;
+}
+
+/** The pages of a list, one after the other; all of them as of the first. */
+export async function* pagesOf<P extends Page>(
+  http: Http,
+  path: string,
+  query: Readonly<Record<string, string | number | undefined>>,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<P> {
+  for (let cursor: string | undefined; ;) {
+    const page: P = await http.json('GET', path, { query: { limit: 500, ...query, cursor }, signal });
+    yield page;
+    if (!page.next_cursor) return;
+    cursor = page.next_cursor;
+  }
+}
