@@ -15,6 +15,7 @@ import type { RolloutContext, RolloutState } from '../machines/rollout.ts';
 import type { TrainingContext, TrainingState } from '../machines/trainingRun.ts';
 import type { EventStore } from '../store/log/eventStore.ts';
 import type { ModelOwners } from '../store/orgs/modelOwners.ts';
+import type { RolloutFinder } from '../store/rollouts/rolloutFinder.ts';
 import { laneFor } from './lane.ts';
 import { whoAsks } from './access/principal.ts';
 
@@ -25,7 +26,7 @@ export interface Reading extends ReadingLane {
 
 interface ReadingLane {
   readonly log: Pick<EventStore, 'readStream' | 'readLog' | 'resolveAsOf' | 'head' | 'logIndexOf' | 'awaitLogIndex'>;
-  readonly commands: { readonly owners: ModelOwners };
+  readonly commands: { readonly owners: ModelOwners; readonly rollouts: Pick<RolloutFinder, 'rolledBack'> };
 }
 
 export interface Read<C> {
@@ -45,6 +46,8 @@ export interface View {
   version(modelId: string, version: string): Promise<Read<VersionContext>>;
   training(runId: string): Promise<Read<TrainingContext>>;
   rollout(rolloutId: number): Promise<Read<RolloutContext>>;
+  /** Versions of a model that were rolled back. */
+  rolledBack(modelId: string): Promise<ReadonlySet<string>>;
   stream(stream: string): Promise<Read<unknown>>;
 }
 
@@ -80,6 +83,7 @@ export async function viewOf(
     version: (id, version) => stream(versionStream(id, version)),
     training: (id) => stream(trainingStream(id)),
     rollout: (id) => stream(rolloutStream(id)),
+    rolledBack: (id) => lane.commands.rollouts.rolledBack(id, upTo),
     stream,
   };
 }

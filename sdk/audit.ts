@@ -2,18 +2,17 @@
 import { EdgeMLError, type Problem } from './errors.ts';
 import { segment, pick } from './registry.ts';
 import type { CallOptions, Http } from './http.ts';
+import { itemsOf, pagesOf } from './pages.ts';
 import type {
   AuditResult,
   CheckpointView,
   EventPage,
   Key,
   KeyCreated,
-  Keys,
   Me,
   RebuildResult,
   Org,
   OrgCreated,
-  Orgs,
   Replay,
   Role,
   Stream,
@@ -43,13 +42,22 @@ export class Audit {
     return this.#http.json('GET', `${own}/events`, { query: { ...q, as_of: o.asOf }, signal: o.signal });
   }
 
-  stream(name: string, o: CallOptions & { asOf?: string } = {}): Promise<Stream> {
-    return this.#http.json('GET', `${own}/streams/${segment(name)}`, { query: { as_of: o.asOf }, signal: o.signal });
+  /** A stream with all of its facts; its state is that of the last page. */
+  async stream(name: string, o: CallOptions & { asOf?: string } = {}): Promise<Stream> {
+    const events: Stream['events'] = [];
+    let last: Stream | undefined;
+    for await (last of pagesOf<Stream>(this.#http, `${own}/streams/${segment(name)}`, { as_of: o.asOf }, o.signal)) {
+      for (const event of last.events) events.push(event);
+    }
+    if (!last) throw new Error('a list has one page at least');
+    return { ...last, events };
   }
 
   /** Each fact of a stream with the state before and after it. `to`: a position, `event:<id>`, or a time. */
-  replay(stream: string, to?: string, o: CallOptions = {}): Promise<Replay> {
-    return this.#http.json('GET', `${own}/audit/replay`, { query: { stream, to }, signal: o.signal });
+  async replay(stream: string, to?: string, o: CallOptions = {}): Promise<Replay> {
+    type Item = Replay['items'][number];
+    const items = await itemsOf<Item>(this.#http, `${own}/audit/replay`, { stream, to }, o.signal);
+    return { items, next_cursor: null };
   }
 
   /** Checks the whole log, also against checkpoints that you kept. Every finding is listed; `passed` is the verdict. */
@@ -79,9 +87,8 @@ export class Audit {
   createKey(k: { name: string; roles: Role[] }, o: CallOptions = {}): Promise<KeyCreated> {
     return this.#http.json('POST', `${own}/keys`, { body: k, ...pick(o) });
   }
-  async listKeys(o: CallOptions = {}): Promise<readonly Key[]> {
-    const keys: Keys = await this.#http.json('GET', `${own}/keys`, { signal: o.signal });
-    return keys.items;
+  listKeys(o: CallOptions = {}): Promise<readonly Key[]> {
+    return itemsOf<Key>(this.#http, `${own}/keys`, {}, o.signal);
   }
   revokeKey(id: string, o: CallOptions = {}): Promise<Key> {
     return this.#http.json('POST', `${own}/keys/${segment(id)}/revoke`, { body: {}, ...pick(o) });
@@ -94,8 +101,7 @@ export class Audit {
   createOrg(org: { name: string; id?: string }, o: CallOptions = {}): Promise<OrgCreated> {
     return this.#http.json('POST', `${own}/orgs`, { body: org, ...pick(o) });
   }
-  async listOrgs(o: CallOptions = {}): Promise<readonly Org[]> {
-    const orgs: Orgs = await this.#http.json('GET', `${own}/orgs`, { signal: o.signal });
-    return orgs.items;
+  listOrgs(o: CallOptions = {}): Promise<readonly Org[]> {
+    return itemsOf<Org>(this.#http, `${own}/orgs`, {}, o.signal);
   }
 }

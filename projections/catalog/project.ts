@@ -66,7 +66,7 @@ function project(event: SequencedEvent, rows: Rows): Change[] {
         stream_version: event.version,
       }),
       ...countedIn(fact.data).map((counted) =>
-        put(modelCounts, { counted, n: (rows.get(modelCounts, counted)?.n ?? 0) + 1 }),
+        put(modelCounts, { counted, org_id: fact.data.org_id, n: (rows.get(modelCounts, counted)?.n ?? 0) + 1 }),
       ),
     ];
   }

@@ -56,12 +56,13 @@ export const models = historyTable<ModelRow>('models', {
 export interface ModelCountRow {
   /** {@link countKey} */
   counted: string;
+  org_id: string;
   n: number;
 }
 
 export const modelCounts = historyTable<ModelCountRow>('model_counts', {
   key: ['counted'],
-  columns: { counted: 'text', n: 'bigint' },
+  columns: { counted: 'text', org_id: 'text', n: 'bigint' },
 });
 
 /** Of a fixed length, whatever the texts are. Undefined: of any. */

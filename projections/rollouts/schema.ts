@@ -74,7 +74,14 @@ export const rolloutRows = historyTable<RolloutRow>('rollouts', {
     updated_at: 'text',
     stream_version: 'bigint',
   },
-  indexes: [['org_id'], ['model_id'], ['state']],
+  current: [
+    ['org_id', 'rollout_id'],
+    ['org_id', 'state', 'rollout_id'],
+    ['org_id', 'version', 'rollout_id'],
+    ['model_id', 'rollout_id'],
+    ['model_id', 'state', 'rollout_id'],
+    ['model_id', 'version', 'rollout_id'],
+  ],
 });
 
 export const judgements = factsTable<JudgementRow>('judgements', {

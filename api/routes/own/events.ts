@@ -1,14 +1,15 @@
 /** `/events` and `/streams`: the log as it is. */
 import Type from 'typebox';
 import { LifecycleError } from '../../../domain/errors.ts';
+import type { StoredEvent } from '../../../domain/events/envelope.ts';
 import { parseStream } from '../../../domain/events/streams.ts';
 import { machineFor } from '../../../machines/registry.ts';
 import { whoAsks } from '../../access/principal.ts';
 import type { App } from '../../app.ts';
 import type { ApiDeps } from '../../context.ts';
-import { answerPage, pageRequestOf } from '../../lists.ts';
+import { answerPage, answerRows, pageRequestOf } from '../../lists.ts';
 import { modelIdFrom, ownEvent, viewOf } from '../../reading.ts';
-import { AsOfQuery, closed, Line, ModelRef, PageQuery, Uuid } from '../../schemas/common.ts';
+import { AsOfQuery, closed, Line, ModelRef, PageQuery, RowsQuery, Uuid } from '../../schemas/common.ts';
 import { Event, EventPage, Stream } from '../../schemas/event.ts';
 import { eventView } from '../../views/event.ts';
 
@@ -69,7 +70,7 @@ export function eventRoutes(app: App, deps: ApiDeps): void {
     schema: {
       tags,
       params: Type.Object({ stream: Line(200) }, closed),
-      querystring: Type.Object(AsOfQuery, closed),
+      querystring: Type.Object({ ...RowsQuery, ...AsOfQuery }, closed),
       response: { 200: Stream },
     },
     handler: async (request, reply) => {
@@ -81,6 +82,10 @@ export function eventRoutes(app: App, deps: ApiDeps): void {
       }
       const { state, events } = found;
       const { divergence } = state;
+      const list = { name: 'stream', filter: { orgId: view.orgId, name }, keyOf: (e: StoredEvent) => [e.version] };
+      const read = (limit: number, [after = 0]: readonly number[] = []) =>
+        Promise.resolve(events.slice(after, after + limit));
+      const page = await answerRows(deps, request, reply, list, request.query, read, eventView);
       return {
         stream: name,
         machine: machineFor(name).name,
@@ -96,7 +101,8 @@ export function eventRoutes(app: App, deps: ApiDeps): void {
           : null,
         // A chart's context is a plain object; its members differ by kind of stream.
         context: state.context as Record<string, unknown>,
-        events: events.map(eventView),
+        events: page.items,
+        next_cursor: page.next_cursor,
       };
     },
   });
