@@ -32,7 +32,7 @@ function tableDdl(schema: string, table: TableDef, trigrams: string): string[] {
     ),
     ...table.searched.map(
       (name) =>
-        `CREATE INDEX ON ${full} USING gin (${quote(name)} ${quote(trigrams)}.gin_trgm_ops) WHERE valid_to IS NULL`,
+        `CREATE INDEX ON ${full} USING gin (${quote(name)} ${quote(trigrams)}.gin_trgm_ops) WITH (fastupdate = off) WHERE valid_to IS NULL`,
     ),
   ];
 }

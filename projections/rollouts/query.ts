@@ -1,5 +1,6 @@
 /** Lists of rollouts and of what was judged. */
 import type { OrgId } from '../../domain/org.ts';
+import { versionStream } from '../../domain/events/streams.ts';
 import { LIVE_STATES } from '../../machines/rollout.ts';
 import type { ReadDb } from '../database.ts';
 import { heldAt } from '../held.ts';
@@ -27,8 +28,11 @@ export async function listRollouts(
 ): Promise<Page<RolloutRow>> {
   const page = openPage<[number]>('rollouts', filter, request, position);
   let query = db.withSchema(schemaOf(rollouts)).selectFrom('rollouts').selectAll().where('org_id', '=', filter.orgId);
-  if (filter.modelId !== undefined) query = query.where('model_id', '=', filter.modelId);
-  if (filter.version !== undefined) query = query.where('version', '=', filter.version);
+  const { modelId, version } = filter;
+  if (modelId !== undefined && version !== undefined) {
+    query = query.where('version_stream', '=', versionStream(modelId, version));
+  } else if (modelId !== undefined) query = query.where('model_id', '=', modelId);
+  else if (version !== undefined) query = query.where('version', '=', version);
   if (filter.state !== undefined) query = query.where('state', '=', filter.state);
   if (filter.isLive !== undefined) query = query.where('state', filter.isLive ? 'in' : 'not in', [...LIVE_STATES]);
   if (page.after) query = query.where('rollout_id', '<', page.after[0]);

@@ -1,6 +1,7 @@
 /** Where each version of a model came from, and what was done with it. */
 import { sql } from 'kysely';
 import type { OrgId } from '../../domain/org.ts';
+import { versionStream } from '../../domain/events/streams.ts';
 import type { ReadDb } from '../database.ts';
 import { held } from '../held.ts';
 import type { Page, PageRequest } from '../page.ts';
@@ -31,17 +32,16 @@ export async function readLineage(
   position: number,
 ): Promise<Page<LineageNode>> {
   const page = await listVersions(db, of, request, position);
-  const versions = page.items.map(({ version }) => version);
+  // Streams of the organisation's own versions only, since the page holds no others.
+  const streams = page.items.map(({ model_id, version }) => versionStream(model_id, version));
   const ofOne = db
     .withSchema(schemaOf(rollouts))
     .selectFrom('rollouts')
     .select(['version', 'rollout_id', 'state'])
-    .where('org_id', '=', of.orgId)
-    .where('model_id', '=', of.modelId)
-    .where('version', '=', sql.ref<string>('wanted.version'));
+    .where('version_stream', '=', sql.ref<string>('wanted.stream'));
   const newest = held(ofOne, page.position, { by: ['rollout_id'], isFalling: true }, MOST_ROLLOUTS);
   const carried = await sql<Carried>`
-    SELECT found.* FROM unnest(${versions}::text[]) wanted (version) CROSS JOIN LATERAL (${newest}) found
+    SELECT found.* FROM unnest(${streams}::text[]) wanted (stream) CROSS JOIN LATERAL (${newest}) found
      ORDER BY rollout_id`.execute(db);
   const items = page.items.map((version) => ({
     version,

@@ -50,12 +50,7 @@ const OWN: Readonly<Record<string, Lines>> = {
   'GET /models/:model': [{}, many],
   'GET /models/:model/lineage': [{}, many],
   'POST /models/:model/rollback': reason,
-  'GET /models/:model/versions': [
-    {},
-    many,
-    { ...many, query: 'limit=500' },
-    { ...many, query: 'lifecycle_state=Published' },
-  ],
+  'GET /models/:model/versions': [{}, many, { ...many, query: 'lifecycle_state=Published' }],
   'POST /models/:model/versions': [{ body: { version: '7.0.0' } }],
   'GET /models/:model/versions/:version': plain,
   'POST /models/:model/versions/:version/artifact': ({ a }) => [

@@ -64,6 +64,8 @@ export function describeWork(small: Size, large: Size): void {
     });
 
     it('each request has the same work', { timeout: 900_000 }, async () => {
+      // What commands bring about they bring about here.
+      for (const { method, url } of routes) for (const one of asksOf(two, method, url)) await ask(method, one);
       const before = await all();
       await grow(two.t, small, large);
       const after = await all();
