@@ -34,12 +34,15 @@ export async function readLineage(
   const page = await listVersions(db, of, request, position);
   // Streams of the organisation's own versions only, since the page holds no others.
   const streams = page.items.map(({ model_id, version }) => versionStream(model_id, version));
+  const wanted = sql.ref<string>('wanted.stream');
   const ofOne = db
     .withSchema(schemaOf(rollouts))
     .selectFrom('rollouts')
-    .select(['version', 'rollout_id', 'state'])
-    .where('version_stream', '=', sql.ref<string>('wanted.stream'));
-  const newest = held(ofOne, page.position, { by: ['rollout_id'], isFalling: true }, MOST_ROLLOUTS);
+    .select(['version', 'version_stream', 'rollout_id', 'state'])
+    // As a span of one index, in its order: the planner would walk all rollouts by id where it takes the version for a common one.
+    .where((eb) => eb(eb.refTuple('version_stream', 'rollout_id'), '>=', eb.tuple(wanted, 0)))
+    .where((eb) => eb(eb.refTuple('version_stream', 'rollout_id'), '<=', eb.tuple(wanted, Number.MAX_SAFE_INTEGER)));
+  const newest = held(ofOne, page.position, { by: ['version_stream', 'rollout_id'], isFalling: true }, MOST_ROLLOUTS);
   const carried = await sql<Carried>`
     SELECT found.* FROM unnest(${streams}::text[]) wanted (stream) CROSS JOIN LATERAL (${newest}) found
      ORDER BY rollout_id`.execute(db);

@@ -114,11 +114,13 @@ async function rolloutsOf(deps: ApiDeps, view: View, modelId: string, version: s
   const all = await deps.commands.rollouts.ofModel(modelId);
   const made = all.find((r) => r.phase === 'completed' && r.version === version);
   const met = all.filter((r) => r === made || r.phase === 'live' || (r.phase === 'pending' && r.version === version));
-  const read = met.map(async ({ rolloutId }): Promise<Found> => {
+  const rollouts: Found[] = [];
+  // One after the other: each is a connection of the readers.
+  for (const { rolloutId } of met) {
     const { state, events } = await view.rollout(rolloutId);
-    return { id: rolloutId, state, createdBy: events[0]?.actor.id ?? '' };
-  });
-  return { count: all.length, rollouts: await Promise.all(read) };
+    rollouts.push({ id: rolloutId, state, createdBy: events[0]?.actor.id ?? '' });
+  }
+  return { count: all.length, rollouts };
 }
 
 /** The same key asked for the same within five minutes, and it is still open. */

@@ -1,5 +1,6 @@
 /** The work of every route at two sizes of the log: what may not grow does not. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { until } from '../../support/log.ts';
 import { openTwoOrgs, type TwoOrgs } from '../orgs/twoOrgs.ts';
 import { routesOf, type Route } from '../routes.ts';
 import { asksOf, LINES, type Ask } from './asks.ts';
@@ -44,6 +45,9 @@ export function describeWork(small: Size, large: Size): void {
   async function all(): Promise<Map<string, Measured & { readonly mayGrow: string | undefined }>> {
     const found = new Map<string, Measured & { readonly mayGrow: string | undefined }>();
     await meter.analyze();
+    // The counters of /metrics follow the log in pages, also after a scrape that did not wait for them.
+    const scrape = () => fetch(`${two.t.url}/metrics`).then((answer) => answer.text());
+    await until('the counters have caught up', async () => (await meter.measure(scrape)).rows < 100, 120_000);
     for (const { method, url } of routes) {
       for (const one of asksOf(two, method, url)) {
         await ask(method, one);

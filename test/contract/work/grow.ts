@@ -36,17 +36,20 @@ const registered = (name: string): Told => ({
   },
 });
 
+const versionOf = (n: number) => `0.${Math.floor(n / 50)}.${(n % 50) + 1}`;
+
 const drafted = (version: string): Told => ({
   stream: versionStream(manyId, version),
   fact: { type: 'VersionDrafted', data: { model_id: manyId, version, parent: null, contract_digest: null } },
 });
 
-function created(rolloutId: number): Told {
-  const parsed = parseRolloutRequest({ version: '0.0.1', preset: 'immediate' });
+function created(n: number): Told {
+  const version = n % 10 === 0 ? versionOf(0) : versionOf(n);
+  const parsed = parseRolloutRequest({ version, preset: 'immediate' });
   if ('errors' in parsed) throw new Error(JSON.stringify(parsed.errors));
   const { spec } = parsed;
-  const data = { model_id: manyId, version: '0.0.1', previous: null, spec, spec_sha: canonicalSha(spec) };
-  return { stream: rolloutStream(rolloutId), fact: { type: 'RolloutCreated', data } };
+  const data = { model_id: manyId, version, previous: null, spec, spec_sha: canonicalSha(spec) };
+  return { stream: rolloutStream(1_000_000 + n), fact: { type: 'RolloutCreated', data } };
 }
 
 async function tell({ door }: TestDoor, facts: readonly Told[]): Promise<void> {
@@ -74,8 +77,8 @@ export async function grow(t: TestDoor, from: Size, to: Size): Promise<void> {
   const facts = [
     ...(from.models === 0 ? [registered(MANY)] : []),
     ...count(from.models, to.models).map((n) => registered(`model-${n}`)),
-    ...count(from.versions, to.versions).map((n) => drafted(`0.${Math.floor(n / 50)}.${(n % 50) + 1}`)),
-    ...count(from.rollouts, to.rollouts).map((n) => created(1_000_000 + n)),
+    ...count(from.versions, to.versions).map((n) => drafted(versionOf(n))),
+    ...count(from.rollouts, to.rollouts).map((n) => created(n)),
   ];
   for (let i = 0; i < facts.length; i += MOST_STREAMS) await tell(t, facts.slice(i, i + MOST_STREAMS));
   await t.settle(600_000);
