@@ -85,7 +85,11 @@ async function doorWhere(page: (n: number) => Promise<void>) {
   const url = await app.listen({ host: '127.0.0.1', port: 0 });
   const ask = (path: string, signal?: AbortSignal) =>
     fetch(url + path, { headers: { authorization: `Bearer ${t.secretOf('admin')}` }, ...(signal ? { signal } : {}) });
-  return { ask, asked: () => asked, close: () => app.close() };
+  const close = () => {
+    app.server.closeAllConnections();
+    return app.close();
+  };
+  return { ask, asked: () => asked, close };
 }
 
 describe('the document of all models', () => {
