@@ -1,7 +1,7 @@
 /** Lists: read at a fixed place of the log, once the read models have come that far. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { LifecycleError } from '../domain/errors.ts';
-import type { Page, PageRequest } from '../projections/page.ts';
+import { closePage, openPage, type Page, type PageRequest } from '../projections/page.ts';
 import type { ReadModelName, ReadModels } from '../projections/readModels.ts';
 import type { OrgId } from '../domain/org.ts';
 import type { Cursors } from './access/cursors.ts';
@@ -17,6 +17,7 @@ interface ListQuery {
 }
 
 const WAIT_MS = 2_000;
+const MOST_ROWS = 500;
 
 /**
  * The page that a query asks for, once every read model named is at its `as_of` and `min_position`.
@@ -65,13 +66,23 @@ async function placeOf(deps: Reading, orgId: OrgId, text: string): Promise<numbe
 
 /** A page as it is sent. Sets `EdgeML-Position` and the `Link` to the next page. */
 export function answerPage<R, V>(
-  { cursors }: { readonly cursors: Cursors },
+  deps: { readonly cursors: Cursors },
   request: FastifyRequest,
   reply: FastifyReply,
   page: Page<R>,
   view: (row: R) => V,
 ): { items: V[]; next_cursor: string | null; position: number } {
   reply.header('edgeml-position', String(page.position));
+  return { ...linkedPage(deps, request, reply, page, view), position: page.position };
+}
+
+function linkedPage<R, V>(
+  { cursors }: { readonly cursors: Cursors },
+  request: FastifyRequest,
+  reply: FastifyReply,
+  page: Page<R>,
+  view: (row: R) => V,
+): { items: V[]; next_cursor: string | null } {
   const cursor = page.nextCursor === null ? null : cursors.seal(page.nextCursor);
   if (cursor !== null) {
     const [path, query = ''] = request.url.split('?');
@@ -79,5 +90,27 @@ export function answerPage<R, V>(
     next.set('cursor', cursor);
     reply.header('link', `<${path}?${next.toString()}>; rel="next"`);
   }
-  return { items: page.items.map(view), next_cursor: cursor, position: page.position };
+  return { items: page.items.map(view), next_cursor: cursor };
+}
+
+/**
+ * A page of a list that is in no read model: of rows that are read after a sort key, as they are now.
+ *
+ * @param read  answers at most `limit` rows after the key
+ * @throws LifecycleError `bad_cursor`
+ */
+export async function answerRows<K extends readonly (string | number)[], R, V>(
+  deps: { readonly cursors: Cursors },
+  request: FastifyRequest,
+  reply: FastifyReply,
+  list: { readonly name: string; readonly filter: object; readonly keyOf: (row: R) => (string | number)[] },
+  query: { readonly limit?: number; readonly cursor?: string },
+  read: (limit: number, after: K | undefined) => Promise<readonly R[]>,
+  view: (row: R) => V,
+): Promise<{ items: V[]; next_cursor: string | null }> {
+  const cursor = query.cursor === undefined ? undefined : deps.cursors.open(query.cursor);
+  const limit = query.limit ?? MOST_ROWS;
+  const open = openPage<K>(list.name, list.filter, { limit, ...(cursor === undefined ? {} : { cursor }) }, 0);
+  const rows = await read(open.limit + 1, open.after);
+  return linkedPage(deps, request, reply, closePage(list.name, list.filter, open, rows, list.keyOf), view);
 }

@@ -16,6 +16,7 @@ import type { TrainingContext, TrainingState } from '../machines/trainingRun.ts'
 import type { EventStore, StreamPart } from '../store/log/eventStore.ts';
 import { foldStreams, type FoldLog } from '../store/snapshots/foldStreams.ts';
 import type { ModelOwners } from '../store/orgs/modelOwners.ts';
+import type { RolloutFinder } from '../store/rollouts/rolloutFinder.ts';
 import { laneFor } from './lane.ts';
 import { whoAsks } from './access/principal.ts';
 
@@ -27,7 +28,7 @@ export interface Reading extends ReadingLane {
 interface ReadingLane {
   readonly log: FoldLog &
     Pick<EventStore, 'readPart' | 'readLog' | 'resolveAsOf' | 'head' | 'logIndexOf' | 'awaitLogIndex'>;
-  readonly commands: { readonly owners: ModelOwners };
+  readonly commands: { readonly owners: ModelOwners; readonly rollouts: Pick<RolloutFinder, 'rolledBack'> };
 }
 
 export interface Read<C> {
@@ -48,6 +49,8 @@ export interface View {
   version(modelId: string, version: string): Promise<Read<VersionContext>>;
   training(runId: string): Promise<Read<TrainingContext>>;
   rollout(rolloutId: number): Promise<Read<RolloutContext>>;
+  /** Versions of a model that were rolled back. */
+  rolledBack(modelId: string): Promise<ReadonlySet<string>>;
   stream(stream: string): Promise<Read<unknown>>;
   /** Facts of a stream, for what a fold does not hold; all of them where no part is named. */
   facts(stream: string, part?: Omit<StreamPart, 'upTo'>): Promise<readonly StoredEvent[]>;
@@ -89,6 +92,7 @@ export async function viewOf(
     version: (id, version) => stream(versionStream(id, version)),
     training: (id) => stream(trainingStream(id)),
     rollout: (id) => stream(rolloutStream(id)),
+    rolledBack: (id) => lane.commands.rollouts.rolledBack(id, upTo),
     stream,
     async facts(name, part = {}) {
       const [first] = await log.readPart(name, { limit: 1, upTo });

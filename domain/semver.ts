@@ -64,3 +64,25 @@ export function whyNoLatest(listed: readonly string[], isGood: (version: string)
   const few = previews.slice(0, 3).join(', ');
   return `${releases}, and a pre-release is never the latest: ${few}${previews.length > 3 ? ', …' : ''}`;
 }
+
+/** A number as text that sorts by its size: how many digits, then the digits. */
+const sortable = (digits: string) => String(digits.length).padStart(2, '0') + digits;
+
+const hex = (ascii: string) => [...ascii].map((c) => c.charCodeAt(0).toString(16)).join('');
+
+/**
+ * Text that sorts as versions do by precedence, in every collation: it holds digits and `a` to `f` only. A version that is no
+ * semantic one sorts first.
+ */
+export function precedenceKey(version: string): string {
+  const parsed = semver.parse(version);
+  if (!parsed) return '';
+  const { major, minor, patch, prerelease } = parsed;
+  const core = [major, minor, patch].map((n) => sortable(String(n))).join('');
+  if (prerelease.length === 0) return `${core}f`;
+  // Numbers are lower than words, and a list is lower than the longer one that it begins.
+  const words = prerelease.map((id) =>
+    /^\d+$/.test(String(id)) ? `0${sortable(String(id))}` : `1${hex(String(id))}00`,
+  );
+  return `${core}0${words.join('')}`;
+}

@@ -1,11 +1,11 @@
 /** The tables of the read models as Kysely reads them, and validity as a filter. */
 import type { ExpressionBuilder, ExpressionWrapper, Kysely, SqlBool } from 'kysely';
 import type { ActivityRow, OwnerRow } from './activity/schema.ts';
-import type { ListingRow, ModelRow } from './catalog/schema.ts';
+import type { ListingRow, ModelCountRow, ModelRow } from './catalog/schema.ts';
 import type { PointerRow } from './pointers/schema.ts';
 import type { JudgementRow, RolloutRow } from './rollouts/schema.ts';
 import type { RoundRow, RunRow } from './training/schema.ts';
-import type { VersionRow } from './versions/schema.ts';
+import type { NewestVersionRow, VersionRow } from './versions/schema.ts';
 
 interface Validity {
   /** Log index of the fact from which the row holds. */
@@ -21,7 +21,9 @@ interface Placed {
 export interface ReadTables {
   models: ModelRow & Validity;
   listings: ListingRow & Validity;
+  model_counts: ModelCountRow & Validity;
   versions: VersionRow & Validity;
+  newest_versions: NewestVersionRow & Validity;
   rollouts: RolloutRow & Validity;
   judgements: JudgementRow & Placed;
   runs: RunRow & Validity;
@@ -32,7 +34,8 @@ export interface ReadTables {
 }
 export type ReadDb = Kysely<ReadTables>;
 
-type HistoryTable = 'models' | 'listings' | 'versions' | 'rollouts' | 'runs' | 'pointers' | 'owners';
+export type HistoryTable =
+  'models' | 'listings' | 'model_counts' | 'versions' | 'rollouts' | 'runs' | 'pointers' | 'owners';
 
 /** Rows that hold at log index `at`. Fixed for ever once the projection is that far. */
 export const validAt =

@@ -6,7 +6,8 @@ import { tablesOf, type Projection, type TableDef } from './table.ts';
 const MAX_NAME = 63;
 export const quote = (name: string) => `"${name.replaceAll('"', '""')}"`;
 
-function tableDdl(schema: string, table: TableDef): string[] {
+/** @param trigrams schema of the extension pg_trgm */
+function tableDdl(schema: string, table: TableDef, trigrams: string): string[] {
   const full = `${quote(schema)}.${quote(table.name)}`;
   const columns = Object.entries(table.columns).map(([name, type]) => `${quote(name)} ${type}`);
   const index = (columnNames: readonly string[], rest: string) =>
@@ -25,6 +26,15 @@ function tableDdl(schema: string, table: TableDef): string[] {
     // Who follows a table asks for what changed since; who lists it filters validity.
     `CREATE INDEX ON ${full} (valid_from)`,
     ...table.indexes.map((names) => index(names, 'valid_from')),
+    ...table.current.map((names) => `CREATE INDEX ON ${full} (${names.map(quote).join(', ')}) WHERE valid_to IS NULL`),
+    // A list as of a place is the rows that hold now and those that ended since.
+    ...[...new Set(table.current.map(([first]) => first!))].map(
+      (first) => `CREATE INDEX ON ${full} (${quote(first)}, valid_to) WHERE valid_to IS NOT NULL`,
+    ),
+    ...table.searched.map(
+      (name) =>
+        `CREATE INDEX ON ${full} USING gin (${quote(name)} ${quote(trigrams)}.gin_trgm_ops) WITH (fastupdate = off) WHERE valid_to IS NULL`,
+    ),
   ];
 }
 
@@ -46,6 +56,15 @@ export async function schemaExists(client: Client, schema: string): Promise<bool
   return rows[0]!.found;
 }
 
+/** Migration 0080 makes the extension; an installation may have had it before, in a schema of its own. */
+async function schemaOfTrigrams(client: Client): Promise<string> {
+  const { rows } = await client.query<{ schema: string }>(
+    `SELECT n.nspname AS schema FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = 'pg_trgm'`,
+  );
+  if (rows[0]) return rows[0].schema;
+  throw new Error('the extension pg_trgm is missing; run the migrations');
+}
+
 /**
  * Makes the schema with empty tables and a checkpoint before the first fact, all or nothing, if it is not there. Only the
  * projection's leader calls it.
@@ -53,7 +72,8 @@ export async function schemaExists(client: Client, schema: string): Promise<bool
 export async function createSchema(client: Client, schema: string, projection: Projection): Promise<void> {
   if (schema.length > MAX_NAME) throw new Error(`schema name ${schema} is longer than ${MAX_NAME} characters`);
   if (await schemaExists(client, schema)) return;
-  const tables = tablesOf(projection).flatMap((table) => tableDdl(schema, table));
+  const trigrams = await schemaOfTrigrams(client);
+  const tables = tablesOf(projection).flatMap((table) => tableDdl(schema, table, trigrams));
   // One simple query is one transaction.
   await client.query([`CREATE SCHEMA ${quote(schema)}`, ...checkpointDdl(schema), ...tables].join(';\n'));
 }

@@ -85,7 +85,18 @@ export function closePage<R>(
 ): Page<R> {
   const items = rows.slice(0, limit);
   const last = items.at(-1);
-  if (rows.length <= limit || last === undefined) return { items, nextCursor: null, position: at };
-  const cursor: Cursor = { at, key: keyOf(last), filter: hashOf(list, filter) };
+  return pageUpTo(list, filter, at, items, rows.length <= limit || last === undefined ? undefined : keyOf(last));
+}
+
+/** A page that ends after the sort key `last`; undefined: the list ends with it. */
+export function pageUpTo<R>(
+  list: string,
+  filter: object,
+  at: number,
+  items: readonly R[],
+  last: (string | number)[] | undefined,
+): Page<R> {
+  if (last === undefined) return { items, nextCursor: null, position: at };
+  const cursor: Cursor = { at, key: last, filter: hashOf(list, filter) };
   return { items, nextCursor: Buffer.from(JSON.stringify(cursor)).toString('base64url'), position: at };
 }

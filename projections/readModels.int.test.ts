@@ -103,7 +103,7 @@ describe('lists', () => {
     const judged = events.find((e) => e.fact.type === 'HealthJudged')!;
     const judgements = await stage.models.judgements(orgId, Number(judged.stream.slice(8)));
     expect(judgements.items[0]).toMatchObject({ log_index: judged.logIndex, judgement: judged.fact.data });
-    const { items } = await stage.models.lineage(orgId, 'm-0');
+    const { items } = await stage.models.lineage({ orgId, modelId: 'm-0' }, { limit: 500 });
     const drafted = events.filter((e) => e.fact.type === 'VersionDrafted' && e.stream.startsWith('version-m-0@'));
     expect(items).toHaveLength(drafted.length);
     expect(items.flatMap((n) => n.rollouts.map((r) => r.id)).toSorted((a, b) => a - b)).toEqual(
@@ -149,7 +149,7 @@ describe('lists', () => {
     await expect(stage.models.rollouts({ orgId }, { asOf: head + 1 })).rejects.toMatchObject({
       code: 'projection_behind',
     });
-    await expect(stage.models.versions({ orgId, modelId: 'm-0' }, head + 1)).rejects.toMatchObject({
+    await expect(stage.models.versions({ orgId, modelId: 'm-0' }, { asOf: head + 1 })).rejects.toMatchObject({
       code: 'projection_behind',
     });
   });

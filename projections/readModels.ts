@@ -6,7 +6,16 @@ import type { OrgId } from '../domain/org.ts';
 import { createPool } from '../store/connect.ts';
 import type { LogDatabase } from '../store/log/tables.ts';
 import { listEvents, type EventFilter } from './activity/query.ts';
-import { findModel, listModels, type ModelFilter, type ShownModelRow } from './catalog/query.ts';
+import {
+  countModels,
+  findModel,
+  listModels,
+  modelsNow,
+  type ModelFilter,
+  type ModelKind,
+  type ModelPlace,
+  type ShownModelRow,
+} from './catalog/query.ts';
 import { isMissing, readCheckpoint, type Checkpoint } from './checkpoint.ts';
 import { countSetAside, readSetAside, type SetAside } from './setAside.ts';
 import type { ReadDb, ReadTables } from './database.ts';
@@ -19,7 +28,13 @@ import { nextOf, readableSchemas, schemaOf, type Projection } from './table.ts';
 import { listRoundFacts, listRuns, type ListedRun, type RunFilter } from './training/query.ts';
 import type { RoundRow } from './training/schema.ts';
 import { readLineage, type LineageNode } from './versions/lineage.ts';
-import { listVersions, type VersionFilter } from './versions/query.ts';
+import {
+  listedVersions,
+  listVersions,
+  newestLifecycles,
+  type ListedFilter,
+  type VersionFilter,
+} from './versions/query.ts';
 import type { VersionRow } from './versions/schema.ts';
 
 export type ReadModelName = 'catalog' | 'versions' | 'rollouts' | 'training' | 'pointers' | 'activity';
@@ -41,6 +56,9 @@ export interface Listed<T> {
   readonly position: number;
 }
 
+/** `lifecycle`: of the newest version. */
+export type ModelNow = ShownModelRow & { readonly lifecycle: string | null };
+
 export interface ReadModels {
   position(name: ReadModelName): Promise<number>;
   /** Where every read model is and whether it stands: readiness, metrics. */
@@ -50,8 +68,16 @@ export interface ReadModels {
 
   models(filter: ModelFilter, page?: PageRequest): Promise<Page<ShownModelRow>>;
   model(orgId: OrgId, modelId: string, asOf?: number): Promise<ShownModelRow | undefined>;
-  versions(filter: VersionFilter, asOf?: number): Promise<Listed<VersionRow>>;
-  lineage(orgId: OrgId, modelId: string, asOf?: number): Promise<Listed<LineageNode>>;
+  /** How many models of a kind there are now. */
+  modelCount(kind: ModelKind): Promise<number>;
+  /** At most `limit` models as they are now, by name, each with the lifecycle state of its newest version; null: it has none. */
+  modelsNow(kind: ModelKind, place: ModelPlace, limit: number): Promise<ModelNow[]>;
+  versions(filter: VersionFilter, page?: PageRequest): Promise<Page<VersionRow>>;
+  /** Names of versions as they are now, in the order of the SDK door. */
+  listedVersions(filter: ListedFilter, page: { readonly limit: number; readonly offset: number }): Promise<string[]>;
+  /** Of a model's newest version now; null: it has none. */
+  newestLifecycle(modelId: string): Promise<string | null>;
+  lineage(of: { readonly orgId: OrgId; readonly modelId: string }, page?: PageRequest): Promise<Page<LineageNode>>;
   rollouts(filter: RolloutFilter, page?: PageRequest): Promise<Page<RolloutRow>>;
   judgements(
     orgId: OrgId,
@@ -185,13 +211,21 @@ export function createReadModels({
 
     models: (filter, page = {}) => read(['catalog'], undefined, (db, at) => listModels(db, filter, page, at)),
     model: (orgId, modelId, asOf) => read(['catalog'], asOf, (db, at) => findModel(db, orgId, modelId, at)),
-    versions: (filter, asOf) =>
-      read(['versions'], asOf, async (db, at) => ({ items: await listVersions(db, filter, at), position: at })),
-    lineage: (orgId, modelId, asOf) =>
-      read(['versions', 'rollouts'], asOf, async (db, at) => ({
-        items: await readLineage(db, orgId, modelId, at),
-        position: at,
-      })),
+    modelCount: (kind) => read(['catalog'], undefined, (db) => countModels(db, kind)),
+    modelsNow: (kind, from, limit) =>
+      read(['catalog', 'versions'], undefined, async (db) => {
+        const rows = await modelsNow(db, kind, from, limit);
+        const newest = await newestLifecycles(
+          db,
+          rows.map((row) => row.model_id),
+        );
+        return rows.map((row) => ({ ...row, lifecycle: newest.get(row.model_id) ?? null }));
+      }),
+    versions: (filter, page = {}) => read(['versions'], undefined, (db, at) => listVersions(db, filter, page, at)),
+    listedVersions: (filter, page) => read(['versions'], undefined, (db) => listedVersions(db, filter, page)),
+    newestLifecycle: (modelId) =>
+      read(['versions'], undefined, async (db) => (await newestLifecycles(db, [modelId])).get(modelId) ?? null),
+    lineage: (of, page = {}) => read(['versions', 'rollouts'], undefined, (db, at) => readLineage(db, of, page, at)),
     rollouts: (filter, page = {}) => read(['rollouts'], undefined, (db, at) => listRollouts(db, filter, page, at)),
     judgements: (orgId, rolloutId, asOf) =>
       read(['rollouts'], asOf, async (db, at) => ({

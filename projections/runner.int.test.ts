@@ -69,7 +69,7 @@ describe('the runner', () => {
       fc.asyncProperty(fc.integer({ min: 0, max: head }), async (at) => {
         const folded = foldedTo(named('versions'), events, at);
         for (const modelId of ['m-0', 'm-1']) {
-          const listed = await stage.models.versions({ orgId, modelId }, at);
+          const listed = await stage.models.versions({ orgId, modelId }, { asOf: at, limit: 500 });
           expect(listed.position).toBe(at);
           for (const row of listed.items) {
             expect(bare(row)).toEqual(wellFormed(folded.get(versionRows, modelId, row.version)));

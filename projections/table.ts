@@ -15,6 +15,10 @@ export interface TableDef {
   readonly key: readonly string[];
   readonly columns: Readonly<Record<string, ColumnType>>;
   readonly indexes: readonly (readonly string[])[];
+  /** Of a history table: indexes of the rows that hold now, for lists (`held.ts`). */
+  readonly current: readonly (readonly string[])[];
+  /** Columns of a history table that are searched for a part of their text, in the rows that hold now. */
+  readonly searched: readonly string[];
 }
 
 /** A table whose rows are `R`. Instants are RFC 3339 text, UTC, milliseconds: they sort as they are. */
@@ -29,9 +33,16 @@ type Indexes<R> = readonly (readonly (keyof R & string)[])[];
 /** A table that keeps every state of each key. */
 export function historyTable<R extends object>(
   name: string,
-  def: { readonly key: readonly (keyof R & string)[]; readonly columns: ColumnsOf<R>; readonly indexes?: Indexes<R> },
+  def: {
+    readonly key: readonly (keyof R & string)[];
+    readonly columns: ColumnsOf<R>;
+    readonly indexes?: Indexes<R>;
+    readonly current?: Indexes<R>;
+    readonly searched?: readonly (keyof R & string)[];
+  },
 ): Table<R> {
-  return { name, kind: 'history', key: def.key, columns: def.columns, indexes: def.indexes ?? [] };
+  const { key, columns, indexes = [], current = [], searched = [] } = def;
+  return { name, kind: 'history', key, columns, indexes, current, searched };
 }
 
 /** A table that gains at most one row per event: what happens too often to copy a whole row each time. */
@@ -39,7 +50,8 @@ export function factsTable<R extends object>(
   name: string,
   def: { readonly columns: ColumnsOf<R>; readonly indexes?: Indexes<R> },
 ): Table<R> {
-  return { name, kind: 'facts', key: [], columns: def.columns, indexes: def.indexes ?? [] };
+  const { columns, indexes = [] } = def;
+  return { name, kind: 'facts', key: [], columns, indexes, current: [], searched: [] };
 }
 
 /** A fact that was not applied (`setAside.ts`). */

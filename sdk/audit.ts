@@ -2,18 +2,17 @@
 import { EdgeMLError, type Problem } from './errors.ts';
 import { segment, pick } from './registry.ts';
 import type { Answer, CallOptions, Http } from './http.ts';
+import { itemsOf } from './pages.ts';
 import type {
   AuditResult,
   CheckpointView,
   EventPage,
   Key,
   KeyCreated,
-  Keys,
   Me,
   RebuildResult,
   Org,
   OrgCreated,
-  Orgs,
   Replay,
   Role,
   Stream,
@@ -57,8 +56,10 @@ export class Audit {
   }
 
   /** Each fact of a stream with the state before and after it. `to`: a position, `event:<id>`, or a time. */
-  replay(stream: string, to?: string, o: CallOptions = {}): Promise<Replay> {
-    return this.#http.json('GET', `${own}/audit/replay`, { query: { stream, to }, signal: o.signal });
+  async replay(stream: string, to?: string, o: CallOptions = {}): Promise<Replay> {
+    type Item = Replay['items'][number];
+    const items = await itemsOf<Item>(this.#http, `${own}/audit/replay`, { stream, to }, o.signal);
+    return { items, next_cursor: null };
   }
 
   /**
@@ -85,9 +86,8 @@ export class Audit {
   createKey(k: { name: string; roles: Role[] }, o: CallOptions = {}): Promise<KeyCreated> {
     return this.#http.json('POST', `${own}/keys`, { body: k, ...pick(o) });
   }
-  async listKeys(o: CallOptions = {}): Promise<readonly Key[]> {
-    const keys: Keys = await this.#http.json('GET', `${own}/keys`, { signal: o.signal });
-    return keys.items;
+  listKeys(o: CallOptions = {}): Promise<readonly Key[]> {
+    return itemsOf<Key>(this.#http, `${own}/keys`, {}, o.signal);
   }
   revokeKey(id: string, o: CallOptions = {}): Promise<Key> {
     return this.#http.json('POST', `${own}/keys/${segment(id)}/revoke`, { body: {}, ...pick(o) });
@@ -100,9 +100,8 @@ export class Audit {
   createOrg(org: { name: string; id?: string }, o: CallOptions = {}): Promise<OrgCreated> {
     return this.#http.json('POST', `${own}/orgs`, { body: org, ...pick(o) });
   }
-  async listOrgs(o: CallOptions = {}): Promise<readonly Org[]> {
-    const orgs: Orgs = await this.#http.json('GET', `${own}/orgs`, { signal: o.signal });
-    return orgs.items;
+  listOrgs(o: CallOptions = {}): Promise<readonly Org[]> {
+    return itemsOf<Org>(this.#http, `${own}/orgs`, {}, o.signal);
   }
 }
 

@@ -1,5 +1,6 @@
 /** Training runs, rollouts and rollbacks. */
 import type { CallOptions, Http } from './http.ts';
+import { pagesOf } from './pages.ts';
 import { settle } from './operation.ts';
 import { pick, segment } from './registry.ts';
 import { RolloutHandle } from './rollout.ts';
@@ -53,9 +54,16 @@ export class Federation {
     return this.#http.json('GET', `${own}/training/${segment(runId)}`, { query: { as_of: o.asOf }, signal: o.signal });
   }
 
-  trainingRounds(runId: string, o: CallOptions & { asOf?: string } = {}): Promise<Rounds> {
+  /** All of them. */
+  async trainingRounds(runId: string, o: CallOptions & { asOf?: string } = {}): Promise<Rounds> {
     const path = `${own}/training/${segment(runId)}/rounds`;
-    return this.#http.json('GET', path, { query: { as_of: o.asOf }, signal: o.signal });
+    const items: Rounds['items'] = [];
+    let position = -1;
+    for await (const page of pagesOf<Rounds>(this.#http, path, { as_of: o.asOf }, o.signal)) {
+      for (const item of page.items) items.push(item);
+      position = page.position;
+    }
+    return { items, next_cursor: null, position };
   }
 
   /** `pause`, `resume`, `stop` (keeps the last round's model) or `abort` (keeps nothing). */

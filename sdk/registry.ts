@@ -3,6 +3,7 @@ import { sha256Hex } from '../domain/hash/sha256.ts';
 import { EdgeMLError } from './errors.ts';
 import type { CallOptions, Http } from './http.ts';
 import { follow, settle } from './operation.ts';
+import { pagesOf } from './pages.ts';
 import type {
   Architecture,
   Lineage,
@@ -62,15 +63,8 @@ export class ModelRegistry {
   }
 
   async *listModels(o: CallOptions & { asOf?: string } = {}): AsyncIterable<ModelSummary> {
-    for (let cursor: string | undefined; ;) {
-      const page: ModelPage = await this.#http.json('GET', `${own}/models`, {
-        query: { cursor, as_of: o.asOf },
-        signal: o.signal,
-      });
-      yield* page.items;
-      if (!page.next_cursor) return;
-      cursor = page.next_cursor;
-    }
+    const pages = pagesOf<ModelPage>(this.#http, `${own}/models`, { as_of: o.asOf }, o.signal);
+    for await (const { items } of pages) yield* items;
   }
 
   draftVersion(v: { model: string; version: string; parent?: string }, o: CallOptions = {}): Promise<Version> {
@@ -83,9 +77,16 @@ export class ModelRegistry {
     return this.#http.json('GET', path, { query: { as_of: o.asOf }, signal: o.signal });
   }
 
-  listVersions(model: string, o: CallOptions & { asOf?: string } = {}): Promise<VersionPage> {
+  /** All of them, highest precedence first. */
+  async listVersions(model: string, o: CallOptions & { asOf?: string } = {}): Promise<VersionPage> {
     const path = `${own}/models/${segment(model)}/versions`;
-    return this.#http.json('GET', path, { query: { as_of: o.asOf }, signal: o.signal });
+    const items: VersionPage['items'] = [];
+    let position = -1;
+    for await (const page of pagesOf<VersionPage>(this.#http, path, { as_of: o.asOf }, o.signal)) {
+      for (const item of page.items) items.push(item);
+      position = page.position;
+    }
+    return { items, next_cursor: null, position };
   }
 
   /**
@@ -114,11 +115,15 @@ export class ModelRegistry {
     return this.#http.json('POST', path, { body: { reason: v.reason }, ...pick(o) });
   }
 
-  lineage(model: string, o: CallOptions & { asOf?: string } = {}): Promise<Lineage> {
-    return this.#http.json('GET', `${own}/models/${segment(model)}/lineage`, {
-      query: { as_of: o.asOf },
-      signal: o.signal,
-    });
+  /** All of it, highest precedence first. */
+  async lineage(model: string, o: CallOptions & { asOf?: string } = {}): Promise<Lineage> {
+    const path = `${own}/models/${segment(model)}/lineage`;
+    const pages = pagesOf<Lineage>(this.#http, path, { as_of: o.asOf }, o.signal);
+    const { value: first } = await pages.next();
+    if (!first) throw new Error('a list has one page at least');
+    const nodes = [...first.nodes];
+    for await (const page of pages) for (const node of page.nodes) nodes.push(node);
+    return { ...first, nodes, next_cursor: null };
   }
 
   /** Stores bytes under their SHA-256 and gives it back; the same bytes again are no error. */

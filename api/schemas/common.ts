@@ -62,6 +62,15 @@ export const pageOf = <S extends TSchema>(item: S) =>
     closed,
   );
 
+/** One page of a list that is no read model's. */
+export const rowsOf = <S extends TSchema>(item: S) =>
+  Type.Object({ items: Type.Array(item), next_cursor: Nullable(Type.String()) }, closed);
+
+export const RowsQuery = {
+  limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 500, default: 500 })),
+  cursor: Type.Optional(Line(2_000)),
+};
+
 export const PageQuery = {
   limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 500, default: 50 })),
   cursor: Type.Optional(Line(2_000)),

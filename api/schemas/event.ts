@@ -1,6 +1,6 @@
 /** Events, streams, replay. */
 import Type, { type Static } from 'typebox';
-import { closed, Instant, JsonObject, Nullable, pageOf, Position, Uuid } from './common.ts';
+import { closed, Instant, JsonObject, Nullable, pageOf, Position, rowsOf, Uuid } from './common.ts';
 
 export const Event = Type.Object(
   {
@@ -46,22 +46,17 @@ export const Stream = Type.Object(
 );
 export type Stream = Static<typeof Stream>;
 
-export const Replay = Type.Object(
-  {
-    items: Type.Array(
-      Type.Object(
-        {
-          event: Event,
-          state_before: Type.String(),
-          state_after: Type.String(),
-          /** Guards of the chart that let it through. */
-          guards: Type.Array(Type.String()),
-          is_divergent: Type.Boolean(),
-        },
-        closed,
-      ),
-    ),
-  },
-  closed,
+export const Replay = rowsOf(
+  Type.Object(
+    {
+      event: Event,
+      state_before: Type.String(),
+      state_after: Type.String(),
+      /** Guards of the chart that let it through. */
+      guards: Type.Array(Type.String()),
+      is_divergent: Type.Boolean(),
+    },
+    closed,
+  ),
 );
 export type Replay = Static<typeof Replay>;

@@ -1,6 +1,6 @@
 /** API keys, who am I, and the audit. */
 import Type, { type Static } from 'typebox';
-import { closed, Instant, Name, Nullable, Warnings } from './common.ts';
+import { closed, Instant, Name, Nullable, rowsOf, Warnings } from './common.ts';
 
 export const Role = Type.Union([
   Type.Literal('admin'),
@@ -36,7 +36,7 @@ export type Key = Static<typeof Key>;
 export const KeyCreated = Type.Object({ ...Key.properties, key: Type.String(), warnings: Warnings }, closed);
 export type KeyCreated = Static<typeof KeyCreated>;
 
-export const Keys = Type.Object({ items: Type.Array(Key) }, closed);
+export const Keys = rowsOf(Key);
 export type Keys = Static<typeof Keys>;
 
 export const Me = Type.Object(

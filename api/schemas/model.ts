@@ -92,6 +92,7 @@ const LineageNode = Type.Object(
     samples: Nullable(Count),
     loss: Nullable(Type.Number()),
     accuracy: Nullable(Type.Number()),
+    /** The newest hundred, oldest first. */
     rollouts: Type.Array(Type.Object({ id: Type.Integer(), status: Type.String() }, closed)),
   },
   closed,
@@ -99,7 +100,14 @@ const LineageNode = Type.Object(
 export type LineageNode = Static<typeof LineageNode>;
 
 export const Lineage = Type.Object(
-  { model_id: Uuid, name: Type.String(), nodes: Type.Array(LineageNode), position: Type.Integer({ minimum: -1 }) },
+  {
+    model_id: Uuid,
+    name: Type.String(),
+    /** Highest precedence first. */
+    nodes: Type.Array(LineageNode),
+    next_cursor: Nullable(Type.String()),
+    position: Type.Integer({ minimum: -1 }),
+  },
   closed,
 );
 export type Lineage = Static<typeof Lineage>;

@@ -1,6 +1,6 @@
 /** Organisations of the instance. */
 import Type, { type Static } from 'typebox';
-import { closed, Instant, Line, Name, Warnings } from './common.ts';
+import { closed, Instant, Line, Name, rowsOf, Warnings } from './common.ts';
 import { KeyCreated } from './key.ts';
 
 export const Org = Type.Object(
@@ -9,7 +9,7 @@ export const Org = Type.Object(
 );
 export type Org = Static<typeof Org>;
 
-export const Orgs = Type.Object({ items: Type.Array(Org) }, closed);
+export const Orgs = rowsOf(Org);
 export type Orgs = Static<typeof Orgs>;
 
 /** Without an id one is made from random digits; `org_` is no part of the rule, a habit only. */

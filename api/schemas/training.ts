@@ -151,7 +151,7 @@ export const Round = Type.Object(
 );
 export type Round = Static<typeof Round>;
 
-export const Rounds = Type.Object({ items: Type.Array(Round), position: Type.Integer({ minimum: -1 }) }, closed);
+export const Rounds = pageOf(Round);
 export type Rounds = Static<typeof Rounds>;
 
 const { selection, windows, on_quorum_miss, client, aggregation, server_optimizer, admission } = Spec.properties;

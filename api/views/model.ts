@@ -1,30 +1,23 @@
 /** A model as the doors show it. */
 import { LifecycleError } from '../../domain/errors.ts';
-import { byPrecedenceDesc, isPrerelease, whyNoLatest } from '../../domain/semver.ts';
+import { latestOf, whyNoLatest } from '../../domain/semver.ts';
 import type { ModelContext, ModelState } from '../../machines/model.ts';
-import { isUsable } from '../../machines/modelVersion.ts';
 import type { View } from '../reading.ts';
 import type { Model } from '../schemas/model.ts';
 import { instant } from './instant.ts';
 
 /** Highest precedence among published versions that are no pre-release and not rolled back; null if there is none. */
 export async function latestVersion(view: View, modelId: string, context: ModelContext): Promise<string | null> {
-  const candidates = context.listed.filter((v) => !isPrerelease(v)).sort(byPrecedenceDesc);
-  for (const version of candidates) {
-    if (isUsable((await view.version(modelId, version)).state.state)) return version;
-  }
-  return null;
+  const bad = await view.rolledBack(modelId);
+  return latestOf(context.listed.filter((version) => !bad.has(version))) ?? null;
 }
 
 /** @throws LifecycleError `version_not_found` that says why there is none */
 export async function existingLatest(view: View, modelId: string, context: ModelContext): Promise<string> {
-  const latest = await latestVersion(view, modelId, context);
-  if (latest !== null) return latest;
-  const good = new Set<string>();
-  for (const version of context.listed) {
-    if (isUsable((await view.version(modelId, version)).state.state)) good.add(version);
-  }
-  const why = whyNoLatest(context.listed, (version) => good.has(version));
+  const bad = await view.rolledBack(modelId);
+  const latest = latestOf(context.listed.filter((version) => !bad.has(version)));
+  if (latest !== undefined) return latest;
+  const why = whyNoLatest(context.listed, (version) => !bad.has(version));
   throw new LifecycleError('version_not_found', `Model ${context.name} has no latest version: ${why}.`);
 }
 

@@ -2,7 +2,7 @@
 import type { ModelState } from '../../machines/model.ts';
 import { isUsable, lifecycleState, type VersionState } from '../../machines/modelVersion.ts';
 import type { RolloutState } from '../../machines/rollout.ts';
-import type { ShownModelRow } from '../../projections/catalog/query.ts';
+import type { ModelNow } from '../../projections/readModels.ts';
 import type { SdkModel, SdkRollout, SdkVersion } from '../schemas/sdk.ts';
 import { seconds } from './instant.ts';
 import { percentNow, rolloutStatus } from './rollout.ts';
@@ -25,7 +25,10 @@ export interface ShownModel {
   readonly updatedAt: number | string;
 }
 
-export const modelOfRow = (row: ShownModelRow, lifecycle: string): ShownModel => ({
+/** Lifecycle state of a model that has no version. */
+export const NO_VERSION = 'Draft';
+
+export const modelOfRow = (row: ModelNow): ShownModel => ({
   id: row.model_id,
   orgId: row.org_id,
   name: row.name,
@@ -36,7 +39,7 @@ export const modelOfRow = (row: ShownModelRow, lifecycle: string): ShownModel =>
   stable: row.stable_version,
   latest: row.latest_version,
   versionCount: row.version_count,
-  lifecycle,
+  lifecycle: row.lifecycle ?? NO_VERSION,
   createdAt: row.created_at,
   updatedAt: row.updated_at,
 });

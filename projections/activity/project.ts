@@ -44,7 +44,7 @@ function project(event: SequencedEvent, rows: Rows): Change[] {
 
 export const activity: Projection = {
   name: 'activity',
-  version: 3,
+  version: 4,
   tables: [activityRows, owners, modelOrgs],
   needs(event) {
     const kind = parseStream(event.stream)?.kind;

@@ -36,7 +36,7 @@ export const activityRows = factsTable<ActivityRow>('activity', {
     command_id: 'text',
     recorded_at: 'text',
   },
-  indexes: [['org_id'], ['org_id', 'type'], ['model_id'], ['actor_id'], ['stream']],
+  indexes: [['org_id'], ['org_id', 'kind'], ['org_id', 'type'], ['model_id'], ['actor_id'], ['stream']],
 });
 
 export const owners = historyTable<OwnerRow>('owners', {

@@ -3,7 +3,7 @@ import type { SequencedEvent } from '../../domain/events/envelope.ts';
 import { modelStream, parseStream } from '../../domain/events/streams.ts';
 import { releaseNumbers } from '../../domain/semver.ts';
 import { need, put, type About, type Change, type Projection, type Rows } from '../table.ts';
-import { listings, models, type ListingRow, type ModelRow } from './schema.ts';
+import { countKeysOf, listings, modelCounts, models, type ListingRow, type ModelRow } from './schema.ts';
 
 /** The model that a fact of the catalogue is about; a version's rollback counts, since it may no longer be the latest. */
 function modelOf({ stream, type }: Pick<About, 'stream' | 'type'>): string | undefined {
@@ -56,6 +56,9 @@ function relisted(row: ModelRow, version: string, event: SequencedEvent, rows: R
   ];
 }
 
+const countedIn = ({ org_id, framework, use_case }: { org_id: string; framework: string; use_case: string }) =>
+  countKeysOf(org_id, { framework, useCase: use_case });
+
 function project(event: SequencedEvent, rows: Rows): Change[] {
   const { fact, stream: name } = event;
   const modelId = modelOf({ stream: name, type: fact.type });
@@ -74,6 +77,9 @@ function project(event: SequencedEvent, rows: Rows): Change[] {
         updated_at: event.recordedAt,
         stream_version: event.version,
       }),
+      ...countedIn(fact.data).map((counted) =>
+        put(modelCounts, { counted, org_id: fact.data.org_id, n: (rows.get(modelCounts, counted)?.n ?? 0) + 1 }),
+      ),
     ];
   }
   const row = rows.get(models, modelId);
@@ -87,12 +93,18 @@ function project(event: SequencedEvent, rows: Rows): Change[] {
 export const catalog: Projection = {
   name: 'catalog',
   version: 3,
-  tables: [models, listings],
+  tables: [models, listings, modelCounts],
   needs(event) {
-    const modelId = modelOf({ stream: event.stream, type: event.fact.type });
+    const { stream, fact } = event;
+    const modelId = modelOf({ stream, type: fact.type });
     if (modelId === undefined) return [];
     const version = listedIn(event);
-    return [need(models, modelId), ...(version === undefined ? [] : [need(listings, modelId, version)])];
+    const counted = fact.type === 'ModelRegistered' ? countedIn(fact.data) : [];
+    return [
+      need(models, modelId),
+      ...(version === undefined ? [] : [need(listings, modelId, version)]),
+      ...counted.map((key) => need(modelCounts, key)),
+    ];
   },
   project,
   subjectOf(about) {

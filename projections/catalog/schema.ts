@@ -1,5 +1,6 @@
-/** Tables of `catalog`: one row per model, and one per version that was listed or rolled back. */
+/** Tables of `catalog`: one row per model, one per version that was listed or rolled back, and how many models there are. */
 import type { Architecture } from '../../domain/events/model.ts';
+import { canonicalSha } from '../../domain/hash/canonicalJson.ts';
 import { historyTable } from '../table.ts';
 
 export interface ModelRow {
@@ -51,7 +52,12 @@ export const models = historyTable<ModelRow>('models', {
     updated_at: 'text',
     stream_version: 'bigint',
   },
-  indexes: [['org_id', 'name']],
+  current: [
+    ['org_id', 'name', 'model_id'],
+    ['org_id', 'framework', 'name', 'model_id'],
+    ['org_id', 'use_case', 'name', 'model_id'],
+  ],
+  searched: ['name'],
 });
 
 export const listings = historyTable<ListingRow>('listings', {
@@ -65,3 +71,31 @@ export const listings = historyTable<ListingRow>('listings', {
   },
   indexes: [['model_id', 'latest_rank']],
 });
+
+/** How many models an organisation has, of each framework and use case: what a list answers as its total. */
+export interface ModelCountRow {
+  /** {@link countKey} */
+  counted: string;
+  org_id: string;
+  n: number;
+}
+
+export const modelCounts = historyTable<ModelCountRow>('model_counts', {
+  key: ['counted'],
+  columns: { counted: 'text', org_id: 'text', n: 'bigint' },
+});
+
+/** Of a fixed length, whatever the texts are. Undefined: of any. */
+export const countKey = (orgId: string, of: { readonly framework?: string; readonly useCase?: string }): string =>
+  canonicalSha([orgId, of.framework ?? null, of.useCase ?? null]);
+
+/** The counts that a model is part of. */
+export const countKeysOf = (
+  orgId: string,
+  { framework, useCase }: { framework: string; useCase: string },
+): string[] => [
+  countKey(orgId, {}),
+  countKey(orgId, { framework }),
+  countKey(orgId, { useCase }),
+  countKey(orgId, { framework, useCase }),
+];

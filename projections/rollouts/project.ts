@@ -1,7 +1,7 @@
 /** Pure. `rollouts`: how far each one is and why it moved or stopped; what was judged goes to its own insert-only table. */
 import type { SequencedEvent } from '../../domain/events/envelope.ts';
 import type { RolloutFact } from '../../domain/events/rollout.ts';
-import { parseStream } from '../../domain/events/streams.ts';
+import { parseStream, versionStream } from '../../domain/events/streams.ts';
 import { learnOrg, modelOrgs, needOrg, needsOfLearning, orgOfModel, subjectAmong } from '../modelOrgs.ts';
 import { add, need, put, type Change, type Projection, type Rows } from '../table.ts';
 import { judgements, rolloutRows, type RolloutRow } from './schema.ts';
@@ -19,6 +19,7 @@ const created = (rolloutId: number, orgId: string, data: Created, at: string): R
   org_id: orgId,
   model_id: data.model_id,
   version: data.version,
+  version_stream: versionStream(data.model_id, data.version),
   previous_version: data.previous,
   state: 'Pending',
   spec: data.spec,

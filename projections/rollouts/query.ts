@@ -1,7 +1,9 @@
 /** Lists of rollouts and of what was judged. */
 import type { OrgId } from '../../domain/org.ts';
+import { versionStream } from '../../domain/events/streams.ts';
 import { LIVE_STATES } from '../../machines/rollout.ts';
-import { validAt, type ReadDb } from '../database.ts';
+import type { ReadDb } from '../database.ts';
+import { heldAt } from '../held.ts';
 import { closePage, openPage, type Page, type PageRequest } from '../page.ts';
 import { schemaOf } from '../table.ts';
 import { rollouts } from './project.ts';
@@ -25,21 +27,16 @@ export async function listRollouts(
   position: number,
 ): Promise<Page<RolloutRow>> {
   const page = openPage<[number]>('rollouts', filter, request, position);
-  let query = db
-    .withSchema(schemaOf(rollouts))
-    .selectFrom('rollouts')
-    .selectAll()
-    .where(validAt(page.at))
-    .where('org_id', '=', filter.orgId);
-  if (filter.modelId !== undefined) query = query.where('model_id', '=', filter.modelId);
-  if (filter.version !== undefined) query = query.where('version', '=', filter.version);
+  let query = db.withSchema(schemaOf(rollouts)).selectFrom('rollouts').selectAll().where('org_id', '=', filter.orgId);
+  const { modelId, version } = filter;
+  if (modelId !== undefined && version !== undefined) {
+    query = query.where('version_stream', '=', versionStream(modelId, version));
+  } else if (modelId !== undefined) query = query.where('model_id', '=', modelId);
+  else if (version !== undefined) query = query.where('version', '=', version);
   if (filter.state !== undefined) query = query.where('state', '=', filter.state);
   if (filter.isLive !== undefined) query = query.where('state', filter.isLive ? 'in' : 'not in', [...LIVE_STATES]);
   if (page.after) query = query.where('rollout_id', '<', page.after[0]);
-  const rows = await query
-    .orderBy('rollout_id', 'desc')
-    .limit(page.limit + 1)
-    .execute();
+  const rows = await heldAt(db, query, page.at, { by: ['rollout_id'], isFalling: true }, page.limit + 1);
   return closePage('rollouts', filter, page, rows, (row) => [row.rollout_id]);
 }
 

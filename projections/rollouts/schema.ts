@@ -9,6 +9,8 @@ export interface RolloutRow {
   org_id: string;
   model_id: string;
   version: string;
+  /** Names the version among those of all models. */
+  version_stream: string;
   previous_version: string | null;
   /** As the rollout's machine names it: `Active`. */
   state: string;
@@ -51,6 +53,7 @@ export const rolloutRows = historyTable<RolloutRow>('rollouts', {
     org_id: 'text',
     model_id: 'text',
     version: 'text',
+    version_stream: 'text',
     previous_version: 'text',
     state: 'text',
     spec: 'jsonb',
@@ -72,7 +75,14 @@ export const rolloutRows = historyTable<RolloutRow>('rollouts', {
     updated_at: 'text',
     stream_version: 'bigint',
   },
-  indexes: [['org_id'], ['model_id'], ['state']],
+  current: [
+    ['org_id', 'rollout_id'],
+    ['org_id', 'state', 'rollout_id'],
+    ['org_id', 'version', 'rollout_id'],
+    ['model_id', 'rollout_id'],
+    ['model_id', 'state', 'rollout_id'],
+    ['version_stream', 'rollout_id'],
+  ],
 });
 
 export const judgements = factsTable<JudgementRow>('judgements', {

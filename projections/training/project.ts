@@ -79,7 +79,7 @@ function project(event: SequencedEvent, rows: Rows): Change[] {
 
 export const training: Projection = {
   name: 'training',
-  version: 3,
+  version: 4,
   tables: [runs, rounds, modelOrgs],
   needs(event) {
     const stream = parseStream(event.stream);

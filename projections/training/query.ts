@@ -1,6 +1,7 @@
 /** Lists of training runs and the facts of their rounds. */
 import type { OrgId } from '../../domain/org.ts';
-import { validAt, type ReadDb } from '../database.ts';
+import type { ReadDb } from '../database.ts';
+import { heldAt } from '../held.ts';
 import { closePage, openPage, type Page, type PageRequest } from '../page.ts';
 import { schemaOf } from '../table.ts';
 import { training } from './project.ts';
@@ -32,10 +33,12 @@ export async function listRuns(
         .whereRef('rounds.run_id', '=', 'runs.run_id')
         .where('rounds.log_index', '<=', page.at)
         .where('rounds.type', '=', 'RoundAggregated')
-        .select((of) => of.fn.countAll<number>().as('n'))
+        // Rounds are aggregated one after the other, from 1.
+        .orderBy('rounds.log_index', 'desc')
+        .limit(1)
+        .select('rounds.round')
         .as('rounds_done'),
     )
-    .where(validAt(page.at))
     .where('org_id', '=', filter.orgId);
   if (filter.modelId !== undefined) query = query.where('model_id', '=', filter.modelId);
   if (filter.status !== undefined) query = query.where('status', '=', filter.status);
@@ -43,11 +46,7 @@ export async function listRuns(
     const [createdAt, id] = page.after;
     query = query.where((eb) => eb(eb.refTuple('created_at', 'run_id'), '<', eb.tuple(createdAt, id)));
   }
-  const rows = await query
-    .orderBy('created_at', 'desc')
-    .orderBy('run_id', 'desc')
-    .limit(page.limit + 1)
-    .execute();
+  const rows = await heldAt(db, query, page.at, { by: ['created_at', 'run_id'], isFalling: true }, page.limit + 1);
   const counted = rows.map((row) => ({ ...row, rounds_done: row.rounds_done ?? 0 }));
   return closePage('runs', filter, page, counted, (row) => [row.created_at, row.run_id]);
 }

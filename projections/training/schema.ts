@@ -56,7 +56,12 @@ export const runs = historyTable<RunRow>('runs', {
     updated_at: 'text',
     stream_version: 'bigint',
   },
-  indexes: [['org_id'], ['model_id'], ['status']],
+  current: [
+    ['org_id', 'created_at', 'run_id'],
+    ['org_id', 'status', 'created_at', 'run_id'],
+    ['model_id', 'created_at', 'run_id'],
+    ['model_id', 'status', 'created_at', 'run_id'],
+  ],
 });
 
 export const rounds = factsTable<RoundRow>('rounds', {
@@ -69,5 +74,5 @@ export const rounds = factsTable<RoundRow>('rounds', {
     stream_version: 'bigint',
     at: 'text',
   },
-  indexes: [['run_id']],
+  indexes: [['run_id'], ['run_id', 'type']],
 });

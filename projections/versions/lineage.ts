@@ -1,44 +1,56 @@
 /** Where each version of a model came from, and what was done with it. */
+import { sql } from 'kysely';
 import type { OrgId } from '../../domain/org.ts';
+import { versionStream } from '../../domain/events/streams.ts';
 import type { ReadDb } from '../database.ts';
-import { listRollouts } from '../rollouts/query.ts';
-import type { RolloutRow } from '../rollouts/schema.ts';
+import { held } from '../held.ts';
+import type { Page, PageRequest } from '../page.ts';
+import { rollouts } from '../rollouts/project.ts';
+import { schemaOf } from '../table.ts';
 import { listVersions } from './query.ts';
 import type { VersionRow } from './schema.ts';
 
 export interface LineageNode {
   readonly version: VersionRow;
-  /** Oldest first. */
+  /** The newest hundred of the version, oldest first. */
   readonly rollouts: readonly { readonly id: number; readonly state: string }[];
 }
 
-interface ModelOf {
-  readonly orgId: OrgId;
-  readonly modelId: string;
+const MOST_ROLLOUTS = 100;
+
+interface Carried {
+  readonly version: string;
+  readonly rollout_id: number;
+  readonly state: string;
 }
 
-const PAGE = 500;
-
-async function allRollouts(db: ReadDb, of: ModelOf, at: number): Promise<RolloutRow[]> {
-  const rows: RolloutRow[] = [];
-  for (let cursor: string | undefined; ;) {
-    const request = { limit: PAGE, asOf: at, ...(cursor === undefined ? {} : { cursor }) };
-    const page = await listRollouts(db, of, request, at);
-    for (const row of page.items) rows.push(row);
-    if (page.nextCursor === null) return rows;
-    cursor = page.nextCursor;
-  }
-}
-
-/** One node per version, newest first. @param at log index that both `versions` and `rollouts` have reached */
-export async function readLineage(db: ReadDb, orgId: OrgId, modelId: string, at: number): Promise<LineageNode[]> {
-  const model = { orgId, modelId };
-  const [rows, of] = await Promise.all([listVersions(db, model, at), allRollouts(db, model, at)]);
-  return rows.map((version) => ({
+/** One node per version, highest precedence first. @param position log index that both `versions` and `rollouts` have reached */
+export async function readLineage(
+  db: ReadDb,
+  of: { readonly orgId: OrgId; readonly modelId: string },
+  request: PageRequest,
+  position: number,
+): Promise<Page<LineageNode>> {
+  const page = await listVersions(db, of, request, position);
+  // Streams of the organisation's own versions only, since the page holds no others.
+  const streams = page.items.map(({ model_id, version }) => versionStream(model_id, version));
+  const wanted = sql.ref<string>('wanted.stream');
+  const ofOne = db
+    .withSchema(schemaOf(rollouts))
+    .selectFrom('rollouts')
+    .select(['version', 'version_stream', 'rollout_id', 'state'])
+    // As a span of one index, in its order: the planner would walk all rollouts by id where it takes the version for a common one.
+    .where((eb) => eb(eb.refTuple('version_stream', 'rollout_id'), '>=', eb.tuple(wanted, 0)))
+    .where((eb) => eb(eb.refTuple('version_stream', 'rollout_id'), '<=', eb.tuple(wanted, Number.MAX_SAFE_INTEGER)));
+  const newest = held(ofOne, page.position, { by: ['version_stream', 'rollout_id'], isFalling: true }, MOST_ROLLOUTS);
+  const carried = await sql<Carried>`
+    SELECT found.* FROM unnest(${streams}::text[]) wanted (stream) CROSS JOIN LATERAL (${newest}) found
+     ORDER BY rollout_id`.execute(db);
+  const items = page.items.map((version) => ({
     version,
-    rollouts: of
+    rollouts: carried.rows
       .filter((r) => r.version === version.version)
-      .map((r) => ({ id: r.rollout_id, state: r.state }))
-      .reverse(),
+      .map(({ rollout_id, state }) => ({ id: rollout_id, state })),
   }));
+  return { ...page, items };
 }

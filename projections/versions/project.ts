@@ -2,9 +2,11 @@
 import type { SequencedEvent } from '../../domain/events/envelope.ts';
 import { parseStream } from '../../domain/events/streams.ts';
 import type { ArtifactFile, VersionFact } from '../../domain/events/version.ts';
+import { precedenceKey } from '../../domain/semver.ts';
+import { lifecycleState } from '../../machines/modelVersion.ts';
 import { learnOrg, modelOrgs, needOrg, needsOfLearning, orgOfModel, subjectAmong } from '../modelOrgs.ts';
 import { need, put, type Change, type Projection, type Rows } from '../table.ts';
-import { versionRows, type VersionRow } from './schema.ts';
+import { listingOf, newestVersions, versionRows, type VersionRow } from './schema.ts';
 
 const STATE_AFTER: Readonly<Record<VersionFact['type'], string>> = {
   VersionDrafted: 'Draft',
@@ -66,6 +68,8 @@ const drafted = (orgId: string, modelId: string, version: string, at: string): V
   org_id: orgId,
   model_id: modelId,
   version,
+  precedence: precedenceKey(version),
+  listing: '',
   state: 'Draft',
   lifecycle_state: 'Draft',
   parent: null,
@@ -97,26 +101,35 @@ function project(event: SequencedEvent, rows: Rows): Change[] {
   const { modelId, version } = stream;
   const row = before ?? drafted(orgOfModel(rows, modelId), modelId, version, event.recordedAt);
   const state = STATE_AFTER[fact.type];
-  return [
-    put(versionRows, {
-      ...row,
-      ...members(row, fact, event.recordedAt),
-      state,
-      lifecycle_state: state.split('.')[0]!,
-      updated_at: event.recordedAt,
-      stream_version: event.version,
-    }),
-  ];
+  const after = {
+    ...row,
+    ...members(row, fact, event.recordedAt),
+    state,
+    lifecycle_state: lifecycleState(state),
+    listing: listingOf({ ...row, state }),
+    updated_at: event.recordedAt,
+    stream_version: event.version,
+  };
+  return [put(versionRows, after), ...newest(rows, after)];
+}
+
+/** The model's newest version, where this is it now, or it is now in another state. */
+function newest(rows: Rows, { model_id, version, lifecycle_state, created_at }: VersionRow): Change[] {
+  const before = rows.get(newestVersions, model_id);
+  const isIt = !before || before.version === version || before.created_at <= created_at;
+  if (!isIt || (before?.version === version && before.lifecycle_state === lifecycle_state)) return [];
+  return [put(newestVersions, { model_id, version, lifecycle_state, created_at })];
 }
 
 export const versions: Projection = {
   name: 'versions',
-  version: 3,
-  tables: [versionRows, modelOrgs],
+  version: 4,
+  tables: [versionRows, newestVersions, modelOrgs],
   needs(event) {
     const stream = parseStream(event.stream);
     if (stream?.kind !== 'version') return needsOfLearning(event);
-    return [need(versionRows, stream.modelId, stream.version), needOrg(stream.modelId)];
+    const { modelId, version } = stream;
+    return [need(versionRows, modelId, version), need(newestVersions, modelId), needOrg(modelId)];
   },
   project,
   subjectOf: (about) => subjectAmong('version', about),

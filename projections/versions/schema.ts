@@ -1,11 +1,17 @@
-/** Tables of `versions`: one row per version, with all that lineage shows. */
+/** Tables of `versions`: one row per version, with all that lineage shows, and one per model: its newest. */
 import type { ArtifactFile, TrainingCompletedData } from '../../domain/events/version.ts';
+import { isPrerelease } from '../../domain/semver.ts';
+import { isUsable, lifecycleState } from '../../machines/modelVersion.ts';
 import { historyTable } from '../table.ts';
 
 export interface VersionRow {
   org_id: string;
   model_id: string;
   version: string;
+  /** Sorts as versions do (`precedenceKey`). */
+  precedence: string;
+  /** Place in the list of the SDK door, highest first ({@link listingOf}). */
+  listing: string;
   /** As the version's machine names it: `Trained.ready`. */
   state: string;
   /** The product's word: the first part of `state`. */
@@ -38,6 +44,8 @@ export const versionRows = historyTable<VersionRow>('versions', {
     org_id: 'text',
     model_id: 'text',
     version: 'text',
+    precedence: 'text',
+    listing: 'text',
     state: 'text',
     lifecycle_state: 'text',
     parent: 'text',
@@ -56,4 +64,33 @@ export const versionRows = historyTable<VersionRow>('versions', {
     updated_at: 'text',
     stream_version: 'bigint',
   },
+  current: [
+    ['model_id', 'precedence'],
+    ['model_id', 'lifecycle_state', 'precedence'],
+    ['model_id', 'listing'],
+  ],
 });
+
+/** The version of a model that was drafted last. */
+export interface NewestVersionRow {
+  model_id: string;
+  version: string;
+  lifecycle_state: string;
+  created_at: string;
+}
+
+export const newestVersions = historyTable<NewestVersionRow>('newest_versions', {
+  key: ['model_id'],
+  columns: { model_id: 'text', version: 'text', lifecycle_state: 'text', created_at: 'text' },
+});
+
+/** First letters of {@link VersionRow.listing}: a status of the SDK door is one or two of them. */
+export const LISTED = { rolledBack: '0', onTheirWay: '1', previews: '2', releases: '3' } as const;
+
+/** Good ones by precedence, pre-releases after releases; then those on their way, newest first; then the bad ones (`wire-contract.md` C05). */
+export function listingOf(row: Pick<VersionRow, 'version' | 'precedence' | 'state' | 'created_at'>): string {
+  const state = lifecycleState(row.state);
+  if (state === 'Rollback') return LISTED.rolledBack + row.precedence;
+  if (!isUsable(row.state)) return LISTED.onTheirWay + row.created_at + row.precedence;
+  return (isPrerelease(row.version) ? LISTED.previews : LISTED.releases) + row.precedence;
+}

@@ -26,13 +26,16 @@ export interface NewKey {
   readonly kind: KeyKind;
 }
 
+/** Where a key stands in the list of its organisation. */
+export type KeyPlace = Pick<ApiKey, 'createdAt' | 'id'>;
+
 export interface KeyStore {
   /** The only time the secret is known. */
   createKey(key: NewKey): Promise<{ readonly key: ApiKey; readonly secret: string }>;
   /** The key of a secret; undefined if it is unknown or revoked. Notes its use, at most once a minute. */
   findBySecret(secret: string): Promise<ApiKey | undefined>;
-  /** Keys of an organisation, revoked ones included, oldest first. */
-  list(orgId: OrgId): Promise<ApiKey[]>;
+  /** At most `limit` keys of an organisation, revoked ones included, oldest first, after the key `after`. */
+  list(orgId: OrgId, page: { readonly limit: number; readonly after?: KeyPlace }): Promise<ApiKey[]>;
   /** Revokes for good; the first time counts. @throws LifecycleError `key_not_found` */
   revoke(orgId: OrgId, id: string): Promise<ApiKey>;
   /**
@@ -129,8 +132,13 @@ export function createKeyStore(pool: Pool): KeyStore {
       return keyOf(row);
     },
 
-    list: async (orgId) =>
-      (await keys().where('org_id', '=', orgId).orderBy('created_at').orderBy('id').execute()).map(keyOf),
+    async list(orgId, { limit, after }) {
+      let query = keys().where('org_id', '=', orgId);
+      if (after) {
+        query = query.where((eb) => eb(eb.refTuple('created_at', 'id'), '>', eb.tuple(after.createdAt, after.id)));
+      }
+      return (await query.orderBy('created_at').orderBy('id').limit(limit).execute()).map(keyOf);
+    },
 
     async revoke(orgId, id) {
       const row = await db

@@ -16,8 +16,8 @@ export interface OrgStore {
   create(org: { readonly id: OrgId; readonly name: string; readonly createdBy: string }): Promise<Org>;
   /** Makes the organisation unless it is there. */
   ensure(id: OrgId): Promise<void>;
-  /** All of them, by id. */
-  list(): Promise<Org[]>;
+  /** At most `limit` of them, by id, after the id `after`. */
+  list(page: { readonly limit: number; readonly after?: string }): Promise<Org[]>;
 }
 
 interface OrgRow extends Record<string, unknown> {
@@ -50,8 +50,9 @@ export function createOrgStore(on: Queryable): OrgStore {
         id,
       ]);
     },
-    async list() {
-      const { rows } = await on.query<OrgRow>(`SELECT ${COLUMNS} FROM ops.orgs ORDER BY id`);
+    async list({ limit, after = '' }) {
+      const sql = `SELECT ${COLUMNS} FROM ops.orgs WHERE id > $1 ORDER BY id LIMIT $2`;
+      const { rows } = await on.query<OrgRow>(sql, [after, limit]);
       return rows.map(orgOfRow);
     },
   };

@@ -2,6 +2,7 @@
  * Which rollouts a model has. Reads only; concurrent; the newest first. It lags behind nothing: the rows are the facts
  * themselves. Callers fold the stream they pick, and hold the model's lock where two answers must not both be used.
  */
+import { versionStream } from '../../domain/events/streams.ts';
 import type { Queryable } from '../log/eventStore.ts';
 import { namedSql } from '../sql/namedSql.ts';
 
@@ -14,6 +15,8 @@ export interface FoundRollout {
 export interface RolloutFinder {
   /** Rollouts of a model, newest first. */
   ofModel(modelId: string, on?: Queryable): Promise<FoundRollout[]>;
+  /** Versions of the model that were rolled back, up to a log index if given. */
+  rolledBack(modelId: string, upTo?: number): Promise<ReadonlySet<string>>;
   /**
    * Lets one start of the model decide at a time, until the transaction ends. Taken before any stream's lock, everywhere; its
    * keys (two integers) are apart from those of streams (one).
@@ -24,6 +27,7 @@ export interface RolloutFinder {
 }
 
 const ROLLOUTS = namedSql('rollouts_of_model');
+const ROLLED_BACK = namedSql('rolled_back_versions');
 
 function phaseOf(marks: readonly string[]): FoundRollout['phase'] {
   if (marks.includes('RolloutAborted') || marks.includes('RolloutRolledBack')) return 'over';
@@ -37,6 +41,12 @@ export function createRolloutFinder(pool: Queryable): RolloutFinder {
     async ofModel(modelId, on = pool) {
       const { rows } = await on.query<{ rollout_id: number; version: string; marks: string[] }>(ROLLOUTS, [modelId]);
       return rows.map((r) => ({ rolloutId: r.rollout_id, version: r.version, phase: phaseOf(r.marks) }));
+    },
+    async rolledBack(modelId, upTo) {
+      // A version's stream is that of its model, an @ and the version.
+      const [ofModel] = versionStream(modelId, '').split('@');
+      const { rows } = await pool.query<{ version: string }>(ROLLED_BACK, [ofModel, upTo ?? null]);
+      return new Set(rows.map((row) => row.version));
     },
     async lockStarts(tx, modelId) {
       await tx.query(`SELECT pg_advisory_xact_lock(hashtext('edgeml starts'), hashtext($1))`, [modelId]);

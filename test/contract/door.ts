@@ -55,8 +55,8 @@ export interface TestDoor {
   secretOf(role: Role): string;
   /** Bytes that the admin's organisation has uploaded. Answers their SHA-256. */
   upload(bytes: Buffer): Promise<string>;
-  /** Waits until lists and pointers hold every fact. */
-  settle(): Promise<void>;
+  /** Waits until lists and pointers hold every fact; 20 s at most unless said otherwise. */
+  settle(patienceMs?: number): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -163,7 +163,7 @@ export async function openTestDoor(through: (url: string) => string = (url) => u
       });
       return sha256;
     },
-    settle: () => settled(door, facts),
+    settle: (patienceMs) => settled(door, facts, patienceMs),
     async published(name, ...versions) {
       const model = { name, framework: 'pytorch', use_case: 'test' };
       const { body } = await call('POST', `${OWN}/models`, { body: model });
@@ -232,13 +232,13 @@ export async function publish(
 const LISTS = ['catalog', 'versions', 'rollouts', 'training', 'activity', 'pointers'] as const;
 
 /** Waits until every fact has its place in the log, and every read model and the pointers hold it. */
-async function settled({ deps }: OpenDoor, facts: () => Promise<number>): Promise<void> {
+async function settled({ deps }: OpenDoor, facts: () => Promise<number>, patienceMs = 20_000): Promise<void> {
   const last = (await facts()) - 1;
   const isThere = await Promise.all([
-    ...LISTS.map((name) => deps.reads.waitFor(name, last, 20_000)),
-    deps.pointers.waitFor(last, 20_000),
+    ...LISTS.map((name) => deps.reads.waitFor(name, last, patienceMs)),
+    deps.pointers.waitFor(last, patienceMs),
   ]);
-  if (isThere.includes(false)) throw new Error(`the read models did not reach ${last} in 20 s`);
+  if (isThere.includes(false)) throw new Error(`the read models did not reach ${last} in ${patienceMs} ms`);
 }
 
 /** The same for a server in another process, over its database and blob folder. */

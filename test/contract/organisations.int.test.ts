@@ -1,37 +1,18 @@
 /** Two organisations on one server: on every route, what is A's does not exist for B, and nothing that B does moves A. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createServer } from '../../api/server.ts';
 import type { Answer, Body } from './door.ts';
 import { everyRow, type Rows } from './orgs/ledgerOfRows.ts';
 import { notOffered, PROBES, type Expected, type Probe, type Probes } from './orgs/probes.ts';
 import { openTwoOrgs, type TwoOrgs } from './orgs/twoOrgs.ts';
-
-interface Route {
-  readonly method: string;
-  readonly url: string;
-  /** Serves nothing: any key may ask, and nothing is documented. */
-  readonly isBare: boolean;
-}
+import { routesOf, type Route } from './routes.ts';
 
 let two: TwoOrgs;
 let routes: readonly Route[];
 beforeAll(async () => {
   two = await openTwoOrgs();
-  routes = await routesOf(two);
+  routes = await routesOf(two.t);
 });
 afterAll(() => two.t.close());
-
-/** Every route of the server, documented or not. */
-async function routesOf({ t }: TwoOrgs): Promise<Route[]> {
-  const found: Route[] = [];
-  const app = createServer(t.door.deps);
-  app.addHook('onRoute', ({ method, url, config, schema }) => {
-    for (const one of [method].flat()) found.push({ method: one, url, isBare: config?.scope === 'any' && !schema });
-  });
-  await app.ready();
-  await app.close();
-  return found;
-}
 
 /** The line of a route; a route that serves nothing needs none. */
 const probesOf = ({ method, url, isBare }: Route): Probes | undefined =>

@@ -1,14 +1,15 @@
 /** `/audit`: check the whole record, and replay a stream. Both write nothing. */
 import Type from 'typebox';
 import type { KeptCheckpoint } from '../../../audit/checks/anchor.ts';
-import { replay } from '../../../audit/replay.ts';
+import { replay, type ReplayedFact } from '../../../audit/replay.ts';
 import { LifecycleError } from '../../../domain/errors.ts';
 import { checkpointText, readCheckpoint } from '../../../domain/ledger/checkpoint.ts';
 import { parseStream } from '../../../domain/events/streams.ts';
 import type { App } from '../../app.ts';
 import type { ApiDeps } from '../../context.ts';
 import { asOfIndex, viewOf } from '../../reading.ts';
-import { closed, Line } from '../../schemas/common.ts';
+import { answerRows } from '../../lists.ts';
+import { closed, Line, RowsQuery } from '../../schemas/common.ts';
 import { Replay } from '../../schemas/event.ts';
 import { AuditResult, CheckpointView, VerifyRequest } from '../../schemas/key.ts';
 import { eventView } from '../../views/event.ts';
@@ -65,6 +66,7 @@ export function auditRoutes(app: App, deps: ApiDeps): void {
       tags,
       querystring: Type.Object(
         {
+          ...RowsQuery,
           stream: Line(200),
           /** Inclusive: `version:<n>`, a position, `event:<id>` or an RFC 3339 time. */
           to: Type.Optional(Line(60)),
@@ -81,15 +83,22 @@ export function auditRoutes(app: App, deps: ApiDeps): void {
       }
       const place = to === undefined || to.startsWith('version:') ? to : String(await asOfIndex(deps, view.orgId, to));
       const { facts } = await replay(deps.log, stream, place);
-      return {
-        items: facts.map((fact) => ({
-          event: eventView(fact.event),
-          state_before: fact.stateBefore,
-          state_after: fact.stateAfter,
-          guards: [...fact.guards],
-          is_divergent: fact.isDivergent,
-        })),
+      const list = {
+        name: 'replay',
+        filter: { orgId: view.orgId, stream, to: to ?? null },
+        keyOf: ({ event }: ReplayedFact) => [event.version],
       };
+      const read = (limit: number, [after = 0]: readonly number[] = []) =>
+        Promise.resolve(facts.slice(after, after + limit));
+      return answerRows(deps, request, reply, list, request.query, read, replayedView);
     },
   });
 }
+
+const replayedView = (fact: ReplayedFact) => ({
+  event: eventView(fact.event),
+  state_before: fact.stateBefore,
+  state_after: fact.stateAfter,
+  guards: [...fact.guards],
+  is_divergent: fact.isDivergent,
+});

@@ -7,7 +7,8 @@ import type { ApiKey } from '../../../store/keys/keyStore.ts';
 import { authorize, bearerOf, whoAsks } from '../../access/principal.ts';
 import type { App } from '../../app.ts';
 import type { ApiDeps } from '../../context.ts';
-import { closed, Line } from '../../schemas/common.ts';
+import { answerRows } from '../../lists.ts';
+import { closed, Line, RowsQuery } from '../../schemas/common.ts';
 import { Key, KeyCreated, Keys, Me, NewKey } from '../../schemas/key.ts';
 import { warned } from '../../views/warnings.ts';
 import { instant } from '../../views/instant.ts';
@@ -36,8 +37,15 @@ export function keyRoutes(app: App, deps: ApiDeps): void {
 
   app.get('/keys', {
     config: { scope: 'keys:manage' },
-    schema: { tags, response: { 200: Keys } },
-    handler: async (request) => ({ items: (await deps.keys.list(whoAsks(request).orgId)).map(keyView) }),
+    schema: { tags, querystring: Type.Object(RowsQuery, closed), response: { 200: Keys } },
+    handler: (request, reply) => {
+      const { orgId } = whoAsks(request);
+      const keyOf = (key: ApiKey) => [key.createdAt.toISOString(), key.id];
+      const read = (limit: number, after: readonly [string, string] | undefined) =>
+        deps.keys.list(orgId, { limit, ...(after ? { after: { createdAt: new Date(after[0]), id: after[1] } } : {}) });
+      const list = { name: 'keys', filter: { orgId }, keyOf };
+      return answerRows(deps, request, reply, list, request.query, read, keyView);
+    },
   });
 
   app.post('/keys/:key/revoke', {

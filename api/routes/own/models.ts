@@ -89,16 +89,16 @@ export function modelRoutes(app: App, deps: ApiDeps): void {
     schema: {
       tags,
       params: ModelParams,
-      querystring: Type.Object({ ...AsOfQuery, min_position: PageQuery.min_position }, closed),
+      querystring: Type.Object({ ...PageQuery, ...AsOfQuery }, closed),
       response: { 200: Lineage },
     },
     handler: async (request, reply) => {
-      const { asOf } = await pageRequestOf(deps, request, request.query, 'versions', 'rollouts');
+      const page = await pageRequestOf(deps, request, request.query, 'versions', 'rollouts');
       const view = await viewOf(deps, request, reply, request.query.as_of);
       const model = await existingModel(view, request.params.model);
-      const { items, position } = await deps.reads.lineage(view.orgId, model.id, asOf);
-      reply.header('edgeml-position', String(position));
-      return { model_id: model.id, name: model.context.name, nodes: items.map(lineageNodeView), position };
+      const found = await deps.reads.lineage({ orgId: view.orgId, modelId: model.id }, page);
+      const { items: nodes, ...rest } = answerPage(deps, request, reply, found, lineageNodeView);
+      return { model_id: model.id, name: model.context.name, nodes, ...rest };
     },
   });
 

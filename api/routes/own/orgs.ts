@@ -1,4 +1,5 @@
 /** `/orgs`: who shares this instance. For its operator only; an organisation sees nothing of another. */
+import Type from 'typebox';
 import { LifecycleError } from '../../../domain/errors.ts';
 import { labelFrom } from '../../../domain/names.ts';
 import { ORG_ID_RULE, parseOrgId, type OrgId } from '../../../domain/org.ts';
@@ -7,6 +8,8 @@ import type { Org as StoredOrg } from '../../../store/orgs/orgStore.ts';
 import { bearerOf, whoAsks } from '../../access/principal.ts';
 import type { App } from '../../app.ts';
 import type { ApiDeps } from '../../context.ts';
+import { answerRows } from '../../lists.ts';
+import { closed, RowsQuery } from '../../schemas/common.ts';
 import { NewOrg, OrgCreated, Orgs, type Org } from '../../schemas/org.ts';
 import { warned } from '../../views/warnings.ts';
 import { instant } from '../../views/instant.ts';
@@ -41,8 +44,13 @@ export function orgRoutes(app: App, deps: ApiDeps): void {
 
   app.get('/orgs', {
     config: { scope: 'instance:manage' },
-    schema: { tags, response: { 200: Orgs } },
-    handler: async () => ({ items: (await deps.orgs.list()).map(orgView) }),
+    schema: { tags, querystring: Type.Object(RowsQuery, closed), response: { 200: Orgs } },
+    handler: (request, reply) => {
+      const read = (limit: number, after: readonly [string] | undefined) =>
+        deps.orgs.list({ limit, ...(after ? { after: after[0] } : {}) });
+      const list = { name: 'orgs', filter: {}, keyOf: (org: StoredOrg) => [org.id] };
+      return answerRows(deps, request, reply, list, request.query, read, orgView);
+    },
   });
 }
 

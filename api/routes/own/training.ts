@@ -19,8 +19,8 @@ import { runCommand } from '../../command.ts';
 import type { ApiDeps } from '../../context.ts';
 import { etagOfBody, isNotModified } from '../../http/conditional.ts';
 import { existingModel, existingRun, modelIdFrom, viewOf } from '../../reading.ts';
-import { answerPage, pageRequestOf } from '../../lists.ts';
-import { AsOfQuery, closed, CommandQuery, ModelRef, PageQuery } from '../../schemas/common.ts';
+import { answerPage, answerRows, pageRequestOf } from '../../lists.ts';
+import { AsOfQuery, closed, CommandQuery, ModelRef, PageQuery, RowsQuery } from '../../schemas/common.ts';
 import { OperationCommanded } from '../../schemas/operation.ts';
 import {
   MaybeReason,
@@ -107,7 +107,12 @@ export function trainingRoutes(app: App, deps: ApiDeps): void {
 
   app.get('/training/:run/rounds', {
     config: { scope: 'models:read' },
-    schema: { tags, params: RunParams, querystring: Type.Object(AsOfQuery, closed), response: { 200: Rounds } },
+    schema: {
+      tags,
+      params: RunParams,
+      querystring: Type.Object({ ...RowsQuery, ...AsOfQuery }, closed),
+      response: { 200: Rounds },
+    },
     handler: async (request, reply) => {
       const view = await viewOf(deps, request, reply, request.query.as_of);
       const { run: runId } = request.params;
@@ -115,7 +120,16 @@ export function trainingRoutes(app: App, deps: ApiDeps): void {
       const accepted = await acceptedNow(deps, runId, run);
       const events = await view.facts(trainingStream(runId));
       const open = run.context.current && `${run.context.current.round}.${run.context.current.attempt}`;
-      return { items: roundViews(events, (key) => (key === open ? accepted : 0)), position: view.position };
+      const rounds = roundViews(events, (key) => (key === open ? accepted : 0)).map((round, i) => ({
+        round,
+        n: i + 1,
+      }));
+      type Numbered = (typeof rounds)[number];
+      const list = { name: 'rounds', filter: { orgId: view.orgId, runId }, keyOf: ({ n }: Numbered) => [n] };
+      const read = (limit: number, [after = 0]: readonly number[] = []) =>
+        Promise.resolve(rounds.slice(after, after + limit));
+      const page = await answerRows(deps, request, reply, list, request.query, read, ({ round }: Numbered) => round);
+      return { ...page, position: view.position };
     },
   });
 

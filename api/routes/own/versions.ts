@@ -15,7 +15,7 @@ import type { ApiDeps } from '../../context.ts';
 import { etagOfBody, isNotModified } from '../../http/conditional.ts';
 import { OWN_PREFIX } from '../../http/problem.ts';
 import { existingModel, existingVersion, viewOf } from '../../reading.ts';
-import { pageRequestOf } from '../../lists.ts';
+import { answerPage, pageRequestOf } from '../../lists.ts';
 import { AsOfQuery, closed, CommandQuery, PageQuery } from '../../schemas/common.ts';
 import { OperationCommanded } from '../../schemas/operation.ts';
 import {
@@ -41,15 +41,12 @@ export function versionRoutes(app: App, deps: ApiDeps): void {
     schema: {
       tags,
       params: ModelParams,
-      querystring: Type.Object(
-        { ...AsOfQuery, min_position: PageQuery.min_position, lifecycle_state: Type.Optional(LifecycleState) },
-        closed,
-      ),
+      querystring: Type.Object({ ...PageQuery, ...AsOfQuery, lifecycle_state: Type.Optional(LifecycleState) }, closed),
       response: { 200: VersionPage },
     },
     handler: async (request, reply) => {
       const { lifecycle_state, ...query } = request.query;
-      const { asOf } = await pageRequestOf(deps, request, query, 'versions');
+      const page = await pageRequestOf(deps, request, query, 'versions');
       const view = await viewOf(deps, request, reply, query.as_of);
       const { id: modelId } = await existingModel(view, request.params.model);
       const filter = {
@@ -57,9 +54,7 @@ export function versionRoutes(app: App, deps: ApiDeps): void {
         modelId,
         ...(lifecycle_state === undefined ? {} : { lifecycleState: lifecycle_state }),
       };
-      const { items, position } = await deps.reads.versions(filter, asOf);
-      reply.header('edgeml-position', String(position));
-      return { items: items.map(summaryView), next_cursor: null, position };
+      return answerPage(deps, request, reply, await deps.reads.versions(filter, page), summaryView);
     },
   });
 

@@ -47,7 +47,9 @@ interface Asked {
   readonly model: ModelState & { readonly id: string };
   readonly spec: RolloutSpec;
   readonly start: boolean;
-  /** Every rollout of the model, newest first. */
+  /** Rollouts of the model. */
+  readonly count: number;
+  /** Those among them that matter, newest first. */
   readonly rollouts: readonly Found[];
 }
 
@@ -68,8 +70,9 @@ export async function deploy(
   const { spec } = parsed;
   await publishedVersion(deps, request, reply, model, spec.version);
   const view = await viewOf(deps, request, reply);
-  const rollouts = await rolloutsOf(deps, view, model.id);
-  const asked: Asked = { deps, request, reply, model, spec, start: call.start_immediately ?? false, rollouts };
+  const found = await rolloutsOf(deps, view, model.id, spec.version);
+  const { rollouts } = found;
+  const asked: Asked = { deps, request, reply, model, spec, start: call.start_immediately ?? false, ...found };
   const isEveryone = completesAtOnce(spec);
 
   const repeat = rollouts.find((r) => isRepeat(asked, r));
@@ -107,14 +110,18 @@ async function publishedVersion(
   if (!ended) throw new LifecycleError('unavailable', `${version} is still being published.`, { retry_after_s: 5 });
 }
 
-async function rolloutsOf(deps: ApiDeps, view: View, modelId: string): Promise<Found[]> {
-  const found = await deps.commands.rollouts.ofModel(modelId);
-  return Promise.all(
-    found.map(async ({ rolloutId }) => {
-      const { state, first } = await view.rollout(rolloutId);
-      return { id: rolloutId, state, createdBy: first?.actor.id ?? '' };
-    }),
-  );
+/** Those that a deploy of the version may meet: open ones, and the newest that brought it to everyone. */
+async function rolloutsOf(deps: ApiDeps, view: View, modelId: string, version: string) {
+  const all = await deps.commands.rollouts.ofModel(modelId);
+  const made = all.find((r) => r.phase === 'completed' && r.version === version);
+  const met = all.filter((r) => r === made || r.phase === 'live' || (r.phase === 'pending' && r.version === version));
+  const rollouts: Found[] = [];
+  // One after the other: each is a connection of the readers.
+  for (const { rolloutId } of met) {
+    const { state, first } = await view.rollout(rolloutId);
+    rollouts.push({ id: rolloutId, state, createdBy: first?.actor.id ?? '' });
+  }
+  return { count: all.length, rollouts };
 }
 
 /** The same key asked for the same within five minutes, and it is still open. */
@@ -212,10 +219,10 @@ async function stableAlready(asked: Asked, isEveryone: boolean): Promise<Deploye
 }
 
 async function begin(asked: Asked, isEveryone: boolean): Promise<Deployed> {
-  const { deps, request, reply, model, spec, start, rollouts } = asked;
+  const { deps, request, reply, model, spec, start, count } = asked;
   const input = { modelId: model.id, spec };
   // Two requests at once see as many rollouts, get one id, and so are one command.
-  const businessKey = `deploy-${canonicalSha({ model: model.id, spec, start }).slice(0, 32)}-${rollouts.length}`;
+  const businessKey = `deploy-${canonicalSha({ model: model.id, spec, start }).slice(0, 32)}-${count}`;
   const everyone = isEveryone ? { completeAtOnce: { reason: `100 % asked for by ${whoAsks(request).name}` } } : {};
   const { outcome } = await runCommand(deps, request, reply, { businessKey }, (commands, caller) =>
     start ? createAndStart(commands, caller, { ...input, ...everyone }) : createRollout(commands, caller, input),

@@ -4,23 +4,22 @@ import Type from 'typebox';
 import { registerModel } from '../../../commands/registerModel.ts';
 import { requestPublish } from '../../../commands/requestPublish.ts';
 import { LifecycleError } from '../../../domain/errors.ts';
-import type { OrgId } from '../../../domain/org.ts';
-import { byPrecedenceDesc, isPrerelease } from '../../../domain/semver.ts';
-import { lifecycleState, isUsable, type VersionState } from '../../../machines/modelVersion.ts';
-import type { VersionRow } from '../../../projections/versions/schema.ts';
+import { isUsable, type VersionState } from '../../../machines/modelVersion.ts';
 import { orgOf, whoAsks } from '../../access/principal.ts';
 import type { App } from '../../app.ts';
 import { runCommand } from '../../command.ts';
 import type { ApiDeps } from '../../context.ts';
+import { answerListText } from '../../http/listText.ts';
 import { waitUntil } from '../../logWatch.ts';
 import { existingModel, existingVersion, viewOf, type View } from '../../reading.ts';
 import { SdkDownload, SdkModel, SdkModels, SdkRegisterModel, SdkVersion, SdkVersions } from '../../schemas/sdk.ts';
 import { existingLatest, latestVersion } from '../../views/model.ts';
-import { modelOfRow, modelOfState, sdkModel, sdkStatus, sdkVersion } from '../../views/sdk.ts';
+import { modelOfState, NO_VERSION, sdkModel, sdkVersion } from '../../views/sdk.ts';
 import { warned } from '../../views/warnings.ts';
 import { sendBlob } from '../blobs.ts';
 import { downloadLink, fileOf, wantsJson } from './download.ts';
 import { Line, ModelRef, VersionRef } from '../../schemas/common.ts';
+import { modelList } from './modelList.ts';
 
 const tags = ['sdk: models'];
 const reads = { scope: 'models:read' } as const;
@@ -35,6 +34,8 @@ const Paging = {
   offset: Type.Optional(Type.Integer({ minimum: 0, maximum: 1_000_000_000 })),
 };
 const PUBLISH_WAIT_MS = 15_000;
+/** Versions whose streams are held in memory together. */
+const PAGE = 100;
 
 export function sdkModelRoutes(app: App, deps: ApiDeps): void {
   app.get('/models', {
@@ -49,20 +50,16 @@ export function sdkModelRoutes(app: App, deps: ApiDeps): void {
       }),
       response: { 200: SdkModels },
     },
-    handler: async (request) => {
+    handler: async (request, reply) => {
       const { org_id, limit, offset = 0, framework, use_case } = request.query;
-      const filter = {
+      const kind = {
         orgId: orgOf(whoAsks(request), org_id ?? orgHeader(request)),
         ...(framework ? { framework } : {}),
         ...(use_case ? { useCase: use_case } : {}),
       };
-      // Without a limit: all of them. A page would make `ensure_model` create duplicates.
-      const rows = await every((cursor) => deps.reads.models(filter, { limit: 500, ...(cursor ? { cursor } : {}) }));
-      const shown = rows.slice(offset, limit === undefined ? undefined : offset + limit);
-      const models = await Promise.all(
-        shown.map(async (row) => sdkModel(modelOfRow(row, await newestLifecycle(deps, filter.orgId, row.model_id)))),
-      );
-      return { models, total: rows.length };
+      const part = { offset, ...(limit === undefined ? {} : { limit }) };
+      // The typed reply wants the object, and this is its text.
+      return answerListText(reply, modelList(deps.reads, kind, part));
     },
   });
 
@@ -111,12 +108,12 @@ export function sdkModelRoutes(app: App, deps: ApiDeps): void {
       const { limit = 100, offset = 0, status } = request.query;
       const view = await viewOf(deps, request, reply);
       const model = await existingModel(view, request.params.model);
-      const { items } = await deps.reads.versions({ orgId: view.orgId, modelId: model.id });
-      const wanted = sdkOrder(items).filter((row) => status === undefined || sdkStatus(row.state) === status);
-      const page = wanted.slice(offset, offset + limit);
-      // The rows say which; their streams say what, so that an answer never trails a command of the same caller.
-      const states = await Promise.all(page.map((row) => view.version(model.id, row.version)));
-      return { versions: states.map(({ state }) => sdkVersion(state)) };
+      const of = { orgId: view.orgId, modelId: model.id, ...(status === undefined ? {} : { status }) };
+      return answerListText(reply, {
+        open: '{"versions":[',
+        pages: versionPages(view, model.id, await deps.reads.listedVersions(of, { limit, offset })),
+        close: () => ']}',
+      });
     },
   });
 
@@ -218,6 +215,14 @@ interface VersionRequest extends FastifyRequest {
   readonly params: { readonly model: string; readonly version: string };
 }
 
+/** The rows say which; their streams say what, so that an answer never trails a command of the same caller. */
+async function* versionPages(view: View, modelId: string, names: readonly string[]) {
+  for (let i = 0; i < names.length; i += PAGE) {
+    const found = await Promise.all(names.slice(i, i + PAGE).map((version) => view.version(modelId, version)));
+    yield found.map(({ state }) => sdkVersion(state));
+  }
+}
+
 const orgHeader = (request: FastifyRequest): string | undefined => {
   const sent = request.headers['x-org-id'];
   return typeof sent === 'string' ? sent : undefined;
@@ -228,36 +233,6 @@ const unlessPublishing = (state: VersionState) => (state.state === 'Trained.publ
 async function shownModel(deps: ApiDeps, view: View, id: string): Promise<SdkModel> {
   const { state } = await view.model(id);
   const latest = await latestVersion(view, id, state.context);
-  return sdkModel(modelOfState(id, state, { latest, lifecycle: await newestLifecycle(deps, view.orgId, id) }));
-}
-
-async function newestLifecycle(deps: ApiDeps, orgId: OrgId, modelId: string): Promise<string> {
-  const { items } = await deps.reads.versions({ orgId, modelId });
-  const newest = items.toSorted((a, b) => b.created_at.localeCompare(a.created_at))[0];
-  return newest ? lifecycleState(newest.state) : 'Draft';
-}
-
-/** Good ones by precedence, pre-releases after releases; then those on their way, newest first; then the bad ones. */
-export function sdkOrder(rows: readonly VersionRow[]): VersionRow[] {
-  const rank = (row: VersionRow) => {
-    if (row.lifecycle_state === 'Rollback') return 3;
-    if (!isUsable(row.state)) return 2;
-    return isPrerelease(row.version) ? 1 : 0;
-  };
-  return rows.toSorted((a, b) => {
-    if (rank(a) !== rank(b)) return rank(a) - rank(b);
-    return rank(a) === 2 ? b.created_at.localeCompare(a.created_at) : byPrecedenceDesc(a.version, b.version);
-  });
-}
-
-async function every<R>(
-  read: (cursor: string | undefined) => Promise<{ items: readonly R[]; nextCursor: string | null }>,
-): Promise<R[]> {
-  const all: R[] = [];
-  for (let cursor: string | undefined; ;) {
-    const page = await read(cursor);
-    for (const item of page.items) all.push(item);
-    if (page.nextCursor === null) return all;
-    cursor = page.nextCursor;
-  }
+  const lifecycle = (await deps.reads.newestLifecycle(id)) ?? NO_VERSION;
+  return sdkModel(modelOfState(id, state, { latest, lifecycle }));
 }

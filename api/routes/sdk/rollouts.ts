@@ -11,6 +11,7 @@ import { whoAsks } from '../../access/principal.ts';
 import type { App } from '../../app.ts';
 import { runCommand } from '../../command.ts';
 import type { ApiDeps } from '../../context.ts';
+import { answerListText } from '../../http/listText.ts';
 import { existingModel, viewOf, type View } from '../../reading.ts';
 import { SdkCreateRollout, SdkRollout, SdkRollouts } from '../../schemas/sdk.ts';
 import { isStatus, sdkRollout } from '../../views/sdk.ts';
@@ -55,14 +56,15 @@ export function sdkRolloutRoutes(app: App, deps: ApiDeps): void {
     },
     handler: async (request, reply) => {
       const { status_filter: filter } = request.query;
-      return rolloutsOf(deps, request, reply, ({ state }) => !filter || isStatus(state, filter));
+      return rolloutsOf(deps, request, reply, { isWanted: ({ state }) => !filter || isStatus(state, filter) });
     },
   });
 
   app.get('/models/:model/rollouts/active', {
     config: reads,
     schema: { tags, params: ModelPath, response: { 200: SdkRollouts } },
-    handler: (request, reply) => rolloutsOf(deps, request, reply, ({ state }) => isLive(state)),
+    handler: (request, reply) =>
+      rolloutsOf(deps, request, reply, { phases: ['live'], isWanted: ({ state }) => isLive(state) }),
   });
 
   app.get('/models/:model/rollouts/:rollout', {
@@ -141,21 +143,30 @@ async function rolloutOf(view: View, request: RolloutRequest, id: number): Promi
   throw new LifecycleError('rollout_not_found', `Model ${model.context.name} has no rollout ${id}.`);
 }
 
-/** Newest first, each folded from its stream, so that an answer never trails a command of the same caller. */
+/** Rollouts whose streams are held in memory together. */
+const PAGE = 20;
+
+/**
+ * Newest first. The finder says which may be wanted; each is folded from its stream, so that an answer never trails a command of
+ * the same caller.
+ */
 async function rolloutsOf(
   deps: ApiDeps,
   request: ModelRequest,
   reply: FastifyReply,
-  isWanted: (state: RolloutState) => boolean,
+  { phases, isWanted }: { readonly phases?: readonly string[]; readonly isWanted: (state: RolloutState) => boolean },
 ) {
   const view = await viewOf(deps, request, reply);
   const model = await existingModel(view, request.params.model);
   const totalDevices = await devicesOf(deps, request);
   const found = await deps.commands.rollouts.ofModel(model.id);
-  const states = await Promise.all(
-    found.map(async ({ rolloutId }) => ({ rolloutId, ...(await view.rollout(rolloutId)) })),
-  );
-  return states
-    .filter(({ state }) => isWanted(state))
-    .map(({ rolloutId, state }) => sdkRollout(rolloutId, state, { at: view.at, totalDevices }));
+  const ids = found.filter(({ phase }) => phases?.includes(phase) ?? true).map(({ rolloutId }) => rolloutId);
+  async function* pages() {
+    for (let i = 0; i < ids.length; i += PAGE) {
+      const read = ids.slice(i, i + PAGE).map(async (id) => ({ id, ...(await view.rollout(id)) }));
+      const wanted = (await Promise.all(read)).filter(({ state }) => isWanted(state));
+      yield wanted.map(({ id, state }) => sdkRollout(id, state, { at: view.at, totalDevices }));
+    }
+  }
+  return answerListText(reply, { open: '[', pages: pages(), close: () => ']' });
 }

@@ -71,8 +71,8 @@ const octets = { 'content-type': 'application/octet-stream' };
 export const shaOf = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
 
 /** Opens the door and makes both. The caller closes the door. */
-export async function openTwoOrgs(): Promise<TwoOrgs> {
-  const t = await openTestDoor();
+export async function openTwoOrgs(through?: (url: string) => string): Promise<TwoOrgs> {
+  const t = await openTestDoor(through);
   const asA: Call = (method, path, options) => t.call(method, path, options);
   const a = await makeA(t, asA);
   const made = await t.call('POST', `${OWN}/orgs`, { body: { id: 'org_b', name: 'B' }, as: 'instance' });

@@ -1,0 +1,22 @@
+/** The route table of the server itself, for tests that must leave no route out. */
+import { createServer } from '../../api/server.ts';
+import type { TestDoor } from './door.ts';
+
+export interface Route {
+  readonly method: string;
+  readonly url: string;
+  /** Serves nothing: any key may ask, and nothing is documented. */
+  readonly isBare: boolean;
+}
+
+/** Every route of the server, documented or not. */
+export async function routesOf(t: TestDoor): Promise<Route[]> {
+  const found: Route[] = [];
+  const app = createServer(t.door.deps);
+  app.addHook('onRoute', ({ method, url, config, schema }) => {
+    for (const one of [method].flat()) found.push({ method: one, url, isBare: config?.scope === 'any' && !schema });
+  });
+  await app.ready();
+  await app.close();
+  return found;
+}

@@ -1,0 +1,85 @@
+/** Many models through the log's own append: legal facts, sixty streams a time. */
+import { randomUUID } from 'node:crypto';
+import { currentSchemaVersion } from '../../../domain/events/codec.ts';
+import { modelStream, rolloutStream, versionStream, type AnyFact } from '../../../domain/events/streams.ts';
+import { canonicalSha } from '../../../domain/hash/canonicalJson.ts';
+import { modelIdOf } from '../../../domain/hash/uuid.ts';
+import { asOrgId } from '../../../domain/org.ts';
+import { parseRolloutRequest } from '../../../domain/rollout/spec.ts';
+import { machineFor } from '../../../machines/registry.ts';
+import type { TestDoor } from '../door.ts';
+
+const ORG = asOrgId('org_local');
+const MOST_STREAMS = 60;
+
+export interface Size {
+  readonly models: number;
+  /** Of the one model that has many. */
+  readonly versions: number;
+  readonly rollouts: number;
+}
+
+/** Has many versions and rollouts, and the letters of its name are rare. */
+export const MANY = 'qxz-many';
+export const manyId = modelIdOf(ORG, MANY);
+
+interface Told {
+  readonly stream: string;
+  readonly fact: AnyFact;
+}
+
+const registered = (name: string): Told => ({
+  stream: modelStream(modelIdOf(ORG, name)),
+  fact: {
+    type: 'ModelRegistered',
+    data: { org_id: ORG, name, framework: 'onnx', use_case: 'scale', description: '' },
+  },
+});
+
+const versionOf = (n: number) => `0.${Math.floor(n / 50)}.${(n % 50) + 1}`;
+
+const drafted = (version: string): Told => ({
+  stream: versionStream(manyId, version),
+  fact: { type: 'VersionDrafted', data: { model_id: manyId, version, parent: null, contract_digest: null } },
+});
+
+function created(n: number): Told {
+  const version = n % 10 === 0 ? versionOf(0) : versionOf(n);
+  const parsed = parseRolloutRequest({ version, preset: 'immediate' });
+  if ('errors' in parsed) throw new Error(JSON.stringify(parsed.errors));
+  const { spec } = parsed;
+  const data = { model_id: manyId, version, previous: null, spec, spec_sha: canonicalSha(spec) };
+  return { stream: rolloutStream(1_000_000 + n), fact: { type: 'RolloutCreated', data } };
+}
+
+async function tell({ door }: TestDoor, facts: readonly Told[]): Promise<void> {
+  const result = await door.deps.log.append({
+    commandId: randomUUID(),
+    commandHash: null,
+    actor: { kind: 'system', id: 'test' },
+    correlationId: null,
+    causationId: null,
+    expected: new Map(facts.map(({ stream }) => [stream, 'none'])),
+    events: facts.map(({ stream, fact }) => ({
+      id: randomUUID(),
+      stream,
+      fact,
+      machine: machineFor(stream).name,
+      schemaVersion: currentSchemaVersion(stream, fact.type),
+    })),
+  });
+  if (result.outcome !== 'appended') throw new Error(`was not appended: ${result.outcome}`);
+}
+
+/** Adds what is missing from one size to the other, and waits until every list holds it. */
+export async function grow(t: TestDoor, from: Size, to: Size): Promise<void> {
+  const count = (a: number, b: number) => Array.from({ length: b - a }, (_, i) => a + i);
+  const facts = [
+    ...(from.models === 0 ? [registered(MANY)] : []),
+    ...count(from.models, to.models).map((n) => registered(`model-${n}`)),
+    ...count(from.versions, to.versions).map((n) => drafted(versionOf(n))),
+    ...count(from.rollouts, to.rollouts).map((n) => created(n)),
+  ];
+  for (let i = 0; i < facts.length; i += MOST_STREAMS) await tell(t, facts.slice(i, i + MOST_STREAMS));
+  await t.settle(600_000);
+}

@@ -1,0 +1,107 @@
+/** What a request costs the database: its statements, and the rows that their plans touch. */
+import pg from 'pg';
+
+export interface Work {
+  readonly statements: number;
+  readonly rows: number;
+}
+
+export interface Meter {
+  /** Tells the planner what there is. */
+  analyze(): Promise<void>;
+  /** Work of the door's own connections while `run` runs. */
+  measure(run: () => Promise<unknown>): Promise<Work>;
+  /** Listens to no client any more. */
+  close(): Promise<void>;
+}
+
+interface Statement {
+  readonly text: string;
+  readonly values: readonly unknown[];
+}
+
+/** Where only the door connects to; everybody else names the address. */
+const DOOR_HOST = 'localhost';
+export const throughDoorHost = (url: string): string => {
+  const named = new URL(url);
+  named.hostname = DOOR_HOST;
+  return named.href;
+};
+
+/** Connections of the door that follow the log, whoever asks. */
+const FOLLOWS = /pointers|watch|listen|bell/;
+/** A plain read: whoever explains it with its values changes nothing. */
+const READS = /^\s*(--[^\n]*\n\s*)*(SELECT|WITH)\b/i;
+const WRITES = /\b(INSERT|UPDATE|DELETE|nextval|append\w*|pg_notify|pg_advisory\w*|set_config)\b/i;
+
+/** Hears every statement of this process. One meter at a time. @param url of a superuser */
+export async function openMeter(url: string): Promise<Meter> {
+  const admin = new pg.Client({ connectionString: url });
+  await admin.connect();
+  const heard: Statement[] = [];
+  let isOn = false;
+  // Safe: read as a value only to be called on the client it is asked of.
+
+  const original = pg.Client.prototype.query as (...of: unknown[]) => unknown;
+  pg.Client.prototype.query = function (this: pg.Client & { connectionParameters: ClientNames }, ...of: unknown[]) {
+    const [asked, values] = of as [string | { text?: string; values?: unknown[] }, unknown];
+    const text = typeof asked === 'string' ? asked : asked.text;
+    const { host, application_name: name } = this.connectionParameters;
+    if (isOn && host === DOOR_HOST && !FOLLOWS.test(name ?? '') && text !== undefined) {
+      const given = Array.isArray(values) ? values : typeof asked === 'string' ? [] : (asked.values ?? []);
+      heard.push({ text, values: given });
+    }
+    return original.apply(this, of);
+  } as typeof pg.Client.prototype.query;
+
+  async function rowsOf({ text, values }: Statement): Promise<number> {
+    if (!READS.test(text) || WRITES.test(text)) return 0;
+    const explained = (await original.call(admin, `EXPLAIN (ANALYZE, FORMAT JSON) ${text}`, values)) as pg.QueryResult<{
+      'QUERY PLAN': readonly [{ Plan: PlanNode }];
+    }>;
+    return touched(explained.rows[0]!['QUERY PLAN'][0].Plan);
+  }
+
+  return {
+    async analyze() {
+      await admin.query('ANALYZE');
+    },
+    async measure(run) {
+      heard.length = 0;
+      isOn = true;
+      await run();
+      isOn = false;
+      const statements = [...heard];
+      let rows = 0;
+      for (const one of statements) rows += await rowsOf(one);
+      return { statements: statements.length, rows: Math.round(rows) };
+    },
+    async close() {
+      pg.Client.prototype.query = original as typeof pg.Client.prototype.query;
+      await admin.end();
+    },
+  };
+}
+
+interface ClientNames {
+  readonly host?: string;
+  readonly application_name?: string;
+}
+
+/** As EXPLAIN's JSON has it; the row counts are per loop. */
+interface PlanNode {
+  readonly 'Node Type': string;
+  readonly 'Actual Rows': number;
+  readonly 'Actual Loops': number;
+  readonly 'Rows Removed by Filter'?: number;
+  readonly 'Rows Removed by Index Recheck'?: number;
+  readonly Plans?: readonly PlanNode[];
+}
+
+/** Rows that were read of tables and indexes. */
+function touched(node: PlanNode): number {
+  const read =
+    node['Actual Rows'] + (node['Rows Removed by Filter'] ?? 0) + (node['Rows Removed by Index Recheck'] ?? 0);
+  const own = node['Node Type'].includes('Scan') ? read * node['Actual Loops'] : 0;
+  return (node.Plans ?? []).reduce((sum, child) => sum + touched(child), own);
+}
