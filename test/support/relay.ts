@@ -23,12 +23,15 @@ export async function openRelay(target: string): Promise<Relay> {
   let made = 0;
   let isSwallowing = false;
   let last: string | undefined;
+  let sender: Socket | undefined;
 
   const pass = (from: Socket, to: Socket) => {
     from.on('data', (bytes) => {
-      if (isSwallowing) return;
+      if (isSwallowing && from !== sender) return;
       to.write(bytes);
-      if (last !== undefined && bytes.includes(last)) isSwallowing = true;
+      if (isSwallowing || last === undefined || !bytes.includes(last)) return;
+      isSwallowing = true;
+      sender = from; // the rest of what it asks may come in another piece
     });
     from.on('error', () => undefined);
     // A vanished host neither hears that the other has gone nor says so itself.
@@ -59,7 +62,7 @@ export async function openRelay(target: string): Promise<Relay> {
     swallowAfter: (text) => void (last = text),
     resume() {
       isSwallowing = false;
-      last = undefined;
+      last = sender = undefined;
       for (const pair of pairs) if (pair.some((socket) => socket.destroyed)) destroy(pair);
     },
     get isSwallowing() {
