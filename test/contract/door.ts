@@ -1,4 +1,5 @@
 /** The door as tests use it: a real server on a real database, and a client that holds every answer against /openapi.json. */
+import { verify, type VerifyReport } from '../../audit/verify.ts';
 import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import { createServer } from 'node:net';
 import pino from 'pino';
@@ -47,6 +48,8 @@ export interface TestDoor {
   readonly adminUrl: string;
   readonly door: OpenDoor;
   readonly contract: Contract;
+  /** The audit in this process; the door's own takes seconds to begin. */
+  verify(): Promise<VerifyReport>;
   call(method: string, path: string, options?: CallOptions): Promise<Answer>;
   /** Facts in the database, sequenced or not. */
   facts(): Promise<number>;
@@ -152,6 +155,10 @@ export async function openTestDoor(through: (url: string) => string = (url) => u
     adminUrl: database.adminUrl,
     door,
     contract,
+    async verify() {
+      const log = createEventStore({ connectionString });
+      return verify({ connectionString, log }).finally(() => log.close());
+    },
     call,
     secretOf,
     facts,

@@ -60,7 +60,7 @@ async function isSetAside(projection: string, subject: string, first: number): P
   expect(parts.get(`projection ${projection}`)?.detail).toContain(`${subject} since ${first}`);
   const metrics = await (await fetch(`${t.url}/metrics`)).text();
   expect(metrics).toMatch(new RegExp(`edgeml_projection_set_aside\\{projection="${projection}"\\} [1-9]`));
-  const { findings } = await t.door.deps.verify({});
+  const { findings } = await t.verify();
   const found = findings.filter(
     (f) => f.code === 'set_aside' && f.stream === subject && f.detail.startsWith(projection),
   );

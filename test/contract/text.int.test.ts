@@ -162,7 +162,7 @@ describe('hostile texts', () => {
 
   it('leave the log and its readers sound, and nothing for Postgres to refuse', async () => {
     await two.t.settle();
-    const { findings } = await two.t.door.deps.verify({});
+    const { findings } = await two.t.verify();
     expect(findings).toEqual([]);
     const metrics = await (await fetch(`${two.t.url}/metrics`)).text();
     expect(/^edgeml_database_refusals_total .*$/m.exec(metrics)?.[0]).toBe('edgeml_database_refusals_total 0');
