@@ -77,7 +77,7 @@ function publication(modelId: string, version: string): Written[] {
 
 const spec = (version: string): RolloutSpec => ({
   version,
-  stages: [{ percent: 10, ramp: '0s', min_bake: '24h', max_bake: '48h' }],
+  stages: [10, 100].map((percent) => ({ percent, ramp: '0s', min_bake: '24h', max_bake: '48h' })),
   look: '1h',
   policy: { rules: [{ metric: 'error_rate', op: '>', value: 0.5, min_predictions: 20, min_devices: 5 }] },
   on_regressed: 'rollback',
@@ -130,7 +130,7 @@ function judged(version: string, id: number, look: number): Written {
     stage: 0,
     look,
     counters: { canary: arm, control: arm },
-    setAside: { downloads: 0, download_failures: 0 },
+    setAside: null,
     clockMs: look,
     rampMs: 0,
     minBakeMs: 24 * 3_600_000,
