@@ -47,6 +47,8 @@ export interface View {
   readonly isPast: boolean;
   model(modelId: string): Promise<Read<ModelContext>>;
   version(modelId: string, version: string): Promise<Read<VersionContext>>;
+  /** The same of several, in their order, by one query. */
+  versions(modelId: string, versions: readonly string[]): Promise<Read<VersionContext>[]>;
   training(runId: string): Promise<Read<TrainingContext>>;
   rollout(rolloutId: number): Promise<Read<RolloutContext>>;
   /** Versions of a model that were rolled back. */
@@ -74,15 +76,20 @@ export async function viewOf(
   // Before the streams are read, so that all facts up to it are in them.
   const position = upTo ?? (await log.head());
   reply.header('edgeml-position', String(position));
-  const stream = async <C>(name: string): Promise<Read<C>> => {
-    const { streams, afterwards } = await foldStreams(log, [name], { upTo });
+  const all = async <C>(names: readonly string[]): Promise<Read<C>[]> => {
+    const { streams, afterwards } = await foldStreams(log, names, { upTo });
     // A stop leaves nothing to be written before its own facts; its command does, after them.
     if (lane === deps) afterwards();
-    const { first, folded } = streams.get(name)!;
-    const isOwn = await isOf(lane, orgId, first);
-    // The kind in the stream's name chose the machine, and the machine fixes the context type.
-    return { state: (isOwn ? folded : machineFor(name).initial()) as Folded<C>, first: isOwn ? first : undefined };
+    return Promise.all(
+      names.map(async (name) => {
+        const { first, folded } = streams.get(name)!;
+        const isOwn = await isOf(lane, orgId, first);
+        // The kind in the stream's name chose the machine, and the machine fixes the context type.
+        return { state: (isOwn ? folded : machineFor(name).initial()) as Folded<C>, first: isOwn ? first : undefined };
+      }),
+    );
   };
+  const stream = async <C>(name: string): Promise<Read<C>> => (await all<C>([name]))[0]!;
   return {
     orgId,
     position,
@@ -90,6 +97,7 @@ export async function viewOf(
     isPast: upTo !== undefined,
     model: (id) => stream(modelStream(id)),
     version: (id, version) => stream(versionStream(id, version)),
+    versions: (id, versions) => all(versions.map((version) => versionStream(id, version))),
     training: (id) => stream(trainingStream(id)),
     rollout: (id) => stream(rolloutStream(id)),
     rolledBack: (id) => lane.commands.rollouts.rolledBack(id, upTo),

@@ -179,7 +179,11 @@ async function lists(bench: Bench, models: number): Promise<void> {
   }
 }
 
+/** After a look at it, as its watcher takes one at least every few minutes: that leaves a snapshot. */
 async function stopLongRollout(bench: Bench, rolloutId: number): Promise<void> {
+  const [first] = await timed(() => call(bench, 'GET', `/lifecycle/v1/rollouts/${rolloutId}`));
+  printResult('a look without a snapshot', `${rounded(first)} ms`, 'none', true);
+  await sleep(2_000);
   const [ms, answer] = await timed(() =>
     call(bench, 'POST', `/lifecycle/v1/rollouts/${rolloutId}/rollback`, { reason: 'scale' }),
   );

@@ -18,6 +18,7 @@ import { startProjections } from '../../projections/runner.ts';
 import { runSequencer } from '../../relay/sequencer.ts';
 import { createFileStore } from '../../store/artifacts/fileStore.ts';
 import { createPool } from '../../store/connect.ts';
+import { until } from '../support/log.ts';
 import { createDatabase, testHome } from '../support/services.ts';
 import { createContract, type Contract, type OpenApi } from './openapi.ts';
 
@@ -114,6 +115,8 @@ export async function openTestDoor(through: (url: string) => string = (url) => u
     startProjections({ connectionString, log, doorbell: watch.onGrowth, signal: stop.signal, logger }).done,
   ];
   await door.app.listen({ host: '127.0.0.1', port });
+  const isStarting = async () => (await door.deps.parts()).some((part) => part.state === 'starting');
+  await until('its read models are there', async () => !(await isStarting()));
 
   const secrets = new Map<Role, string>();
   for (const role of ROLES) {

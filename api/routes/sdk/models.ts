@@ -218,7 +218,7 @@ interface VersionRequest extends FastifyRequest {
 /** The rows say which; their streams say what, so that an answer never trails a command of the same caller. */
 async function* versionPages(view: View, modelId: string, names: readonly string[]) {
   for (let i = 0; i < names.length; i += PAGE) {
-    const found = await Promise.all(names.slice(i, i + PAGE).map((version) => view.version(modelId, version)));
+    const found = await view.versions(modelId, names.slice(i, i + PAGE));
     yield found.map(({ state }) => sdkVersion(state));
   }
 }
