@@ -3,12 +3,13 @@
  * append is one that the use cases could have made, so `edgeml audit verify` passes over it.
  */
 import type { ArmCounters, RolloutSpec } from '../../domain/events/rollout.ts';
-import { modelStream, rolloutStream, versionStream, type AnyFact } from '../../domain/events/streams.ts';
+import { modelStream, rolloutStream, versionStream } from '../../domain/events/streams.ts';
 import { canonicalSha } from '../../domain/hash/canonicalJson.ts';
 import { sha256Hex, utf8ToBytes } from '../../domain/hash/sha256.ts';
 import { modelIdOf } from '../../domain/hash/uuid.ts';
 import type { OrgId } from '../../domain/org.ts';
 import { judge } from '../../domain/rollout/thresholds.ts';
+import type { Told } from '../../test/support/tell.ts';
 
 export interface Size {
   /** Number of the first deep model; others may be there already. */
@@ -21,11 +22,6 @@ export interface Size {
   /** Rollouts, each of a deep model's first version, and judgements of each. At most as many as there are deep models. */
   readonly rollouts: number;
   readonly judgements: number;
-}
-
-export interface Written {
-  readonly stream: string;
-  readonly fact: AnyFact;
 }
 
 const MODELS_PER_APPEND = 60;
@@ -42,7 +38,7 @@ export const factsOf = ({ models, deep, versions, rollouts, judgements }: Size):
 
 const shaOf = (text: string) => sha256Hex(utf8ToBytes(text));
 
-const registered = (orgId: OrgId, name: string): Written => ({
+const registered = (orgId: OrgId, name: string): Told => ({
   stream: modelStream(modelIdOf(orgId, name)),
   fact: {
     type: 'ModelRegistered',
@@ -51,7 +47,7 @@ const registered = (orgId: OrgId, name: string): Written => ({
 });
 
 /** Drafted, uploaded, asked for, published and listed, as one append would have it. */
-function publication(modelId: string, version: string): Written[] {
+function publication(modelId: string, version: string): Told[] {
   const sha = shaOf(`${modelId} ${version}`);
   const media_type = 'application/octet-stream';
   const file = { format: 'safetensors', sha256: sha, bytes: 64, media_type };
@@ -83,7 +79,7 @@ const spec = (version: string): RolloutSpec => ({
   on_regressed: 'rollback',
 });
 
-function begun(modelId: string, version: string, id: number): Written[] {
+function begun(modelId: string, version: string, id: number): Told[] {
   const stream = rolloutStream(id);
   const wanted = spec(version);
   const hour = 3_600_000;
@@ -124,7 +120,7 @@ const arm: ArmCounters = {
   latency: { '7': 80_000, '9': 10_000 },
 };
 
-function judged(version: string, id: number, look: number): Written {
+function judged(version: string, id: number, look: number): Told {
   const data = judge({
     spec: spec(version),
     stage: 0,
@@ -145,14 +141,14 @@ function* chunks(total: number, size: number): Iterable<readonly [from: number, 
 const range = (from: number, to: number): number[] => Array.from({ length: to - from }, (_, i) => from + i);
 
 /** Appends that depend on nothing but what came before them in the same list; the lists may be told side by side. */
-export function* histories(orgId: OrgId, size: Size, rolloutIds: readonly number[]): Iterable<Iterable<Written[]>> {
+export function* histories(orgId: OrgId, size: Size, rolloutIds: readonly number[]): Iterable<Iterable<Told[]>> {
   for (const [from, to] of chunks(size.models, MODELS_PER_APPEND))
     yield [range(from, to).map((i) => registered(orgId, nameOf(i)))];
   const { firstDeep = 0 } = size;
   for (let i = 0; i < size.deep; i += 1) yield deepModel(orgId, size, firstDeep + i, rolloutIds[i]);
 }
 
-function* deepModel(orgId: OrgId, size: Size, i: number, rolloutId: number | undefined): Iterable<Written[]> {
+function* deepModel(orgId: OrgId, size: Size, i: number, rolloutId: number | undefined): Iterable<Told[]> {
   const name = deepNameOf(i);
   const modelId = modelIdOf(orgId, name);
   yield [registered(orgId, name)];

@@ -1,8 +1,6 @@
 /** For tests: a real log with its sequencer and read models, histories to put into it, and what its tables hold. */
 import { randomUUID } from 'node:crypto';
 import fc from 'fast-check';
-import { currentSchemaVersion } from '../../domain/events/codec.ts';
-import { machineFor } from '../../machines/registry.ts';
 import { quote } from '../../projections/ddl.ts';
 import type { Logger } from '../../store/leader.ts';
 import { createReadModels, type ReadModels } from '../../projections/readModels.ts';
@@ -11,6 +9,7 @@ import { startProjections, type RunningProjections } from '../../projections/run
 import { schemaOf, tablesOf, type Projection } from '../../projections/table.ts';
 import { runSequencer } from '../../relay/sequencer.ts';
 import { openLog, until, type LogFixture } from '../support/log.ts';
+import { tell } from '../support/tell.ts';
 import { historyOf } from './history.ts';
 import type { HistoryAppend } from './world.ts';
 
@@ -61,24 +60,7 @@ export async function openStage(): Promise<Stage> {
     logger,
     async tell(history) {
       let last: string | undefined;
-      for (const { commandId, facts } of history) {
-        const result = await log.store.append({
-          commandId: `${commandId} ${randomUUID()}`,
-          commandHash: null,
-          actor: { kind: 'system', id: 'test' },
-          correlationId: null,
-          causationId: null,
-          expected: new Map(facts.map(({ stream }) => [stream, 'any'])),
-          events: facts.map(({ stream, fact }) => ({
-            id: (last = randomUUID()),
-            stream,
-            fact,
-            machine: machineFor(stream).name,
-            schemaVersion: currentSchemaVersion(stream, fact.type),
-          })),
-        });
-        if (result.outcome !== 'appended') throw new Error(`${commandId} was not appended: ${result.outcome}`);
-      }
+      for (const { commandId, facts } of history) last = await tell(log.store, facts, `${commandId} ${randomUUID()}`);
       if (last !== undefined) await log.store.awaitLogIndex(last, 10_000);
       return log.store.head();
     },

@@ -1,12 +1,10 @@
 /** Many models through the log's own append: legal facts, sixty streams a time. */
-import { randomUUID } from 'node:crypto';
-import { currentSchemaVersion } from '../../../domain/events/codec.ts';
-import { modelStream, rolloutStream, versionStream, type AnyFact } from '../../../domain/events/streams.ts';
+import { modelStream, rolloutStream, versionStream } from '../../../domain/events/streams.ts';
 import { canonicalSha } from '../../../domain/hash/canonicalJson.ts';
 import { modelIdOf } from '../../../domain/hash/uuid.ts';
 import { asOrgId } from '../../../domain/org.ts';
 import { parseRolloutRequest } from '../../../domain/rollout/spec.ts';
-import { machineFor } from '../../../machines/registry.ts';
+import { tell, type Told } from '../../support/tell.ts';
 import type { TestDoor } from '../door.ts';
 
 const ORG = asOrgId('org_local');
@@ -22,11 +20,6 @@ export interface Size {
 /** Has many versions and rollouts, and the letters of its name are rare. */
 export const MANY = 'qxz-many';
 export const manyId = modelIdOf(ORG, MANY);
-
-interface Told {
-  readonly stream: string;
-  readonly fact: AnyFact;
-}
 
 const registered = (name: string): Told => ({
   stream: modelStream(modelIdOf(ORG, name)),
@@ -52,25 +45,6 @@ function created(n: number): Told {
   return { stream: rolloutStream(1_000_000 + n), fact: { type: 'RolloutCreated', data } };
 }
 
-async function tell({ door }: TestDoor, facts: readonly Told[]): Promise<void> {
-  const result = await door.deps.log.append({
-    commandId: randomUUID(),
-    commandHash: null,
-    actor: { kind: 'system', id: 'test' },
-    correlationId: null,
-    causationId: null,
-    expected: new Map(facts.map(({ stream }) => [stream, 'none'])),
-    events: facts.map(({ stream, fact }) => ({
-      id: randomUUID(),
-      stream,
-      fact,
-      machine: machineFor(stream).name,
-      schemaVersion: currentSchemaVersion(stream, fact.type),
-    })),
-  });
-  if (result.outcome !== 'appended') throw new Error(`was not appended: ${result.outcome}`);
-}
-
 /** Adds what is missing from one size to the other, and waits until every list holds it. */
 export async function grow(t: TestDoor, from: Size, to: Size): Promise<void> {
   const count = (a: number, b: number) => Array.from({ length: b - a }, (_, i) => a + i);
@@ -80,6 +54,6 @@ export async function grow(t: TestDoor, from: Size, to: Size): Promise<void> {
     ...count(from.versions, to.versions).map((n) => drafted(versionOf(n))),
     ...count(from.rollouts, to.rollouts).map((n) => created(n)),
   ];
-  for (let i = 0; i < facts.length; i += MOST_STREAMS) await tell(t, facts.slice(i, i + MOST_STREAMS));
+  for (let i = 0; i < facts.length; i += MOST_STREAMS) await tell(t.door.deps.log, facts.slice(i, i + MOST_STREAMS));
   await t.settle(600_000);
 }
