@@ -3,6 +3,7 @@ import { decode, type Decoded as Read } from '../../domain/events/codec.ts';
 import type { AnyFact } from '../../domain/events/streams.ts';
 import { parseStream } from '../../domain/events/streams.ts';
 import type { Folded, Machine } from '../../machines/fold.ts';
+import type { OwnLists } from '../../machines/growing.ts';
 import { machineOf, machinesByName } from '../../machines/registry.ts';
 import { createFindings, placeOf, type DecodedRow, type FactRow, type Findings, type PresentRow } from '../finding.ts';
 
@@ -44,6 +45,7 @@ const familyOf = (machine: string) => machine.split('@')[0];
 export function foldStream(findings: Findings): (row: FactRow, fact: AnyFact | undefined) => void {
   let state: { readonly machine: Machine<unknown>; readonly folded: Folded<unknown> } | undefined;
   let isGivenUp = false;
+  const own: OwnLists = new WeakMap(); // nobody else sees what lies between two facts
   return (row, fact) => {
     if (isGivenUp) return;
     isGivenUp = true; // unless it comes to the end of this
@@ -66,6 +68,7 @@ export function foldStream(findings: Findings): (row: FactRow, fact: AnyFact | u
       at: event.recorded_at.getTime(),
       eventId: event.event_id,
       version: event.stream_version,
+      own,
     });
     if (folded.divergence) {
       const legal = machine.statesAccepting(event.type).join(', ') || 'no state';

@@ -24,7 +24,13 @@ export interface Look {
 }
 
 /** Names the thresholds that were in force, by content. */
-export const policySha = (spec: RolloutSpec): string => canonicalSha(spec.policy);
+export function policySha({ policy }: RolloutSpec): string {
+  const sha = shas.get(policy) ?? canonicalSha(policy);
+  shas.set(policy, sha);
+  return sha;
+}
+/** Of policies, which are never changed: thousands of judgements name the same one. */
+const shas = new WeakMap<RolloutSpec['policy'], string>();
 
 interface Measured {
   readonly numerator: number;
