@@ -13,7 +13,7 @@ export async function turnBefore(i: number): Promise<void> {
 export async function mapInTurns<T, R>(items: readonly T[], work: (item: T, i: number) => R): Promise<R[]> {
   const done: R[] = [];
   for (const [i, item] of items.entries()) {
-    if (i % AT_ONCE === 0) await turnBefore(i);
+    await turnBefore(i);
     done.push(work(item, i));
   }
   return done;
