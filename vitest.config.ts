@@ -1,7 +1,8 @@
 /**
  * Three projects by suffix. Integration and end-to-end files run one after the other, on one Postgres and one Temporal. Files with `.slow.`
- * before the suffix run with `--mode full` only.
+ * before the suffix run with `--mode full` only, which also draws a new seed.
  */
+import { randomInt } from 'node:crypto';
 import { configDefaults, defineConfig, type TestProjectInlineConfiguration } from 'vitest/config';
 
 const exclude = (mode: string): string[] => [
@@ -10,9 +11,15 @@ const exclude = (mode: string): string[] => [
   'dist/**',
   ...(mode === 'full' ? [] : ['**/*.slow.*.test.ts']),
 ];
-const withServices = (mode: string): TestProjectInlineConfiguration['test'] => ({
-  pool: 'forks',
+const shared = (mode: string): TestProjectInlineConfiguration['test'] => ({
   exclude: exclude(mode),
+  setupFiles: ['./test/support/seed.ts'],
+  // eslint-disable-next-line no-restricted-syntax -- a seed that a failure has printed
+  provide: { seed: Number(process.env['EDGEML_TEST_SEED'] ?? (mode === 'full' ? randomInt(2 ** 31) : 1)) },
+});
+const withServices = (mode: string): TestProjectInlineConfiguration['test'] => ({
+  ...shared(mode),
+  pool: 'forks',
   fileParallelism: false,
   testTimeout: 60_000,
   hookTimeout: 120_000,
@@ -25,9 +32,9 @@ export default defineConfig(({ mode }) => ({
     projects: [
       {
         test: {
+          ...shared(mode),
           name: 'unit',
           pool: 'forks',
-          exclude: exclude(mode),
           include: ['**/*.unit.test.ts', '**/*.types.test.ts'],
           testTimeout: 30_000,
           sequence: { groupOrder: 0 },

@@ -7,7 +7,7 @@ import { toFactEvent, type Folded, type Machine } from './fold.ts';
 import { appended, movedToEnd, withLast, type OwnLists } from './growing.ts';
 import { machineFor } from './registry.ts';
 
-const moves = fc.array(fc.nat(100_000), { minLength: 100, maxLength: 400 });
+const moves = fc.array(fc.nat(100_000), { minLength: 100, maxLength: 400, size: 'max' });
 
 function streamsOf(drawn: readonly number[]): [Machine<unknown>, StoredEvent[]][] {
   const events = sequence(historyOf(drawn));
@@ -75,7 +75,7 @@ describe('a fold', () => {
       }),
       { numRuns: 20 },
     );
-    expect(inPlace).toBeGreaterThan(50);
+    expect(inPlace).toBeGreaterThan(10);
   });
 });
 

@@ -2,8 +2,7 @@
  * Hostile texts through every text of every route of /openapi.json, on a real server: what does not fit is refused with the one error
  * body, nothing fails on our side, Postgres never is the first to refuse, and the log and its readers are sound afterwards.
  */
-import { randomInt } from 'node:crypto';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { ERRORS } from '../../domain/errors.ts';
 import { checkJson } from '../../domain/hash/soundJson.ts';
 import { asOrgId } from '../../domain/org.ts';
@@ -23,8 +22,7 @@ const ENDS = /\/(abort|rollback|stop|revoke)$/;
 /** What a good request may meet beside success: a state that another one has changed. */
 const FINE = /"(guard_refused|conflict|round_closed|task_ended|malformed_container)"/;
 
-// eslint-disable-next-line no-restricted-syntax -- a seed that a failure has printed
-const seed = Number(process.env['EDGEML_TEST_SEED'] ?? randomInt(2 ** 31));
+const seed = inject('seed');
 /** Mulberry32. */
 function randomFrom(start: number): () => number {
   let state = start;
