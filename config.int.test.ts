@@ -1,13 +1,14 @@
 /** What the configuration puts into an address is what Postgres takes. */
 import pg from 'pg';
-import { expect, inject, it } from 'vitest';
+import { expect, it } from 'vitest';
+import { clusterOf } from './test/support/services.ts';
 import { readConfig } from './config.ts';
 import { withAdmin } from './dev/postgres.ts';
 
 it('a password with any characters logs in, from a variable of its own', async () => {
   const password = `a/b@c#d?e%f:g h'i"\\é%2F`;
   const name = 'edgeml_test_password';
-  const { adminUrl, appUrl } = inject('postgres');
+  const { adminUrl, appUrl } = clusterOf();
   await withAdmin(adminUrl, async (admin) => {
     await admin.query(`DROP ROLE IF EXISTS ${name}`);
     await admin.query(`CREATE ROLE ${name} LOGIN PASSWORD ${pg.escapeLiteral(password)}`);

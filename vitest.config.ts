@@ -1,6 +1,6 @@
 /**
- * Three projects by suffix. Integration and end-to-end files run one after the other, on one Postgres and one Temporal. Files with `.slow.`
- * before the suffix run with `--mode full` only, which also draws a new seed.
+ * Three projects by suffix. Two integration files run at once, each on a Postgres of its worker, all on one Temporal; end-to-end files run one
+ * after the other. Files with `.slow.` before the suffix run with `--mode full` only, which also draws a new seed.
  */
 import { randomInt } from 'node:crypto';
 import { configDefaults, defineConfig, type TestProjectInlineConfiguration } from 'vitest/config';
@@ -20,7 +20,6 @@ const shared = (mode: string): TestProjectInlineConfiguration['test'] => ({
 const withServices = (mode: string): TestProjectInlineConfiguration['test'] => ({
   ...shared(mode),
   pool: 'forks',
-  fileParallelism: false,
   testTimeout: 60_000,
   hookTimeout: 120_000,
   globalSetup: ['./test/support/globalSetup.ts'],
@@ -40,8 +39,24 @@ export default defineConfig(({ mode }) => ({
           sequence: { groupOrder: 0 },
         },
       },
-      { test: { ...withServices(mode), name: 'int', include: ['**/*.int.test.ts'], sequence: { groupOrder: 1 } } },
-      { test: { ...withServices(mode), name: 'e2e', include: ['**/*.e2e.test.ts'], sequence: { groupOrder: 2 } } },
+      {
+        test: {
+          ...withServices(mode),
+          name: 'int',
+          maxWorkers: 2,
+          include: ['**/*.int.test.ts'],
+          sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        test: {
+          ...withServices(mode),
+          name: 'e2e',
+          maxWorkers: 1,
+          include: ['**/*.e2e.test.ts'],
+          sequence: { groupOrder: 2 },
+        },
+      },
     ],
   },
 }));

@@ -1,14 +1,15 @@
 /** Statements that nobody answers: how they end, and what becomes of their connections. */
 import { Kysely, PostgresDialect, sql } from 'kysely';
-import { afterEach, beforeEach, expect, inject, it } from 'vitest';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { clusterOf } from '../test/support/services.ts';
 import { openRelay, type Relay } from '../test/support/relay.ts';
 import { createPool, isBusy, isConnectionLost, openSession, type Pool } from './connect.ts';
 
 let relay: Relay;
 let pool: Pool;
 beforeEach(async () => {
-  relay = await openRelay(inject('postgres').adminUrl);
-  pool = createPool({ connectionString: relay.url(inject('postgres').adminUrl), max: 1, waits: 'stop' });
+  relay = await openRelay(clusterOf().adminUrl);
+  pool = createPool({ connectionString: relay.url(clusterOf().adminUrl), max: 1, waits: 'stop' });
 });
 afterEach(async () => {
   relay.resume();
@@ -61,7 +62,7 @@ it('a statement that is only slow is ended by the server, and its connection is 
 });
 
 it('a session ends although nobody answers its farewell', async () => {
-  const session = await openSession(relay.url(inject('postgres').adminUrl), 'test');
+  const session = await openSession(relay.url(clusterOf().adminUrl), 'test');
   await session.client.query('LISTEN edgeml_log');
   relay.swallow();
   await session.end();

@@ -64,6 +64,12 @@ const untilStep = (id: string, activity: string, count = 1) =>
     const history = await historyOf(t.client, id).catch(() => undefined);
     return (history?.steps ?? []).filter((s) => s.activity === activity).length >= count;
   });
+/** One ring may stand for several facts: a test that reads the rings waits for each. */
+const untilRung = (id: string, type: string) =>
+  until(`${id} is rung for ${type}`, async () => {
+    const history = await historyOf(t.client, id).catch(() => undefined);
+    return history?.rings.some((ring) => ring.type === type) ?? false;
+  });
 /** Events from each submission of `command` to the next one. */
 function between({ steps }: History, command: string): number[] {
   const at = steps.filter((s) => s.command === command).map((s) => s.at);
@@ -172,9 +178,11 @@ describe('trainModel', () => {
     const { runId } = await requestRun(t.commands, { rounds: 2, min_updates: 1 });
     await untilFact(runId, 'RoundOpened');
     await pauseTraining(t.commands, person(), { runId, reason: 'lunch', by: 'key_test' });
+    await untilRung(trainingProcess(runId), 'TrainingPaused');
     await answerAll(t.commands, runId, 1);
     await untilFact(runId, 'RoundAggregated');
     await resumeTraining(t.commands, person(), { runId, by: 'key_test' });
+    await untilRung(trainingProcess(runId), 'TrainingResumed');
     await answerAll(t.commands, runId, 1);
     const { state, history } = await ended(trainingProcess(runId));
     expect(state).toBe('Succeeded');

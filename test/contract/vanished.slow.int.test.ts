@@ -1,7 +1,8 @@
 /** The database's host vanishes: nothing is closed, nothing answers. Who stops something is told in time, and can stop soon after. */
 import { randomUUID } from 'node:crypto';
 import pg from 'pg';
-import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { clusterOf } from '../support/services.ts';
 import { openRelay, type Relay } from '../support/relay.ts';
 import { until } from '../support/log.ts';
 import { OWN, openTestDoor, SDK, type Answer, type TestDoor } from './door.ts';
@@ -16,7 +17,7 @@ let admin: pg.Client;
 const rollouts = new Map<string, number>();
 
 beforeAll(async () => {
-  relay = await openRelay(inject('postgres').appUrl);
+  relay = await openRelay(clusterOf().appUrl);
   t = await openTestDoor((url) => relay.url(url));
   admin = new pg.Client({ connectionString: t.adminUrl });
   await admin.connect();

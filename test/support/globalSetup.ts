@@ -1,4 +1,4 @@
-/** One Postgres cluster and one Temporal dev server a run, in `.edgeml/test-<pid>`; removed at the end, whatever a killed run left too. */
+/** A Postgres cluster for each worker and one Temporal dev server a run, in `.edgeml/test-<pid>`; removed at the end, whatever a killed run left too. */
 import { readdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { TestProject } from 'vitest/node';
@@ -11,7 +11,8 @@ declare module 'vitest' {
   interface ProvidedContext {
     /** The run's folder; each file makes its own below it. */
     testHome: string;
-    postgres: { adminUrl: string; appUrl: string };
+    /** One for each worker: an open transaction holds the log of every database of its cluster back. */
+    clusters: { adminUrl: string; appUrl: string }[];
     temporal: { address: string; namespace: string };
   }
 }
@@ -38,39 +39,44 @@ async function removeRun(home: string): Promise<void> {
   removeHome(home);
 }
 
+/** As many files run at once (`vitest.config.ts`). */
+const WORKERS = 2;
+
 interface Shared {
   users: number;
-  readonly stack: Promise<Stack>;
+  readonly stacks: Promise<Stack[]>;
 }
 
 /** Each project loads this file anew, so what they share hangs on the process. */
 const shared = globalThis as typeof globalThis & { edgemlTestStack?: Shared }; // the one member we add ourselves
 
-async function start(home: string): Promise<Stack> {
-  const stack = await startStack({
-    home,
-    services: ['postgres', 'temporal'],
-    durable: false,
-    external: {},
-    say: (line) => void process.stderr.write(`${line}\n`),
-  });
+async function start(home: string): Promise<Stack[]> {
+  const options = { durable: false, external: {}, say: (line: string) => void process.stderr.write(`${line}\n`) };
+  const stacks = [await startStack({ ...options, home, services: ['postgres', 'temporal'] })];
+  while (stacks.length < WORKERS) {
+    const own = join(home, `cluster-${stacks.length.toString(16).padStart(8, '0')}`); // as `removeRun` looks for
+    stacks.push(await startStack({ ...options, home: own, services: ['postgres'] }));
+  }
   await sweep();
-  return stack;
+  return stacks;
 }
 
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const home = join(ROOT, `test-${process.pid}`);
-  const mine = (shared.edgemlTestStack ??= { users: 0, stack: start(home) });
+  const mine = (shared.edgemlTestStack ??= { users: 0, stacks: start(home) });
   mine.users += 1;
-  const stack = await mine.stack;
+  const stacks = await mine.stacks;
   project.provide('testHome', home);
-  project.provide('postgres', { adminUrl: stack.cluster?.adminUrl() ?? '', appUrl: stack.cluster?.appUrl() ?? '' });
-  project.provide('temporal', { address: stack.env['TEMPORAL_ADDRESS'] ?? '', namespace: 'default' });
+  project.provide(
+    'clusters',
+    stacks.map(({ cluster }) => ({ adminUrl: cluster!.adminUrl(), appUrl: cluster!.appUrl() })),
+  );
+  project.provide('temporal', { address: stacks[0]!.env['TEMPORAL_ADDRESS'] ?? '', namespace: 'default' });
   return async () => {
     mine.users -= 1;
     if (mine.users > 0) return;
     delete shared.edgemlTestStack;
-    await stack.stop();
+    await Promise.all(stacks.map((stack) => stack.stop()));
     await removeRun(home);
   };
 }

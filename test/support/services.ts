@@ -13,6 +13,13 @@ export function testHome(kind: string): string {
   return join(inject('testHome'), `${kind}-${token()}`);
 }
 
+/** The cluster of this worker: files that run at once share none. */
+export function clusterOf(): { readonly adminUrl: string; readonly appUrl: string } {
+  const clusters = inject('clusters');
+  // eslint-disable-next-line no-restricted-syntax -- vitest numbers its workers, from 1, in the environment only
+  return clusters[Number(process.env['VITEST_POOL_ID']) % clusters.length]!;
+}
+
 export interface TestDatabase {
   /** As edgeml_app. */
   readonly appUrl: string;
@@ -23,9 +30,9 @@ export interface TestDatabase {
   drop(): Promise<void>;
 }
 
-/** A fresh database on the run's cluster, with our schema unless `migrated: false`. The caller drops it. */
+/** A fresh database on the worker's cluster, with our schema unless `migrated: false`. The caller drops it. */
 export async function createDatabase({ migrated = true }: { migrated?: boolean } = {}): Promise<TestDatabase> {
-  const { adminUrl: shared, appUrl } = inject('postgres');
+  const { adminUrl: shared, appUrl } = clusterOf();
   const name = `t_${token()}`;
   const on = (base: string): string => {
     const url = new URL(base);
