@@ -1,34 +1,47 @@
 /** Counters over the facts that entered the log since this server began, whoever appended them: the worker's are among them. */
 import { Counter, type Registry } from 'prom-client';
-import type { SequencedEvent } from '../domain/events/envelope.ts';
+import { Verdict } from '../domain/events/rollout.ts';
+import type { Queryable } from '../store/log/eventStore.ts';
+import { namedSql } from '../store/sql/namedSql.ts';
 import { within } from '../store/within.ts';
 import { PROBE_MS } from './http/shared.ts';
-import { parseStream } from '../domain/events/streams.ts';
-import type { EventStore } from '../store/log/eventStore.ts';
-import { readPast } from '../store/log/readPast.ts';
 
-const PAGE = 500;
-const KNOWN = {
-  stream: ['model', 'version', 'training', 'rollout'],
-  trigger: ['verdict', 'manual'],
+const COUNTED = namedSql('facts_counted');
+/** Of one statement, as it says itself. */
+const MOST = 2_000;
+const STREAMS = ['model', 'version', 'training', 'rollout'];
+const VERDICTS = Verdict.anyOf.map((one) => one.const);
+const TRIGGERS = ['verdict', 'manual'];
+
+type Counted = {
+  readonly stream: string;
+  readonly type: string;
+  readonly facts: number;
+  /** What was judged, or what rolled back. */
+  readonly word: string | null;
 };
 
+export interface FactsSeen {
+  head(): Promise<number>;
+  readonly on: Queryable;
+}
+
 /**
- * Registers the counters. They follow the log when somebody reads the metrics, so a scrape after a long pause reads what has
+ * Registers the counters. They follow the log when somebody reads the metrics, so a scrape after a long pause counts what has
  * come meanwhile; while Postgres is away they stand. Every server counts every fact: take the greatest of several, not the sum.
  */
-export function countFacts(registry: Registry, log: Pick<EventStore, 'head' | 'readLog'>): void {
+export function countFacts(registry: Registry, { head, on }: FactsSeen): void {
   const registers = [registry];
   let cursor: number | undefined;
   let reading: Promise<void> | undefined;
   const read = async () => {
-    cursor ??= await log.head();
-    for (;;) {
-      const { events, upTo, unread, isEnd } = await readPast(log, cursor, PAGE);
-      events.forEach(count);
-      if (unread) appended.inc({ stream: parseStream(unread.stream)?.kind ?? 'unknown' });
+    const end = await head();
+    cursor ??= end;
+    while (cursor < end) {
+      const upTo: number = Math.min(end, cursor + MOST);
+      const { rows } = await on.query<Counted>(COUNTED, [cursor, upTo]);
+      rows.forEach(count);
       cursor = upTo;
-      if (isEnd) return;
     }
   };
   // One pass for all counters of a scrape, and of scrapes that overlap.
@@ -60,13 +73,16 @@ export function countFacts(registry: Registry, log: Pick<EventStore, 'head' | 'r
     collect,
   });
   // A rate needs the zero before the first one.
-  for (const stream of KNOWN.stream) appended.inc({ stream }, 0);
-  for (const trigger of KNOWN.trigger) rollbacks.inc({ trigger }, 0);
+  for (const stream of STREAMS) appended.inc({ stream }, 0);
+  for (const trigger of TRIGGERS) rollbacks.inc({ trigger }, 0);
 
-  function count({ stream, fact }: SequencedEvent): void {
-    appended.inc({ stream: parseStream(stream)?.kind ?? 'unknown' });
-    if (fact.type === 'HealthJudged') verdicts.inc({ verdict: fact.data.verdict });
-    if (fact.type === 'RolloutRolledBack') rollbacks.inc({ trigger: fact.data.trigger });
+  function count({ stream, type, facts, word }: Counted): void {
+    appended.inc({ stream: known(STREAMS, stream) }, facts);
+    if (type === 'HealthJudged') verdicts.inc({ verdict: known(VERDICTS, word) }, facts);
+    if (type === 'RolloutRolledBack') rollbacks.inc({ trigger: known(TRIGGERS, word) }, facts);
   }
   void catchUp();
 }
+
+/** A row that somebody damaged makes no label of its own. */
+const known = (words: readonly string[], word: string | null) => words.find((one) => one === word) ?? 'unknown';

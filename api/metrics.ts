@@ -6,7 +6,7 @@ import type { App } from './app.ts';
 import { within } from '../store/within.ts';
 import { PROBE_MS } from './http/shared.ts';
 import type { ApiDeps } from './context.ts';
-import { countFacts } from './factCounts.ts';
+import { countFacts, type FactsSeen } from './factCounts.ts';
 
 export interface Metrics {
   readonly registry: Registry;
@@ -28,7 +28,7 @@ export interface Probes {
   projections(): Promise<ReadonlyMap<string, { readonly lag: number; readonly setAside: number }>>;
   /** Facts that each relay has not handed on. */
   relayLags(): Promise<ReadonlyMap<string, number>>;
-  readonly log: Pick<EventStore, 'head' | 'readLog'>;
+  readonly facts: FactsSeen;
 }
 
 const inTime = <T>(answer: Promise<T>) => within(PROBE_MS, 'a probe', answer);
@@ -83,7 +83,7 @@ export function createMetrics(version: string, probes: Probes): Metrics {
       for (const [relay, lag] of lags) this.set({ relay }, lag);
     },
   });
-  countFacts(registry, probes.log);
+  countFacts(registry, probes.facts);
   return {
     registry,
     requests: new Histogram({

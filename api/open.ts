@@ -98,7 +98,7 @@ export function openDoor(options: OpenOptions): OpenDoor {
       return new Map(all.map((p) => [p.name, { lag: lagOf(p), setAside: p.setAside.count }]));
     },
     relayLags: async () => relayLags(on, await store.head()),
-    log: store,
+    facts: { head: () => store.head(), on },
   });
   const log = observeLog(store, metrics);
   const forStops = { keys: stops.keys, log: observeLog(stops.log, metrics) };
