@@ -30,6 +30,7 @@ export function dryRunDeps(deps: CommandDeps): CommandDeps {
       tendSnapshots: log.tendSnapshots,
       readStream: log.readStream,
       readPart: log.readPart,
+      streamVersions: log.streamVersions,
       readLog: log.readLog,
       head: log.head,
       logIndexOf: log.logIndexOf,

@@ -1,8 +1,10 @@
 /** Models, versions and rollouts in the words that existing SDKs read (`wire-contract.md` 3.2, 3.3, 6). */
+import type { ArtifactFile, TrainingCompletedData } from '../../domain/events/version.ts';
 import type { ModelState } from '../../machines/model.ts';
 import { isUsable, lifecycleState, type VersionState } from '../../machines/modelVersion.ts';
 import type { RolloutState } from '../../machines/rollout.ts';
 import type { ModelNow } from '../../projections/readModels.ts';
+import type { VersionRow } from '../../projections/versions/schema.ts';
 import type { SdkModel, SdkRollout, SdkVersion } from '../schemas/sdk.ts';
 import { seconds } from './instant.ts';
 import { percentNow, rolloutStatus } from './rollout.ts';
@@ -90,16 +92,53 @@ export function sdkStatus(state: string): 'draft' | 'published' | 'rolled_back' 
 /** What a download without a format gives, best first: tensors, then a graph. */
 const PREFERRED = ['safetensors', 'onnx'];
 
-export function sdkVersion({ state, context }: VersionState): SdkVersion {
-  const files = context.published?.files ?? context.uploaded;
+/** Members that a version's row and its fold both have. */
+export interface ShownVersion {
+  readonly modelId: string;
+  readonly version: string;
+  readonly state: string;
+  readonly parent: string | null;
+  readonly training: TrainingCompletedData | null;
+  /** Published ones; before that the uploaded ones. */
+  readonly files: readonly ArtifactFile[];
+  readonly createdAt: number | string;
+  readonly updatedAt: number | string;
+  readonly publishedAt: number | string | null;
+}
+
+export const versionOfRow = (row: VersionRow): ShownVersion => ({
+  modelId: row.model_id,
+  version: row.version,
+  state: row.state,
+  parent: row.parent,
+  training: row.training,
+  files: row.files,
+  createdAt: row.created_at,
+  updatedAt: row.updated_at,
+  publishedAt: row.published_at,
+});
+
+export const versionOfState = ({ state, context }: VersionState): ShownVersion => ({
+  modelId: context.modelId,
+  version: context.version,
+  state,
+  parent: context.parent,
+  training: context.training,
+  files: context.published?.files ?? context.uploaded,
+  createdAt: context.createdAt,
+  updatedAt: context.updatedAt,
+  publishedAt: context.published?.at ?? null,
+});
+
+export function sdkVersion(shown: ShownVersion): SdkVersion {
+  const { files, training } = shown;
   const main = PREFERRED.map((f) => files.find((file) => file.format === f)).find((f) => f) ?? files[0];
-  const { training } = context;
   return {
-    id: `${context.modelId}@${context.version}`,
-    model_id: context.modelId,
-    version: context.version,
-    status: sdkStatus(state),
-    lifecycle_state: lifecycleState(state),
+    id: `${shown.modelId}@${shown.version}`,
+    model_id: shown.modelId,
+    version: shown.version,
+    status: sdkStatus(shown.state),
+    lifecycle_state: lifecycleState(shown.state),
     format: main?.format ?? '',
     formats: Object.fromEntries(
       files.map((f) => [f.format, { status: 'available', checksum: f.sha256, size_bytes: f.bytes }]),
@@ -111,7 +150,7 @@ export function sdkVersion({ state, context }: VersionState): SdkVersion {
     file_size: main?.bytes ?? 0,
     description: '',
     metrics: training ? figures(training) : {},
-    ...(context.parent === null ? {} : { parent_version: context.parent }),
+    ...(shown.parent === null ? {} : { parent_version: shown.parent }),
     ...(training
       ? {
           training: {
@@ -122,9 +161,9 @@ export function sdkVersion({ state, context }: VersionState): SdkVersion {
           },
         }
       : {}),
-    created_at: seconds(context.createdAt),
-    updated_at: seconds(context.updatedAt),
-    ...(context.published ? { published_at: seconds(context.published.at) } : {}),
+    created_at: seconds(shown.createdAt),
+    updated_at: seconds(shown.updatedAt),
+    ...(shown.publishedAt === null ? {} : { published_at: seconds(shown.publishedAt) }),
   };
 }
 

@@ -1,5 +1,5 @@
 /** Lists of models. */
-import type { ExpressionBuilder, SelectQueryBuilder } from 'kysely';
+import { sql, type SelectQueryBuilder } from 'kysely';
 import type { OrgId } from '../../domain/org.ts';
 import { validAt, type ReadDb, type ReadTables } from '../database.ts';
 import { heldAt, type Order } from '../held.ts';
@@ -27,17 +27,10 @@ export interface ShownModelRow extends ModelRow {
 }
 
 /** Not a column of the model: a rollback of the latest would have to find the next one among all versions. Here an index does. */
-const latestVersion = (at: number) => (eb: ExpressionBuilder<ReadTables, 'models'>) =>
-  eb
-    .selectFrom('listings')
-    .select('listings.version')
-    .whereRef('listings.model_id', '=', 'models.model_id')
-    .where('listings.latest_rank', 'is not', null)
-    .where('listings.valid_from', '<=', at)
-    .where((on) => on.or([on('listings.valid_to', 'is', null), on('listings.valid_to', '>', at)]))
-    .orderBy('listings.latest_rank', 'desc')
-    .limit(1)
-    .as('latest_version');
+const latestVersion = (at: number, of: 'models' | 'page' = 'models') =>
+  sql<string | null>`(SELECT l.version FROM ${sql.table(`${schemaOf(catalog)}.listings`)} l
+    WHERE l.model_id = ${sql.ref(`${of}.model_id`)} AND l.latest_rank IS NOT NULL AND l.valid_from <= ${at}
+      AND (l.valid_to IS NULL OR l.valid_to > ${at}) ORDER BY l.latest_rank DESC LIMIT 1)`.as('latest_version');
 
 /** Where a page begins: after a model, or after so many. */
 export interface ModelPlace {
@@ -51,14 +44,17 @@ const MOST_LOOKED_AT = 2_000;
 /** What the index of trigrams can find: three letters or digits in a row. */
 const INDEXED = /[\p{L}\p{N}]{3}/u;
 
+type Plain = SelectQueryBuilder<ReadTables, 'models', ModelRow>;
 type Models = SelectQueryBuilder<ReadTables, 'models', ShownModelRow>;
 /** A log index above every fact. */
 const NOW = Number.MAX_SAFE_INTEGER;
 
-/** @param at the place as of which the latest version is told */
-function ofKind(db: ReadDb, { orgId, framework, useCase }: ModelKind, at: number, after?: ModelPlace['after']): Models {
-  const all = db.withSchema(schemaOf(catalog)).selectFrom('models').selectAll().select(latestVersion(at));
-  let query: Models = all.where('org_id', '=', orgId);
+function ofKind(db: ReadDb, { orgId, framework, useCase }: ModelKind, after?: ModelPlace['after']): Plain {
+  let query: Plain = db
+    .withSchema(schemaOf(catalog))
+    .selectFrom('models')
+    .selectAll('models')
+    .where('org_id', '=', orgId);
   if (framework !== undefined) query = query.where('framework', '=', framework);
   if (useCase !== undefined) query = query.where('use_case', '=', useCase);
   if (!after) return query;
@@ -80,7 +76,7 @@ export async function listModels(
   const page = openPage<[string, string]>('models', filter, request, position);
   const [name, model_id] = page.after ?? [];
   const after = name === undefined || model_id === undefined ? undefined : { name, model_id };
-  const query = ofKind(db, filter, page.at, after);
+  const query = ofKind(db, filter, after).select(latestVersion(page.at));
   const part = filter.nameContains?.normalize('NFC');
   if (part !== undefined && !INDEXED.test(part)) return lookThrough(db, filter, page, query, likeOf(part));
   const wanted = part === undefined ? query : query.where('name', 'ilike', likeOf(part));
@@ -106,7 +102,7 @@ async function lookThrough(
   const ids = found.slice(0, page.limit).map((row) => row.model_id);
   const last = found.length > page.limit ? found[page.limit - 1] : looked.at(MOST_LOOKED_AT - 1);
   const isMore = found.length > page.limit || looked.length > MOST_LOOKED_AT;
-  const some = ofKind(db, filter, page.at).where('model_id', 'in', ids);
+  const some = ofKind(db, filter).select(latestVersion(page.at)).where('model_id', 'in', ids);
   const items = ids.length === 0 ? [] : await heldAt(db, some, page.at, BY_NAME, page.limit);
   return pageUpTo('models', filter, page.at, items, isMore && last ? keyOf(last) : undefined);
 }
@@ -130,12 +126,20 @@ export function modelsNow(
   { after, offset = 0 }: ModelPlace,
   limit: number,
 ): Promise<ShownModelRow[]> {
-  return ofKind(db, kind, NOW, after)
+  const page = ofKind(db, kind, after)
     .where('valid_to', 'is', null)
     .orderBy('name')
     .orderBy('model_id')
     .offset(offset)
-    .limit(limit)
+    .limit(limit);
+  // Rows first: the latest version is looked for in the models of the page, not in those before it.
+  return db
+    .withSchema(schemaOf(catalog))
+    .selectFrom(page.as('page'))
+    .selectAll()
+    .select(latestVersion(NOW, 'page'))
+    .orderBy('name')
+    .orderBy('model_id')
     .execute();
 }
 

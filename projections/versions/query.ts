@@ -55,18 +55,17 @@ export interface ListedFilter {
   readonly status?: string;
 }
 
-/** Names of a model's versions as they are now, in the order of the SDK door. A status that the door does not know has none. */
+/** A model's versions as they are now, in the order of the SDK door. A status that the door does not know has none. */
 export async function listedVersions(
   db: ReadDb,
   { orgId, modelId, status }: ListedFilter,
   { limit, offset }: { readonly limit: number; readonly offset: number },
-): Promise<string[]> {
+): Promise<VersionRow[]> {
   const span = status === undefined ? undefined : SPANS[status];
   if (status !== undefined && !span) return [];
-  let query = ofModel(db, orgId, modelId).clearSelect().select('version').where('valid_to', 'is', null);
+  let query = ofModel(db, orgId, modelId).where('valid_to', 'is', null);
   if (span) query = query.where('listing', '>=', span[0]).where('listing', '<', span[1]);
-  const rows = await query.orderBy('listing', 'desc').limit(limit).offset(offset).execute();
-  return rows.map(({ version }) => version);
+  return query.orderBy('listing', 'desc').limit(limit).offset(offset).execute();
 }
 
 /** Lifecycle state of the newest version of each model now; a model without a version is left out. */

@@ -142,6 +142,9 @@ export interface EventStore {
   /** Some events of one stream, in version order: what is asked of a long one. */
   readPart(stream: string, part: StreamPart): Promise<StoredEvent[]>;
 
+  /** The version of each stream's last fact, placed in the log or not; a stream that does not exist is left out. */
+  streamVersions(streams: readonly string[]): Promise<ReadonlyMap<string, number>>;
+
   /** Up to `limit` facts with `logIndex > after`, in order. `after` is -1 for the beginning. */
   readLog(after: number, limit: number): Promise<SequencedEvent[]>;
 

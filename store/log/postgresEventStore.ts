@@ -32,6 +32,12 @@ export interface PostgresEventStore extends EventStore {
 }
 
 const LOAD = namedSql('load');
+const STREAM_VERSIONS = namedSql('stream_versions');
+
+interface StreamVersion {
+  readonly stream_id: string;
+  readonly stream_version: number;
+}
 const CONNECTIONS = { command: 10, stop: 2, upload: 4, read: 6 };
 
 type LoadRow = PlacedRow & { readonly now: Date } & (
@@ -150,6 +156,12 @@ export function createEventStore(options: EventStoreOptions): PostgresEventStore
       if (limit !== undefined) query = query.limit(limit);
       const events = (await query.execute()).map(eventToFold);
       return fromEnd ? events.reverse() : events;
+    },
+
+    async streamVersions(streams) {
+      const values = [streams];
+      const { rows } = await reads.query<StreamVersion>({ name: 'stream versions', text: STREAM_VERSIONS, values });
+      return new Map(rows.map((row) => [row.stream_id, row.stream_version]));
     },
 
     readLog: async (after, limit) => mapInTurns(await selectLog(db, after, limit).execute(), sequencedEventOf),

@@ -4,7 +4,9 @@ import Type from 'typebox';
 import { registerModel } from '../../../commands/registerModel.ts';
 import { requestPublish } from '../../../commands/requestPublish.ts';
 import { LifecycleError } from '../../../domain/errors.ts';
+import { versionStream } from '../../../domain/events/streams.ts';
 import { isUsable, type VersionState } from '../../../machines/modelVersion.ts';
+import type { VersionRow } from '../../../projections/versions/schema.ts';
 import { orgOf, whoAsks } from '../../access/principal.ts';
 import type { App } from '../../app.ts';
 import { runCommand } from '../../command.ts';
@@ -14,7 +16,7 @@ import { waitUntil } from '../../logWatch.ts';
 import { existingModel, existingVersion, viewOf, type View } from '../../reading.ts';
 import { SdkDownload, SdkModel, SdkModels, SdkRegisterModel, SdkVersion, SdkVersions } from '../../schemas/sdk.ts';
 import { existingLatest, latestVersion } from '../../views/model.ts';
-import { modelOfState, NO_VERSION, sdkModel, sdkVersion } from '../../views/sdk.ts';
+import { modelOfState, NO_VERSION, sdkModel, sdkVersion, versionOfRow, versionOfState } from '../../views/sdk.ts';
 import { warned } from '../../views/warnings.ts';
 import { sendBlob } from '../blobs.ts';
 import { downloadLink, fileOf, wantsJson } from './download.ts';
@@ -111,7 +113,7 @@ export function sdkModelRoutes(app: App, deps: ApiDeps): void {
       const of = { orgId: view.orgId, modelId: model.id, ...(status === undefined ? {} : { status }) };
       return answerListText(reply, {
         open: '{"versions":[',
-        pages: versionPages(view, model.id, await deps.reads.listedVersions(of, { limit, offset })),
+        pages: versionPages(deps, view, model.id, await deps.reads.listedVersions(of, { limit, offset })),
         close: () => ']}',
       });
     },
@@ -124,14 +126,14 @@ export function sdkModelRoutes(app: App, deps: ApiDeps): void {
       const view = await viewOf(deps, request, reply);
       const model = await existingModel(view, request.params.model);
       const latest = await existingLatest(view, model.id, model.context);
-      return sdkVersion((await view.version(model.id, latest)).state);
+      return sdkVersion(versionOfState((await view.version(model.id, latest)).state));
     },
   });
 
   app.get('/models/:model/versions/:version', {
     config: readsByDevices,
     schema: { tags, params: VersionPath, response: { 200: SdkVersion } },
-    handler: async (request, reply) => sdkVersion((await versionAt(deps, request, reply)).state),
+    handler: async (request, reply) => sdkVersion(versionOfState((await versionAt(deps, request, reply)).state)),
   });
 
   app.post('/models/:model/versions/:version/publish', {
@@ -145,14 +147,15 @@ export function sdkModelRoutes(app: App, deps: ApiDeps): void {
     handler: async (request, reply) => {
       const { modelId, state } = await versionAt(deps, request, reply);
       const version = request.params.version;
-      if (isUsable(state.state)) return sdkVersion(state);
+      if (isUsable(state.state)) return sdkVersion(versionOfState(state));
       await runCommand(deps, request, reply, {}, (commands, caller) =>
         requestPublish(commands, caller, { modelId, version }),
       );
       const now = async () => (await (await viewOf(deps, request, reply)).version(modelId, version)).state;
       const ended = await waitUntil(deps.watch, PUBLISH_WAIT_MS, async () => unlessPublishing(await now()));
-      if (!ended) return reply.code(202).send({ ...sdkVersion(await now()), publishing: true as const });
-      if (isUsable(ended.state)) return sdkVersion(ended);
+      if (!ended)
+        return reply.code(202).send({ ...sdkVersion(versionOfState(await now())), publishing: true as const });
+      if (isUsable(ended.state)) return sdkVersion(versionOfState(ended));
       const { code = 'gate_failed', reason = null } = ended.context.lastRefusal ?? {};
       const why = reason === null ? code : `${code}, ${reason}`;
       throw new LifecycleError('gate_failed', `Publishing ${version} was refused: ${why}.`, {
@@ -215,11 +218,20 @@ interface VersionRequest extends FastifyRequest {
   readonly params: { readonly model: string; readonly version: string };
 }
 
-/** The rows say which; their streams say what, so that an answer never trails a command of the same caller. */
-async function* versionPages(view: View, modelId: string, names: readonly string[]) {
-  for (let i = 0; i < names.length; i += PAGE) {
-    const found = await view.versions(modelId, names.slice(i, i + PAGE));
-    yield found.map(({ state }) => sdkVersion(state));
+/** A row that trails its stream is left for the stream, so that an answer never trails a command of the same caller. */
+async function* versionPages({ log }: Pick<ApiDeps, 'log'>, view: View, modelId: string, rows: readonly VersionRow[]) {
+  for (let i = 0; i < rows.length; i += PAGE) {
+    const page = rows.slice(i, i + PAGE);
+    const heads = await log.streamVersions(page.map(({ version }) => versionStream(modelId, version)));
+    const trails = (row: VersionRow) => heads.get(versionStream(modelId, row.version)) !== row.stream_version;
+    const late = page.filter(trails).map(({ version }) => version);
+    const folded = new Map(
+      (late.length === 0 ? [] : await view.versions(modelId, late)).map(({ state }, n) => [late[n], state]),
+    );
+    yield page.map((row) => {
+      const state = folded.get(row.version);
+      return sdkVersion(state ? versionOfState(state) : versionOfRow(row));
+    });
   }
 }
 
