@@ -114,7 +114,8 @@ async function follow(
         headers: headersOf(event, log_index, source),
         expect,
       });
-      await window.add(publish, sent);
+      const full = window.add(publish, sent);
+      if (full) await full;
     }
     if (rows.length === PAGE) {
       if (performance.now() - savedAt >= SAVE_MS) await save();

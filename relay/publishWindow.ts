@@ -1,7 +1,12 @@
 /** Publishes that are on their way: many at once, acknowledged in the order of sending. */
 export interface PublishWindow {
-  /** Hands a publish over to be waited for; resolves once fewer than the most are on their way. @throws as `settled` does */
-  add(publish: Promise<{ readonly seq: number }>, sent: Sent): Promise<void>;
+  /**
+   * Hands a publish over to be waited for.
+   *
+   * @returns undefined while there is room. Else it is to be awaited: it resolves once half of the window is free, so that the next
+   *   publishes are sent in one piece. @throws as `settled` does
+   */
+  add(publish: Promise<{ readonly seq: number }>, sent: Sent): Promise<void> | undefined;
   /** Resolves once nothing is on its way. @throws the first failure; what was sent after it is not waited for */
   drain(): Promise<void>;
 }
@@ -27,14 +32,16 @@ export function createPublishWindow(most: number, settled: (sent: Sent) => void)
     settled(sent);
   }
 
+  async function settleTo(left: number): Promise<void> {
+    while (waiting.length > left) await settleFirst();
+  }
+
   return {
-    async add(publish, sent) {
+    add(publish, sent) {
       publish.catch(() => undefined); // it is met again when its turn comes, or given up with those before it
       waiting.push({ publish, sent });
-      if (waiting.length >= most) await settleFirst();
+      return waiting.length >= most ? settleTo(most / 2) : undefined;
     },
-    async drain() {
-      while (waiting.length > 0) await settleFirst();
-    },
+    drain: () => settleTo(0),
   };
 }

@@ -34,7 +34,7 @@ describe('the window of publishes', () => {
     const [a, b, c] = [publish(), publish(), publish()] as const;
     await window.add(a.promise, sent(1));
     let isIn = false;
-    const second = window.add(b.promise, sent(2)).then(() => (isIn = true));
+    const second = window.add(b.promise, sent(2))!.then(() => (isIn = true));
     await Promise.resolve();
     expect(isIn).toBe(false);
     a.answer(1);
