@@ -2,33 +2,35 @@
  * The service process: config → connections → parts. Any number may run; leaders elect themselves. With `--rebase` or
  * `--accept-loss` it does that one thing and ends.
  */
-import { connect } from 'node:net';
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import { connect } from 'node:net';
 import { parseArgs } from 'node:util';
 import type { Logger } from 'pino';
 import type { PartState } from './api/context.ts';
 import { openDoor, type Preparing } from './api/open.ts';
 import { driverEnvironment, readConfig, type Config } from './config.ts';
+import type { Follower } from './followers.ts';
 import { createLogger } from './logger.ts';
-import { startProjections } from './projections/runner.ts';
-import { runCheckpoints } from './relay/checkpoints.ts';
-import { runNatsRelay, subscribeDoorbell } from './relay/nats.ts';
-import { runSequencer } from './relay/sequencer.ts';
-import { runTemporalRelay } from './relay/temporal.ts';
+import { shareDoorbell } from './relay/sharedDoorbell.ts';
 import { createFileStore } from './store/artifacts/fileStore.ts';
 import { createNamedFiles } from './store/artifacts/namedStore.ts';
 import { createPool } from './store/connect.ts';
 import { createKeyStore } from './store/keys/keyStore.ts';
 import { acceptLoss } from './store/ledger/acceptLoss.ts';
 import { createPublished } from './store/ledger/published.ts';
-import { createEventStore } from './store/log/postgresEventStore.ts';
 import { createOrgStore } from './store/orgs/orgStore.ts';
 import { queryableOf } from './store/queryable.ts';
 import { migrate, shippedMigrations } from './store/migrate.ts';
 import { pause } from './store/pause.ts';
+import { scriptBeside } from './store/script.ts';
 import { rebase } from './store/rebase.ts';
 
-const PARTS = ['api', 'sequencer', 'relay', 'projections'] as const;
+const FOLLOWERS = ['sequencer', 'relay', 'projections'] as const satisfies readonly Follower[];
+const PARTS = ['api', ...FOLLOWERS] as const;
+/** A process each: read models would wait behind the sequencer's backlog, and both would let devices wait. */
+const PROCESSES: readonly (readonly Follower[])[] = [['sequencer', 'relay'], ['projections']];
 type Part = (typeof PARTS)[number];
 const RETRY_MS = 1_000;
 
@@ -37,7 +39,6 @@ interface Service {
   readonly config: Config;
   readonly signal: AbortSignal;
   readonly logger: Logger;
-  readonly bell: ReturnType<typeof createBells>;
 }
 
 /** Names after `--run`, comma-separated; all without it. @throws Error for a part there is not */
@@ -68,20 +69,6 @@ async function persist<T>(
     }
   }
   return undefined;
-}
-
-type Ring = (logIndex?: number) => void;
-
-/** One NATS subscription for everybody in this process. */
-function createBells() {
-  const rings = new Set<Ring>();
-  return {
-    ring: (logIndex?: number) => rings.forEach((ring) => ring(logIndex)),
-    subscribe(ring: Ring): () => void {
-      rings.add(ring);
-      return () => void rings.delete(ring);
-    },
-  };
 }
 
 /** @throws Error where the schema is older than this build and nobody may migrate it */
@@ -115,32 +102,6 @@ async function ensureBootstrapKey({ database, bootstrapKeyFile, org }: Config): 
 
 const publishedOf = ({ blobDir }: Config) => createPublished(createNamedFiles(blobDir));
 
-function runSequencing({ config, signal, logger }: Service): Promise<unknown> {
-  const connectionString = config.database.url;
-  return Promise.all([
-    runSequencer({ connectionString, signal, log: logger, published: publishedOf(config) }),
-    runCheckpoints({ connectionString, signal, logger, published: publishedOf(config) }),
-  ]);
-}
-
-async function runRelays({ config, signal, logger }: Service): Promise<void> {
-  const connectionString = config.database.url;
-  const log = createEventStore({ connectionString, logger });
-  const { temporal } = config;
-  await Promise.all([
-    runNatsRelay({ log, connectionString, natsUrl: config.nats.url, source: config.http.publicUrl, signal, logger }),
-    runTemporalRelay({ log, connectionString, temporal, taskQueue: temporal.taskQueue, signal, logger }),
-  ]);
-  await log.close();
-}
-
-async function runProjections({ config, signal, logger, bell }: Service): Promise<void> {
-  const connectionString = config.database.url;
-  const log = createEventStore({ connectionString, logger });
-  await startProjections({ connectionString, log, doorbell: bell.subscribe, signal, logger }).done;
-  await log.close();
-}
-
 /** Prepares the database and the first key: at once, and again until it works. */
 function prepare(service: Service): Preparing {
   const { config } = service;
@@ -158,11 +119,12 @@ function prepare(service: Service): Preparing {
 }
 
 async function runApi(service: Service, preparing: Preparing): Promise<void> {
-  const { config, signal, logger, bell } = service;
+  const { config, signal, logger } = service;
   const { http, secretFile } = config;
   if (secretFile === undefined) {
     throw new Error('EDGEML_SECRET_FILE is required to serve the API: 32 random bytes (head -c 32 /dev/urandom).');
   }
+  const bell = shareDoorbell({ natsUrl: config.nats.url, signal });
   const door = await persist(service, 'api', async () =>
     openDoor({
       connectionString: config.database.url,
@@ -190,6 +152,7 @@ async function runApi(service: Service, preparing: Preparing): Promise<void> {
     });
   } finally {
     await door.close();
+    await bell.done;
   }
 }
 
@@ -216,33 +179,41 @@ function askPort(name: string, address: string): Promise<PartState> {
   });
 }
 
-/** What needs the database to be prepared. */
-const RUN: Readonly<Record<Exclude<Part, 'api'>, (service: Service) => Promise<unknown>>> = {
-  sequencer: runSequencing,
-  relay: runRelays,
-  projections: runProjections,
-};
+/**
+ * The parts that follow the log have a process of their own: with a backlog they work for minutes, and a device or a stop does not wait
+ * behind them. Resolves when it has ended because `signal` aborted; it also ends with this process, however that ends.
+ *
+ * @throws Error where it ended otherwise
+ */
+async function runFollowers(parts: readonly Follower[], preparing: Preparing, signal: AbortSignal): Promise<void> {
+  if (parts.length === 0) return;
+  const { path, execArgv } = scriptBeside(import.meta.url, 'followers');
+  const child = fork(path, [parts.join()], { execArgv: [...execArgv] });
+  void preparing.done.then(() => child.connected && child.send('prepared'));
+  const stop = () => void (child.connected && child.disconnect());
+  signal.addEventListener('abort', stop, { once: true });
+  const [code, by] = (await once(child, 'exit')) as [number | null, NodeJS.Signals | null];
+  if (!signal.aborted) throw new Error(`the process of ${parts.join(', ')} ended with ${by ?? `code ${String(code)}`}`);
+}
 
 async function serve(parts: ReadonlySet<Part>, config: Config, logger: Logger): Promise<void> {
   const stop = new AbortController();
+  const { signal } = stop;
   for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => stop.abort());
-  const service: Service = { config, signal: stop.signal, logger, bell: createBells() };
+  const service: Service = { config, signal, logger };
   const preparing = prepare(service);
-  const run = async (part: Part): Promise<void> => {
-    if (part === 'api') return runApi(service, preparing);
-    await preparing.done;
-    await RUN[part](service);
-  };
-  const bells = subscribeDoorbell({ natsUrl: config.nats.url, signal: stop.signal, onBell: service.bell.ring });
+  const followers = PROCESSES.map((all) => all.filter((part) => parts.has(part)));
   try {
-    await Promise.all([...parts].map(run));
+    await Promise.all([
+      parts.has('api') ? runApi(service, preparing) : undefined,
+      ...followers.map((some) => runFollowers(some, preparing, signal)),
+    ]);
   } catch (error) {
     // What cannot work at all, such as a port that is taken or a secret that is missing.
     logger.fatal({ err: error }, 'the service cannot run');
     process.exitCode = 1;
   } finally {
     stop.abort();
-    await bells;
     logger.info({}, 'stopped');
   }
 }

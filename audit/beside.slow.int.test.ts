@@ -5,8 +5,6 @@ import { openPublished } from '../test/support/published.ts';
 import { until } from '../test/support/log.ts';
 import { projections } from '../projections/registry.ts';
 import { schemaOf } from '../projections/table.ts';
-import { openSession } from '../store/connect.ts';
-import { tryLock } from '../store/leader.ts';
 import { createAuditor, type Auditor } from './beside.ts';
 import { verify } from './verify.ts';
 
@@ -82,15 +80,17 @@ describe('an audit beside the server', () => {
   it('is another process, goes on telling that it lives while Postgres lets it wait, and is alone', async () => {
     stage.follow();
     await stage.caughtUp(await stage.tell(historyFrom(82, 20)));
-    const other = await openSession(stage.log.appUrl, 'another audit');
-    await tryLock(other, `${schemaOf(projections[0]!)}__audit`);
+    const { admin } = stage.log;
+    const { pathname } = new URL(stage.log.appUrl);
+    await admin.query(`ALTER ROLE edgeml_app IN DATABASE ${pathname.slice(1)} SET lock_timeout = 0`);
+    await admin.query(`BEGIN; LOCK TABLE ${schemaOf(projections.at(-1)!)}.set_aside IN ACCESS EXCLUSIVE MODE`);
     const beats = { n: 0 };
     const waits = signalled();
     const ended = auditor.verify({ onProgress: () => void ((beats.n += 1) === 6 && waits.resolve()) });
     await waits.promise; // more than its first words, the log and the first read model make
     expect(auditor.pid).not.toBe(process.pid);
     await expect(auditor.verify(fast)).rejects.toMatchObject({ code: 'conflict' });
-    await other.end();
+    await admin.query('COMMIT');
     expect(await ended).toMatchObject({ passed: true });
     expect(auditor.pid).toBeUndefined();
     expect(await auditor.verify(fast)).toMatchObject({ passed: true });

@@ -11,7 +11,7 @@ import { createPool, type Pool } from '../store/connect.ts';
 import { originsOf } from '../store/ledger/origins.ts';
 import type { PublishedCheckpoints } from '../store/ledger/published.ts';
 import type { RawLogRow } from '../store/log/rows.ts';
-import type { LogReader } from '../projections/follower.ts';
+import type { LogReader } from '../projections/applying.ts';
 import { projections as allProjections } from '../projections/registry.ts';
 import type { Projection } from '../projections/table.ts';
 import { checkAnchors, type KeptCheckpoint } from './checks/anchor.ts';

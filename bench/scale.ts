@@ -214,6 +214,7 @@ async function sizes({ pool }: Bench): Promise<void> {
 
 async function run(bench: Bench): Promise<void> {
   const facts = factsOf(size);
+  while ((await call(bench, 'GET', '/api/v1/models').catch(() => undefined)) === undefined) await sleep(50);
   const empty = await p50(100, createModel(bench));
   const before = bench.made;
   const store = createEventStore({ connectionString: bench.stack.env['DATABASE_URL']! });

@@ -9,7 +9,8 @@ import type { Session } from '../store/connect.ts';
 import { tryLock, unlock, type Logger } from '../store/leader.ts';
 import { pause } from '../store/pause.ts';
 import { createSchema, dropSchemaUnread, quote, schemaExists } from './ddl.ts';
-import { createFollower, type LogReader, type Step } from './follower.ts';
+import type { LogReader } from './applying.ts';
+import { createFollower, type Step } from './follower.ts';
 import { nextOf, schemaOf, type Projection } from './table.ts';
 
 export interface FirstFillOptions {

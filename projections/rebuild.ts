@@ -14,7 +14,8 @@ import { tryLock, type Logger } from '../store/leader.ts';
 import { compareSchemas, type Difference } from './compare.ts';
 import { readCheckpoint } from './checkpoint.ts';
 import { createSchema, dropSchemaUnread, quote, schemaExists } from './ddl.ts';
-import { createFollower, type Follower, type LogReader } from './follower.ts';
+import type { LogReader } from './applying.ts';
+import { createFollower, type Follower } from './follower.ts';
 import { projections } from './registry.ts';
 import { nextOf, schemaOf, type Projection } from './table.ts';
 

@@ -74,6 +74,7 @@ export function createRows(): BatchRows {
       const text = textOf(keyOf(one));
       if (!current.get(table)?.has(text))
         throw new Error(`${table.name} ${text} is changed but was not among the needs of the projection`);
+      if (changes.length === 1) return;
       const name = JSON.stringify([table.name, text]);
       if (seen.has(name)) throw new Error(`${table.name} ${text} is changed twice by the fact at ${logIndex}`);
       seen.add(name);

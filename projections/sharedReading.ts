@@ -1,6 +1,6 @@
 /** One reading of the log for all read models of a process: a page is fetched and decoded once, not once by each. */
 import type { SequencedEvent } from '../domain/events/envelope.ts';
-import type { LogReader } from './follower.ts';
+import type { LogReader } from './applying.ts';
 
 const PAGE = 500;
 /** Facts are at most 64 KiB, and mostly below 1 KiB. */

@@ -21,18 +21,22 @@ export function jsonText(value: unknown): string {
 /** The stored rows are not what the checkpoint says: somebody else wrote them. */
 export class BrokenRows extends Error {}
 
-const keyObject = (table: TableDef, key: readonly KeyValue[]) =>
+export const keyObject = (table: TableDef, key: readonly KeyValue[]) =>
   Object.fromEntries(table.key.map((name, i) => [name, key[i]]));
+
+export function byTable(needs: readonly Need[]): ReadonlyMap<TableDef, readonly Need[]> {
+  const found = new Map<TableDef, Need[]>();
+  for (const one of needs) {
+    const list = found.get(one.table);
+    if (list) list.push(one);
+    else found.set(one.table, [one]);
+  }
+  return found;
+}
 
 /** Reads the current rows of `needs` into `rows`; those that are not there become known to be absent. */
 export async function load(client: Client, schema: string, needs: readonly Need[], rows: BatchRows): Promise<void> {
-  const byTable = new Map<TableDef, Need[]>();
-  for (const one of needs) {
-    const list = byTable.get(one.table);
-    if (list) list.push(one);
-    else byTable.set(one.table, [one]);
-  }
-  for (const [table, list] of byTable) {
+  for (const [table, list] of byTable(needs)) {
     const on = table.key.map((name) => `t.${quote(name)} = k.${quote(name)}`).join(' AND ');
     const answer = await client.query<Row & { valid_from: number }>(
       `SELECT t.* FROM json_to_recordset($1::json) AS k(${typed(table, table.key)})

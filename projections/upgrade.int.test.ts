@@ -7,7 +7,7 @@ import { openSession } from '../store/connect.ts';
 import { tryLock } from '../store/leader.ts';
 import { catalog } from './catalog/project.ts';
 import { readCheckpoint } from './checkpoint.ts';
-import type { LogReader } from './follower.ts';
+import type { LogReader } from './applying.ts';
 import { createPointerTable } from './pointerTable.ts';
 import { pointers } from './pointers/project.ts';
 import { createReadModels, type ReadModels } from './readModels.ts';

@@ -85,9 +85,19 @@ export const modelCounts = historyTable<ModelCountRow>('model_counts', {
   columns: { counted: 'text', org_id: 'text', n: 'bigint' },
 });
 
+/** By the text that is hashed: models are of few kinds, and there are many models. */
+const known = new Map<string, string>();
+const MOST_KNOWN = 10_000;
+
 /** Of a fixed length, whatever the texts are. Undefined: of any. */
-export const countKey = (orgId: string, of: { readonly framework?: string; readonly useCase?: string }): string =>
-  canonicalSha([orgId, of.framework ?? null, of.useCase ?? null]);
+export function countKey(orgId: string, of: { readonly framework?: string; readonly useCase?: string }): string {
+  const counted = [orgId, of.framework ?? null, of.useCase ?? null];
+  const text = JSON.stringify(counted);
+  const key = known.get(text) ?? canonicalSha(counted);
+  if (known.size >= MOST_KNOWN) known.clear();
+  known.set(text, key);
+  return key;
+}
 
 /** The counts that a model is part of. */
 export const countKeysOf = (

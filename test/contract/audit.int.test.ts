@@ -6,7 +6,6 @@ import { EdgeMLError } from '../../sdk/errors.ts';
 import { Audit } from '../../sdk/audit.ts';
 import { Http } from '../../sdk/http.ts';
 import { openSession, type Session } from '../../store/connect.ts';
-import { tryLock } from '../../store/leader.ts';
 import { until } from '../support/log.ts';
 import { openTestDoor, OWN, textOf, type TestDoor } from './door.ts';
 
@@ -20,10 +19,19 @@ beforeAll(async () => {
 });
 afterAll(() => t.close());
 
-/** An audit waits for the lock of its first read model until the session is ended. */
+/** An audit waits before its last read model, which no device asks for, until the session is ended. */
 async function holding(of = t): Promise<Session> {
   const session = await openSession(of.adminUrl, 'holds audits');
-  await tryLock(session, `${schemaOf(projections[0]!)}__audit`);
+  const { pathname } = new URL(of.adminUrl);
+  await session.client.query(`ALTER ROLE edgeml_app IN DATABASE ${pathname.slice(1)} SET lock_timeout = 0`);
+  const table = `${schemaOf(projections.at(-1)!)}.set_aside`;
+  await until('the read model is there', async () => {
+    const { rows } = await session.client.query<{ there: boolean }>('SELECT to_regclass($1) IS NOT NULL AS there', [
+      table,
+    ]);
+    return rows[0]!.there;
+  });
+  await session.client.query(`BEGIN; LOCK TABLE ${table} IN ACCESS EXCLUSIVE MODE`);
   return session;
 }
 
@@ -107,7 +115,10 @@ describe('POST /audit/verify', () => {
       .verify()
       .catch((error: unknown) => error);
     const audits = `SELECT 1 FROM pg_stat_activity WHERE application_name = 'edgeml audit' AND datname = current_database()`;
-    await until('it runs', async () => (await hold.client.query(audits)).rows.length > 0);
+    await until('it runs', async () => {
+      await hold.client.query('SELECT pg_stat_clear_snapshot()'); // of the transaction that holds
+      return (await hold.client.query(audits)).rows.length > 0;
+    });
     await own.close();
     expect(await told).toBeInstanceOf(EdgeMLError);
     expect(await told).toMatchObject({ code: 'unavailable', message: 'The server is being stopped.' });

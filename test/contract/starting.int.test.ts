@@ -1,20 +1,14 @@
 /** A server listens before its database is prepared: it lives, says what it waits for, and lets nobody in until then. */
-import { spawn, type ChildProcess } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { until } from '../support/log.ts';
-import { createDatabase, testHome, type TestDatabase } from '../support/services.ts';
-import { freePort, OWN, SDK } from './door.ts';
+import { startServer, type ServerProcess } from '../support/serverProcess.ts';
+import { createDatabase, type TestDatabase } from '../support/services.ts';
+import { OWN, SDK } from './door.ts';
 
-const NOWHERE = '127.0.0.1:9';
 let database: TestDatabase;
 let migrator: pg.Client;
-let child: ChildProcess;
-let url: string;
-let key: string;
+let server: ServerProcess;
 
 beforeAll(async () => {
   database = await createDatabase({ migrated: false });
@@ -22,50 +16,16 @@ beforeAll(async () => {
   await migrator.connect();
   // Another server migrates.
   await migrator.query(`SELECT pg_advisory_lock(hashtext('edgeml'), hashtext('migrate'))`);
-  const home = testHome('starting');
-  mkdirSync(home, { recursive: true });
-  key = `ek_test_${randomBytes(20).toString('hex')}`;
-  writeFileSync(join(home, 'admin.key'), `${key}\n`, { mode: 0o600 });
-  writeFileSync(join(home, 'secret'), randomBytes(32), { mode: 0o600 });
-  const port = await freePort();
-  url = `http://127.0.0.1:${port}`;
-  child = spawn(process.execPath, ['--import', 'tsx', 'server.ts'], {
-    cwd: join(import.meta.dirname, '..', '..'),
-    env: {
-      PATH: '',
-      DATABASE_URL: database.appUrl,
-      DATABASE_MIGRATE_URL: database.migrateUrl,
-      NATS_URL: `nats://${NOWHERE}`,
-      TEMPORAL_ADDRESS: NOWHERE,
-      HTTP_PORT: String(port),
-      EDGEML_HOME: home,
-      EDGEML_BOOTSTRAP_KEY_FILE: join(home, 'admin.key'),
-      EDGEML_SECRET_FILE: join(home, 'secret'),
-    },
-    stdio: 'ignore',
-  });
-  await until(
-    'it listens',
-    () =>
-      fetch(`${url}/livez`).then(
-        ({ ok }) => ok,
-        () => false,
-      ),
-    40_000,
-  );
+  server = await startServer(database);
 });
 afterAll(async () => {
-  child?.kill('SIGKILL');
+  server?.child.kill('SIGKILL');
   await migrator?.end();
   await database.drop();
 });
 
 const ask = (method: string, path: string) =>
-  fetch(url + path, {
-    method,
-    headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json', 'idempotency-key': 'once' },
-    ...(method === 'GET' ? {} : { body: '{}' }),
-  });
+  server.ask(method, path, method === 'GET' ? undefined : {}, { 'idempotency-key': 'once' });
 
 describe('a server whose database is not prepared yet', () => {
   it('lives, names what it waits for, and answers all else with 503 `starting`', async () => {
