@@ -74,7 +74,10 @@ export interface ReadModels {
   modelsNow(kind: ModelKind, place: ModelPlace, limit: number): Promise<ModelNow[]>;
   versions(filter: VersionFilter, page?: PageRequest): Promise<Page<VersionRow>>;
   /** Names of versions as they are now, in the order of the SDK door. */
-  listedVersions(filter: ListedFilter, page: { readonly limit: number; readonly offset: number }): Promise<VersionRow[]>;
+  listedVersions(
+    filter: ListedFilter,
+    page: { readonly limit: number; readonly offset: number },
+  ): Promise<VersionRow[]>;
   /** Of a model's newest version now; null: it has none. */
   newestLifecycle(modelId: string): Promise<string | null>;
   lineage(of: { readonly orgId: OrgId; readonly modelId: string }, page?: PageRequest): Promise<Page<LineageNode>>;
