@@ -1,6 +1,6 @@
 /**
  * The floors of the house (architecture.md): a room imports only lower floors. `import type` may also go from workflows to activities and
- * from sdk to api/schemas. Tests and benches may import anything; nothing imports them. Tested in `test/boundaries.unit.test.ts`.
+ * from sdk to wire. Tests and benches may import anything; nothing imports them. Tested in `test/boundaries.unit.test.ts`.
  */
 const FLOORS = [
   ['domain'],
@@ -8,10 +8,10 @@ const FLOORS = [
   ['store'],
   ['commands'],
   ['workflows', 'activities', 'relay', 'projections'],
-  ['audit'],
+  ['audit', 'wire'],
   ['api', 'cli'],
 ];
-const PROCESSES = '^(server|worker|config|logger)\\.ts$';
+const PROCESSES = '^(server|followers|worker|config|logger)\\.ts$';
 const CHECKS = '(\\.(test|contract|fixture)\\.ts$|^test/|^bench/)';
 const rooms = FLOORS.flat();
 const floorOf = (room) => FLOORS.findIndex((floor) => floor.includes(room));
@@ -78,18 +78,36 @@ module.exports = {
       'sdk-stands-alone',
       'The SDK runs in a browser: of ours it may use what is pure.',
       { path: '^sdk/', pathNot: CHECKS },
-      { path: `${inside(...rooms, 'dev')}|${PROCESSES}`, pathNot: '^(domain|api/schemas)/' },
+      { path: `${inside(...rooms, 'dev')}|${PROCESSES}`, pathNot: '^(domain|wire)/' },
     ),
     rule(
-      'sdk-sees-types-of-schemas',
+      'sdk-sees-types-of-wire',
       'The SDK runs in a browser.',
       { path: '^sdk/', pathNot: CHECKS },
-      { path: '^api/schemas/', dependencyTypesNot: ['type-only'] },
+      { path: '^wire/', dependencyTypesNot: ['type-only'] },
+    ),
+    rule(
+      'wire-is-pure',
+      'Server and client share wire/: of ours it may use what is pure.',
+      { path: '^wire/', pathNot: CHECKS },
+      { path: inside(...rooms), pathNot: '^(domain|wire)/' },
+    ),
+    rule(
+      'doors-do-not-meet',
+      'What existing SDKs speak can be read, or deleted, alone.',
+      { path: '^api/(lifecycle|edgeml)/', pathNot: CHECKS },
+      { path: '^api/(lifecycle|edgeml)/', pathNot: '^api/$1/' },
+    ),
+    rule(
+      'only-the-server-mounts-edgeml',
+      'What existing SDKs speak can be deleted: nothing of ours stands on it.',
+      { path: '.', pathNot: `^api/(edgeml/|server\\.ts$)|${CHECKS}` },
+      { path: '^api/edgeml/' },
     ),
     rule(
       'only-processes-import-api',
       'api/ is put together by server.ts.',
-      { path: '.', pathNot: `^(api/|sdk/|server\\.ts$)|${CHECKS}` },
+      { path: '.', pathNot: `^(api/|server\\.ts$)|${CHECKS}` },
       { path: '^api/' },
     ),
     rule(

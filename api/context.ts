@@ -15,8 +15,8 @@ import type { Cursors } from './access/cursors.ts';
 import type { Links } from './access/links.ts';
 import type { LogWatch } from './logWatch.ts';
 import type { Metrics } from './metrics.ts';
-import type { RebuildResult } from './schemas/admin.ts';
-import type { Verify } from './views/auditLines.ts';
+import type { RebuildResult } from '../wire/admin.ts';
+import type { Verify } from './lifecycle/views/auditLines.ts';
 import type { PointerTable } from '../projections/pointerTable.ts';
 import type { ReadModels } from '../projections/readModels.ts';
 

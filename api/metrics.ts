@@ -5,7 +5,6 @@ import type { EventStore } from '../store/log/eventStore.ts';
 import type { App } from './app.ts';
 import { within } from '../store/within.ts';
 import { PROBE_MS } from './http/shared.ts';
-import type { ApiDeps } from './context.ts';
 import { countFacts, type FactsSeen } from './factCounts.ts';
 
 export interface Metrics {
@@ -149,10 +148,10 @@ export function observeLog<Log extends EventStore>(
 }
 
 /** Times each answer. A path that is no route of ours counts as one. */
-export function observeRequests(app: App, { metrics }: Pick<ApiDeps, 'metrics'>): void {
+export function observeRequests(app: App, { requests }: Pick<Metrics, 'requests'>): void {
   app.addHook('onResponse', (request, reply, done) => {
     const route = request.routeOptions.url ?? 'unknown';
-    metrics.requests.observe({ route, status: String(reply.statusCode) }, reply.elapsedTime / 1_000);
+    requests.observe({ route, status: String(reply.statusCode) }, reply.elapsedTime / 1_000);
     done();
   });
 }

@@ -5,7 +5,7 @@ import { LifecycleError } from '../domain/errors.ts';
 import { describeRefusal } from '../machines/decision.ts';
 import type { EventStore } from '../store/log/eventStore.ts';
 import { ifMatchOf, etagOf } from './http/conditional.ts';
-import type { EventRef } from './schemas/common.ts';
+import type { EventRef } from '../wire/common.ts';
 
 /** How long an answer waits for the log index of its last fact. */
 const INDEX_WAIT_MS = 250;

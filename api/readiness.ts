@@ -7,7 +7,7 @@ import type { ReadModels, ReadModelStatus } from '../projections/readModels.ts';
 import type { Queryable } from '../store/log/eventStore.ts';
 import { namedSql } from '../store/sql/namedSql.ts';
 import type { PartState } from './context.ts';
-import { STALE_MS } from './routes/own/devices.ts';
+import { STALE_MS } from './knownDevice.ts';
 
 /** Seconds for which a fact may wait before it is said that nobody takes it. */
 const PATIENCE_S = { sequencer: 5, follower: 15 };

@@ -18,10 +18,10 @@ import { laneFor } from './lane.ts';
 import { compileValidator, withoutNulls } from './http/validate.ts';
 import { checkRequest, pathOf } from './http/wellFormed.ts';
 import { countRefusal, observeRequests } from './metrics.ts';
-import { ownRoutes } from './routes/own/index.ts';
-import { rootRoutes } from './routes/root.ts';
-import { sdkRoutes } from './routes/sdk/index.ts';
-import { Problem } from './schemas/common.ts';
+import { ownRoutes } from './lifecycle/routes/index.ts';
+import { rootRoutes } from './root.ts';
+import { sdkRoutes } from './edgeml/routes/index.ts';
+import { Problem } from '../wire/common.ts';
 
 const JSON_LIMIT = 1024 * 1024;
 
@@ -85,7 +85,7 @@ export function createServer(deps: ApiDeps, logger?: FastifyBaseLogger): App {
 function addHooks(app: App, deps: ApiDeps): void {
   app.decorateRequest('principal', undefined);
   app.addHook('onRoute', documentRoute);
-  observeRequests(app, deps);
+  observeRequests(app, deps.metrics);
   let isClosing = false;
   app.addHook('preClose', (done) => {
     isClosing = true;

@@ -10,7 +10,7 @@ import type {
   CheckInAnswer,
   RegisteredDevice,
   AssignedVersion,
-  SdkDownload,
+  DownloadLink,
   ReportAnswer,
   Task,
   UpdateReceipt,
@@ -90,7 +90,7 @@ export class Device {
     const counters = this.#of(model, version);
     try {
       const path = `/api/v1/models/${segment(model)}/versions/${segment(version)}/download-url`;
-      const link: SdkDownload = await this.http.json('GET', path, { query: { format } });
+      const link: DownloadLink = await this.http.json('GET', path, { query: { format } });
       const { bytes } = await this.http.send('GET', link.url);
       if (sha256Hex(bytes) !== link.checksum) {
         throw new ChecksumMismatch(

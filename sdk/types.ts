@@ -1,9 +1,9 @@
 /** The JSON of the routes the SDK uses: the same declarations that the server validates and publishes. Types only. */
-export type { DryRun } from '../api/schemas/common.ts';
+export type { DryRun } from '../wire/common.ts';
 export type { Architecture } from '../domain/events/model.ts';
-export type { ReportAnswer } from '../api/schemas/device.ts';
-export type { Event, EventPage, Replay, Stream } from '../api/schemas/event.ts';
-export type { RebuildResult } from '../api/schemas/admin.ts';
+export type { ReportAnswer } from '../wire/device.ts';
+export type { Event, EventPage, Replay, Stream } from '../wire/event.ts';
+export type { RebuildResult } from '../wire/admin.ts';
 export type {
   AuditFinding,
   AuditResult,
@@ -14,10 +14,10 @@ export type {
   Me,
   Role,
   VerifyRequest,
-} from '../api/schemas/key.ts';
-export type { Lineage, LineageNode, Model, ModelPage, ModelRegistered, ModelSummary } from '../api/schemas/model.ts';
-export type { Operation } from '../api/schemas/operation.ts';
-export type { Org, OrgCreated, Orgs } from '../api/schemas/org.ts';
+} from '../wire/key.ts';
+export type { Lineage, LineageNode, Model, ModelPage, ModelRegistered, ModelSummary } from '../wire/model.ts';
+export type { Operation } from '../wire/operation.ts';
+export type { Org, OrgCreated, Orgs } from '../wire/org.ts';
 export type {
   CreateRollout,
   Rollout,
@@ -25,8 +25,8 @@ export type {
   RolloutHealth,
   RolloutPage,
   RolloutSummary,
-} from '../api/schemas/rollout.ts';
-export type { AssignedVersion, RegisteredDevice, SdkDownload } from '../api/schemas/sdk.ts';
-export type { CheckInAnswer, Task, UpdateReceipt } from '../api/schemas/task.ts';
-export type { Round, Rounds, Training, TrainingPage } from '../api/schemas/training.ts';
-export type { Version, VersionPage } from '../api/schemas/version.ts';
+} from '../wire/rollout.ts';
+export type { AssignedVersion, DownloadLink, RegisteredDevice } from '../wire/deviceCalls.ts';
+export type { CheckInAnswer, Task, UpdateReceipt } from '../wire/task.ts';
+export type { Round, Rounds, Training, TrainingPage } from '../wire/training.ts';
+export type { Version, VersionPage } from '../wire/version.ts';

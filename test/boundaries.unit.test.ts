@@ -32,10 +32,22 @@ const HOUSE: Readonly<Record<string, string>> = {
   'relay/sideways.ts': `import '../projections/fine.ts';`, // floor-relay
   'projections/fine.ts': `import '../store/fine.ts';`,
   'audit/fine.ts': `import '../projections/fine.ts';`,
-  'api/open.ts': `import '../audit/fine.ts';`,
+  'wire/fine.ts': `import '../domain/errors.ts';`,
+  'wire/store.ts': `import '../store/fine.ts';`, // wire-is-pure
+  'api/open.ts': `import '../audit/fine.ts'; import '../wire/fine.ts';`,
+  'api/server.ts': `import './lifecycle/fine.ts'; import './edgeml/fine.ts';`,
+  'api/lifecycle/fine.ts': `import '../open.ts';`,
+  'api/lifecycle/across.ts': `import '../edgeml/fine.ts';`, // doors-do-not-meet, only-the-server-mounts-edgeml
+  'api/edgeml/fine.ts': `import '../open.ts';`,
+  'api/edgeml/across.ts': `import '../lifecycle/fine.ts';`, // doors-do-not-meet
+  'api/metrics.ts': `import './edgeml/fine.ts';`, // only-the-server-mounts-edgeml
   'cli/main.ts': `import '../sdk/http.ts';`,
   'cli/api.ts': `import '../api/open.ts';`, // floor-cli, only-processes-import-api
-  'sdk/http.ts': `import '../domain/errors.ts';`,
+  'sdk/http.ts': `import '../domain/errors.ts'; import type { A } from '../wire/types.ts'; export type B = A;`,
+  'sdk/schema.ts': `import '../wire/fine.ts';`, // sdk-sees-types-of-wire
+  'sdk/api.ts': `import type { A } from '../api/types.ts'; export type B = A;`, // sdk-stands-alone, only-processes-import-api
+  'wire/types.ts': `export type A = 1;`,
+  'api/types.ts': `export type A = 1;`,
   'sdk/store.ts': `import '../store/fine.ts';`, // sdk-stands-alone
   'dev/stack.ts': `import '../config.ts';`,
   'config.ts': ``,
@@ -88,6 +100,10 @@ describe('the floors of the house', () => {
   it('refuse each import that goes up, sideways, in a circle or past a door, and none of the others', () => {
     expect([...new Set(violations)].sort()).toEqual(
       [
+        'api/edgeml/across.ts: doors-do-not-meet',
+        'api/lifecycle/across.ts: doors-do-not-meet',
+        'api/lifecycle/across.ts: only-the-server-mounts-edgeml',
+        'api/metrics.ts: only-the-server-mounts-edgeml',
         'cli/api.ts: floor-cli',
         'cli/api.ts: only-processes-import-api',
         'commands/lost.ts: resolvable',
@@ -95,12 +111,16 @@ describe('the floors of the house', () => {
         'domain/rollout/neighbour.ts: ground',
         'domain/upwards.ts: floor-domain',
         'relay/sideways.ts: floor-relay',
+        'sdk/api.ts: only-processes-import-api',
+        'sdk/api.ts: sdk-stands-alone',
+        'sdk/schema.ts: sdk-sees-types-of-wire',
         'sdk/store.ts: sdk-stands-alone',
         'store/check.ts: nothing-imports-checks',
         'store/circleA.ts: no-circles',
         'store/config.ts: floor-store',
         'store/config.ts: only-processes-read-config',
         'store/dev.ts: nothing-imports-dev',
+        'wire/store.ts: wire-is-pure',
         'worker.ts: nothing-imports-cli',
         'workflows/store.ts: workflows-see-types-of-activities-only',
         'workflows/values.ts: floor-workflows',

@@ -1,7 +1,7 @@
 /** `?dry_run=true`: a use case decides as always; where it would append, it stops and says what. */
 import type { CommandDeps } from '../../commands/context.ts';
 import type { AppendRequest } from '../../store/log/eventStore.ts';
-import type { DryRun } from '../schemas/common.ts';
+import type { DryRun } from '../../wire/common.ts';
 
 /** Ends a use case where it would append. It travels as a throw, so that no use case needs to know of dry runs. */
 export class DryRunEnd extends Error {

@@ -5,7 +5,7 @@ import { printable } from '../../domain/hash/soundJson.ts';
 import { cutText } from '../../domain/text.ts';
 import { isBusy, isConnectionLost, isDataRefused } from '../../store/connect.ts';
 import { UndecodableFact } from '../../store/log/rows.ts';
-import type { Problem } from '../schemas/common.ts';
+import type { Problem } from '../../wire/common.ts';
 
 export const OWN_PREFIX = '/lifecycle/v1';
 /** By the route that was found: a path may be spelled with escapes. */

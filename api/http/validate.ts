@@ -3,7 +3,7 @@ import { Ajv, type ErrorObject } from 'ajv';
 import type { FastifySchemaCompiler } from 'fastify';
 import type { TSchema } from 'typebox';
 import { LifecycleError } from '../../domain/errors.ts';
-import { LINES, ONE_LINE } from '../schemas/common.ts';
+import { LINES, ONE_LINE } from '../../wire/common.ts';
 import { checkJson } from '../../domain/hash/soundJson.ts';
 
 const options = { allErrors: true, strict: false, useDefaults: true, removeAdditional: false } as const;

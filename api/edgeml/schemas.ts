@@ -1,0 +1,178 @@
+/**
+ * The SDK door: shapes that existing SDKs read (`wire-contract.md` 3). Requests are open, since unknown members are ignored;
+ * answers never hold null, and times are whole seconds.
+ */
+import Type, { type Static } from 'typebox';
+import { Seconds } from '../../wire/deviceCalls.ts';
+import { Count, DeviceRef, JsonObject, Line, Name, Text, VersionRef, Warnings } from '../../wire/common.ts';
+
+const open = { additionalProperties: true } as const;
+const shut = { additionalProperties: false } as const;
+const Told = Type.Optional(Type.String());
+
+export const SdkHealth = Type.Object({ status: Type.String(), version: Type.String(), timestamp: Seconds }, shut);
+
+export const SdkModel = Type.Object(
+  {
+    id: Type.String(),
+    org_id: Type.String(),
+    name: Type.String(),
+    framework: Type.String(),
+    use_case: Type.String(),
+    description: Type.String(),
+    version_count: Count,
+    created_at: Seconds,
+    updated_at: Seconds,
+    lifecycle_state: Type.String(),
+    latest_version: Told,
+    stable_version: Told,
+    architecture: Type.Optional(JsonObject),
+    model_contract: Type.Optional(JsonObject),
+    warnings: Warnings,
+  },
+  shut,
+);
+export type SdkModel = Static<typeof SdkModel>;
+export const SdkModels = Type.Object({ models: Type.Array(SdkModel), total: Count }, shut);
+
+export const SdkRegisterModel = Type.Object(
+  {
+    name: Name,
+    framework: Line(100, 1),
+    use_case: Line(200),
+    description: Type.Optional(Text(4_000)),
+    org_id: Type.Optional(Line(200)),
+    model_contract: Type.Optional(JsonObject),
+    data_contract: Type.Optional(JsonObject),
+  },
+  open,
+);
+export type SdkRegisterModel = Static<typeof SdkRegisterModel>;
+
+export const SdkVersion = Type.Object(
+  {
+    id: Type.String(),
+    model_id: Type.String(),
+    version: Type.String(),
+    status: Type.String(),
+    lifecycle_state: Type.String(),
+    format: Type.String(),
+    formats: Type.Record(
+      Type.String(),
+      Type.Object({ status: Type.String(), checksum: Told, size_bytes: Type.Optional(Count), code: Told }, shut),
+    ),
+    storage_path: Type.String(),
+    checksum: Type.String(),
+    checksums: Type.Record(Type.String(), Type.String()),
+    size_bytes: Count,
+    file_size: Count,
+    description: Type.String(),
+    metrics: Type.Record(Type.String(), Type.Number()),
+    parent_version: Told,
+    training: Type.Optional(
+      Type.Object(
+        {
+          rounds: Count,
+          participants: Count,
+          samples: Count,
+          loss: Type.Optional(Type.Number()),
+          accuracy: Type.Optional(Type.Number()),
+        },
+        shut,
+      ),
+    ),
+    created_at: Seconds,
+    updated_at: Seconds,
+    published_at: Type.Optional(Seconds),
+    /** C11 only: the publication runs on; ask for the version again. */
+    publishing: Type.Optional(Type.Literal(true)),
+  },
+  shut,
+);
+export type SdkVersion = Static<typeof SdkVersion>;
+export const SdkVersions = Type.Object({ versions: Type.Array(SdkVersion) }, shut);
+
+export const SdkCreateRollout = Type.Object(
+  {
+    version: VersionRef,
+    rollout_percentage: Type.Optional(Type.Number()),
+    target_percentage: Type.Optional(Type.Number()),
+    increment_step: Type.Optional(Type.Number()),
+    start_immediately: Type.Optional(Type.Boolean()),
+  },
+  open,
+);
+export type SdkCreateRollout = Static<typeof SdkCreateRollout>;
+
+export const SdkRollout = Type.Object(
+  {
+    id: Type.Integer({ minimum: 1 }),
+    model_id: Type.String(),
+    version: Type.String(),
+    previous_version: Told,
+    status: Type.String(),
+    lifecycle_state: Type.String(),
+    rollout_percentage: Type.Number(),
+    percentage: Type.Number(),
+    initial_percentage: Type.Number(),
+    target_percentage: Type.Number(),
+    increment_step: Type.Number(),
+    created_at: Seconds,
+    updated_at: Seconds,
+    started_at: Type.Optional(Seconds),
+    completed_at: Type.Optional(Seconds),
+    affected_devices: Count,
+    total_devices: Type.Integer({
+      ...Count,
+      description:
+        'As counted last: an answer waits a second for a count, that of a pause not at all. 0 before the first.',
+    }),
+    /** A deploy that was a way back: `rollback`. */
+    kind: Told,
+    warnings: Type.Optional(Type.Array(Type.String())),
+  },
+  shut,
+);
+export type SdkRollout = Static<typeof SdkRollout>;
+export const SdkRollouts = Type.Array(SdkRollout);
+
+/** C27. Hardware comes flat or in `device_info`; all but the identifier is optional. */
+export const RegisterDevice = Type.Object(
+  {
+    device_identifier: Type.Optional(DeviceRef),
+    installation_id: Type.Optional(DeviceRef),
+    org_id: Type.Optional(Line(200)),
+    platform: Type.Optional(Line(40)),
+    os_version: Type.Optional(Line(500)),
+    sdk_version: Type.Optional(Line(100)),
+    app_version: Type.Optional(Line(100)),
+    manufacturer: Type.Optional(Line(200)),
+    model: Type.Optional(Line(200)),
+    gpu_available: Type.Optional(Type.Boolean()),
+    device_info: Type.Optional(JsonObject),
+    capabilities: Type.Optional(JsonObject),
+    metadata: Type.Optional(JsonObject),
+  },
+  open,
+);
+export type RegisterDevice = Static<typeof RegisterDevice>;
+
+/** C28. Both spellings of every field; all optional. */
+export const Heartbeat = Type.Object({ metadata: Type.Optional(JsonObject) }, open);
+export type Heartbeat = Static<typeof Heartbeat>;
+
+export const HeartbeatAnswer = Type.Object(
+  {
+    status: Type.Literal('ok'),
+    acknowledged: Type.Literal(true),
+    id: Type.String(),
+    device_id: Type.String(),
+    device_identifier: Type.String(),
+    last_heartbeat: Seconds,
+    server_time: Seconds,
+    connectivity_status: Type.String(),
+    metadata: Type.Record(Type.String(), Type.String()),
+  },
+  shut,
+);
+export type HeartbeatAnswer = Static<typeof HeartbeatAnswer>;

@@ -1,0 +1,70 @@
+/** The draft of a post-mortem (`domain/rollout/postMortem.ts`). */
+import Type, { type Static } from 'typebox';
+import { Conviction } from '../domain/events/rollout.ts';
+import { closed, Count, Instant, Nullable } from './common.ts';
+
+const Trigger = Type.Object(
+  {
+    kind: Type.Union([Type.Literal('verdict'), Type.Literal('manual')]),
+    actor: Type.String(),
+    reason: Type.String(),
+    stage: Nullable(Type.Integer()),
+    rule: Nullable(Type.Object({ ...Conviction.properties, value: Type.Number() }, closed)),
+  },
+  closed,
+);
+
+const Segment = Type.Object(
+  {
+    dimension: Type.Union([Type.Literal('platform'), Type.Literal('os')]),
+    value: Type.String(),
+    devices: Count,
+    bad: Count,
+    total: Count,
+    control_bad: Count,
+    control_total: Count,
+    excess: Type.Number(),
+  },
+  closed,
+);
+
+const Exposure = Type.Object(
+  {
+    from: Nullable(Instant),
+    to: Nullable(Instant),
+    stages: Type.Array(
+      Type.Object({ stage: Count, percent: Type.Number(), devices: Count, minutes: Type.Number() }, closed),
+    ),
+    completed: Nullable(Type.Object({ devices: Count, minutes: Type.Number() }, closed)),
+    devices: Count,
+    device_minutes: Type.Number(),
+  },
+  closed,
+);
+
+export const PostMortem = Type.Object(
+  {
+    rollout_id: Type.Integer({ minimum: 1 }),
+    model_id: Type.String(),
+    model: Nullable(Type.String()),
+    version: Type.String(),
+    target: Nullable(Type.String()),
+    outcome: Type.Union([
+      Type.Literal('rolled_back'),
+      Type.Literal('aborted'),
+      Type.Literal('completed'),
+      Type.Literal('running'),
+    ]),
+    timeline: Type.Array(
+      Type.Object({ at: Instant, type: Type.String(), actor: Type.String(), text: Type.String() }, closed),
+    ),
+    exposure: Exposure,
+    trigger: Nullable(Trigger),
+    segments: Type.Array(Segment),
+    /** Null where they could not be counted in time. */
+    devices: Nullable(Type.Object({ told: Count, back: Count, outstanding: Count }, closed)),
+    root_cause: Nullable(Type.Object({ text: Type.String(), at: Instant, actor: Type.String() }, closed)),
+  },
+  closed,
+);
+export type PostMortem = Static<typeof PostMortem>;

@@ -1,0 +1,208 @@
+/** Rollouts: how far a version may reach, what was judged, and how it ended. */
+import Type, { type Static } from 'typebox';
+import { ArmCounters, Judgement, RolloutSpec, Rule, Stage } from '../domain/events/rollout.ts';
+import {
+  closed,
+  commanded,
+  Count,
+  Duration,
+  Instant,
+  Line,
+  Nullable,
+  pageOf,
+  Reason,
+  Text,
+  Uuid,
+  VersionRef,
+} from './common.ts';
+
+export const RolloutStatus = Type.Union([
+  Type.Literal('pending'),
+  Type.Literal('active'),
+  Type.Literal('held'),
+  Type.Literal('paused'),
+  Type.Literal('completed'),
+  Type.Literal('rolled_back'),
+  Type.Literal('aborted'),
+]);
+export type RolloutStatus = Static<typeof RolloutStatus>;
+
+export const Rollout = Type.Object(
+  {
+    id: Type.Integer({ minimum: 1 }),
+    model_id: Uuid,
+    version: Type.String(),
+    previous_version: Nullable(Type.String()),
+    status: RolloutStatus,
+    state: Type.String(),
+    /** Index into `stages`; -1 before the start. */
+    stage: Type.Integer({ minimum: -1 }),
+    stages: Type.Array(Stage),
+    /** Share of the cohort that is in at this moment: the ramp of the stage counted. */
+    percent_now: Type.Number(),
+    percent_target: Type.Number(),
+    /** Time the stage has run while the rollout was active. */
+    clock_ms: Count,
+    bake_left_ms: Count,
+    spec: RolloutSpec,
+    seed: Nullable(Type.String()),
+    judged: Nullable(Judgement),
+    paused: Nullable(Type.Object({ cause: Type.String(), reason: Type.String(), at: Instant }, closed)),
+    rolled_back: Nullable(
+      Type.Object(
+        {
+          target: Nullable(Type.String()),
+          trigger: Type.String(),
+          reason: Type.String(),
+          evidence: Nullable(Judgement),
+          at: Instant,
+        },
+        closed,
+      ),
+    ),
+    aborted: Nullable(Type.Object({ reason: Type.String(), at: Instant }, closed)),
+    root_causes: Type.Array(Type.Object({ text: Type.String(), at: Instant }, closed)),
+    created_at: Instant,
+    started_at: Nullable(Instant),
+    completed_at: Nullable(Instant),
+    updated_at: Instant,
+    stream_version: Count,
+  },
+  closed,
+);
+export type Rollout = Static<typeof Rollout>;
+
+export const RolloutCommanded = commanded(Rollout);
+export type RolloutCommanded = Static<typeof RolloutCommanded>;
+
+/** What an abort and a rollback answer. */
+export const RolloutEnded = Type.Object(
+  {
+    ...RolloutCommanded.properties,
+    /** The model's stable version after it; null: none is, and devices are told nothing new. */
+    stable_version: Nullable(Type.String()),
+  },
+  closed,
+);
+export type RolloutEnded = Static<typeof RolloutEnded>;
+
+/** A row of the read model. */
+export const RolloutSummary = Type.Object(
+  {
+    id: Type.Integer({ minimum: 1 }),
+    model_id: Uuid,
+    version: Type.String(),
+    previous_version: Nullable(Type.String()),
+    status: RolloutStatus,
+    stage: Type.Integer({ minimum: -1 }),
+    stages: Type.Array(Stage),
+    percent_target: Type.Number(),
+    created_at: Instant,
+    started_at: Nullable(Instant),
+    completed_at: Nullable(Instant),
+    updated_at: Instant,
+  },
+  closed,
+);
+export type RolloutSummary = Static<typeof RolloutSummary>;
+export const RolloutPage = pageOf(RolloutSummary);
+export type RolloutPage = Static<typeof RolloutPage>;
+
+/** `POST /models/{m}/rollback` answers the rollout that was rolled back, and where devices go. */
+export const ModelRolledBack = Type.Object(
+  {
+    ...RolloutEnded.properties,
+    rollout_id: Type.Integer({ minimum: 1 }),
+    /** The version devices return to; null: no other one is in force. */
+    target: Nullable(Type.String()),
+  },
+  closed,
+);
+export type ModelRolledBack = Static<typeof ModelRolledBack>;
+
+/** Minimums that are left out follow from the metric. */
+const AskedRule = Type.Object(
+  {
+    ...Rule.properties,
+    op: Type.Optional(Rule.properties.op),
+    min_predictions: Type.Optional(Rule.properties.min_predictions),
+    min_devices: Type.Optional(Rule.properties.min_devices),
+  },
+  closed,
+);
+
+/**
+ * What is left out takes its default (`domain/rollout/spec.ts`, which also holds the numbers against each other). `stages` or
+ * `preset`, not both. With `start` it begins at once, in the same append.
+ */
+export const CreateRollout = Type.Object(
+  {
+    version: VersionRef,
+    stages: Type.Optional(
+      Type.Array(
+        Type.Object(
+          {
+            percent: Type.Number({ exclusiveMinimum: 0, maximum: 100 }),
+            ramp: Type.Optional(Duration),
+            min_bake: Type.Optional(Duration),
+            max_bake: Type.Optional(Duration),
+          },
+          closed,
+        ),
+        { minItems: 1, maxItems: 100 },
+      ),
+    ),
+    preset: Type.Optional(Type.Union([Type.Literal('canary'), Type.Literal('immediate')])),
+    cohort: Type.Optional(
+      Type.Object({ platform: Type.Optional(Type.Array(Line(40), { minItems: 1, maxItems: 50 })) }, closed),
+    ),
+    look: Type.Optional(Duration),
+    policy: Type.Optional(Type.Object({ rules: Type.Array(AskedRule, { maxItems: 50 }) }, closed)),
+    on_regressed: Type.Optional(RolloutSpec.properties.on_regressed),
+    start: Type.Optional(Type.Boolean()),
+  },
+  closed,
+);
+export type CreateRollout = Static<typeof CreateRollout>;
+
+export const Advance = Type.Object(
+  {
+    /** Skips the bake; needs a reason, and never passes a regressed verdict. */
+    override: Type.Optional(Type.Boolean()),
+    reason: Type.Optional(Reason),
+  },
+  closed,
+);
+export type Advance = Static<typeof Advance>;
+
+export const RollBackRollout = Type.Object({ reason: Reason, target_version: Type.Optional(VersionRef) }, closed);
+export type RollBackRollout = Static<typeof RollBackRollout>;
+
+export const RootCause = Type.Object({ text: Text(20_000, 1) }, closed);
+export type RootCause = Static<typeof RootCause>;
+
+/** Counters of one arm, and what they come to; a rate is null where its denominator is 0. */
+export const ArmHealth = Type.Object(
+  {
+    ...ArmCounters.properties,
+    error_rate: Nullable(Type.Number()),
+    download_failure_rate: Nullable(Type.Number()),
+    latency_p95_ms: Nullable(Type.Number()),
+  },
+  closed,
+);
+export type ArmHealth = Static<typeof ArmHealth>;
+
+export const RolloutHealth = Type.Object(
+  {
+    rollout_id: Type.Integer({ minimum: 1 }),
+    stage: Type.Integer({ minimum: -1 }),
+    canary: ArmHealth,
+    control: ArmHealth,
+    by_platform: Type.Record(Type.String(), Type.Object({ canary: ArmHealth, control: ArmHealth }, closed)),
+    judged: Nullable(Judgement),
+    note: Type.Literal('counters are not kept over time'),
+  },
+  closed,
+);
+export type RolloutHealth = Static<typeof RolloutHealth>;
