@@ -17,7 +17,13 @@ export interface Config {
     readonly tls: boolean;
   };
   /** `publicUrl` has no trailing slash. Signed links and SDKs use it. */
-  readonly http: { readonly host: string; readonly port: number; readonly publicUrl: string };
+  readonly http: {
+    readonly host: string;
+    readonly port: number;
+    readonly publicUrl: string;
+    /** Origins whose scripts may read answers, or `*` alone. */
+    readonly corsOrigins: readonly string[];
+  };
   readonly home: string;
   readonly blobDir: string;
   readonly bootstrapKeyFile?: string;
@@ -150,7 +156,24 @@ function readHttp(faults: Faults, env: Environment): Config['http'] {
   const port = integer(faults, env, 'HTTP_PORT', [1, 65_535]) ?? 7400;
   const shown = isLoopback(host) && host.includes(':') ? `[${host.replace(/[[\]]/g, '')}]` : host;
   if (text(env, 'PUBLIC_URL') !== undefined) url(faults, env, 'PUBLIC_URL', ['https:', 'http:']);
-  return { host, port, publicUrl: (text(env, 'PUBLIC_URL') ?? `http://${shown}:${port}`).replace(/\/+$/, '') };
+  const publicUrl = (text(env, 'PUBLIC_URL') ?? `http://${shown}:${port}`).replace(/\/+$/, '');
+  return { host, port, publicUrl, corsOrigins: readOrigins(faults, env) };
+}
+
+/** As a browser sends them: scheme, host and port, nothing after them. */
+function readOrigins(faults: Faults, env: Environment): string[] {
+  const name = 'EDGEML_CORS_ORIGINS';
+  const origins = (text(env, name) ?? '')
+    .split(',')
+    .map((one) => one.trim())
+    .filter((one) => one !== '');
+  if (origins.length === 1 && origins[0] === '*') return origins;
+  for (const one of origins) {
+    if (one === '*') return faults.add(name, 'is * alone, or a list of origins') ?? [];
+    if (URL.canParse(one) && /^https?:$/.test(new URL(one).protocol) && new URL(one).origin === one) continue;
+    return faults.add(name, 'must be origins such as https://console.example, comma-separated, without a path') ?? [];
+  }
+  return origins;
 }
 
 function checkBootstrapKey(faults: Faults, file: string, http: Config['http']): void {

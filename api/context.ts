@@ -60,6 +60,8 @@ export interface ApiDeps {
   readonly parts: () => Promise<readonly PartState[]>;
   /** Where this door is reached from outside, without a trailing slash: links and `type` of problems. */
   readonly publicUrl: string;
+  /** Origins whose scripts may read answers; none: no other than this door's own. */
+  readonly corsOrigins: readonly string[];
   readonly maxUploadBytes: number;
   readonly version: string;
 }

@@ -40,6 +40,8 @@ export interface OpenOptions {
   /** Bytes of the secret file, 32 or more. */
   readonly secret: Uint8Array;
   readonly publicUrl: string;
+  /** None without it. */
+  readonly corsOrigins?: readonly string[];
   readonly maxUploadBytes: number;
   readonly version: string;
   readonly logger: FastifyBaseLogger;
@@ -136,6 +138,7 @@ export function openDoor(options: OpenOptions): OpenDoor {
       return [postgres, ...others, ...(await readParts(() => partsInDatabase(on, reads, deps.pointers)))];
     },
     publicUrl: options.publicUrl,
+    corsOrigins: options.corsOrigins ?? [],
     maxUploadBytes: options.maxUploadBytes,
     version: options.version,
   };

@@ -9,6 +9,7 @@ import type { App } from './app.ts';
 import type { ApiDeps } from './context.ts';
 import { authenticate, authorize } from './access/principal.ts';
 import { isDataRefused } from '../store/connect.ts';
+import { allowOrigins } from './http/cors.ts';
 import { answerByUs, answerClientError, answerRouterFault } from './http/brokenRequests.ts';
 import { DryRunEnd } from './http/dryRun.ts';
 import { requireIdempotencyKey } from './http/idempotency.ts';
@@ -72,7 +73,9 @@ export function createServer(deps: ApiDeps, logger?: FastifyBaseLogger): App {
       done(error instanceof Error ? error : new Error(String(error)));
     }
   });
-  addHooks(app, deps);
+  // Before our hooks: a refusal, too, is for a script to read.
+  if (deps.corsOrigins.length > 0) allowOrigins(app, deps.corsOrigins);
+  void app.after(() => addHooks(app, deps));
   answerByUs(app.server, deps.publicUrl);
 
   void app.register(swagger, { openapi: openapiHead(deps), hideUntagged: true, exposeHeadRoutes: true });
@@ -124,6 +127,7 @@ const isPlain = (body: unknown) =>
 
 /** Every route answers problems, names its scope in the documentation, and has one. */
 function documentRoute(route: RouteOptions): void {
+  if (route.method === 'OPTIONS') route.config = { scope: 'none' }; // preflights, answered before there is a key
   const { scope } = route.config ?? {};
   if (scope === undefined) throw new Error(`${String(route.method)} ${route.url} declares no scope`);
   if (!route.schema) return;

@@ -91,7 +91,10 @@ export async function freePort(): Promise<number> {
  *
  * @param through how the door itself reaches the database; the sequencer, the projections and the test reach it directly
  */
-export async function openTestDoor(through: (url: string) => string = (url) => url): Promise<TestDoor> {
+export async function openTestDoor(
+  through: (url: string) => string = (url) => url,
+  { corsOrigins = [] }: { readonly corsOrigins?: readonly string[] } = {},
+): Promise<TestDoor> {
   const database = await createDatabase();
   const connectionString = database.appUrl;
   const stop = new AbortController();
@@ -104,6 +107,7 @@ export async function openTestDoor(through: (url: string) => string = (url) => u
     blobs: createFileStore(testHome('blobs')),
     secret: randomBytes(32),
     publicUrl: url,
+    corsOrigins,
     maxUploadBytes: MAX_UPLOAD,
     version: '0.0.0-test',
     logger,
