@@ -94,7 +94,9 @@ describe('docker-compose.yml', () => {
       expect(given.filter((variable) => !product.has(variable))).toEqual([]);
       const left = [...product].filter((variable) => !given.includes(variable)).sort();
       const others =
-        name === 'server' ? ['WORKER_METRICS_PORT'] : ['DATABASE_MIGRATE_URL', 'DATABASE_MIGRATE_PASSWORD'];
+        name === 'server'
+          ? ['WORKER_METRICS_PORT']
+          : ['DATABASE_MIGRATE_URL', 'DATABASE_MIGRATE_PASSWORD', 'EDGEML_CORS_ORIGINS'];
       expect(left).toEqual([...others, 'TEMPORAL_API_KEY'].sort());
     }
   });
@@ -135,7 +137,7 @@ describe('docker-compose.yml', () => {
 
   it('is a configuration that starts, once its variables are filled in', () => {
     const config = started();
-    expect(config.http).toEqual({ host: '0.0.0.0', port: 7400, publicUrl: 'http://127.0.0.1:7400' });
+    expect(config.http).toEqual({ host: '0.0.0.0', port: 7400, publicUrl: 'http://127.0.0.1:7400', corsOrigins: [] });
     expect(config.temporal).toMatchObject({ address: 'temporal:7233', tls: false });
     expect(config.database.url).toBe('postgresql://edgeml_app:change-me-app@postgres:5432/edgeml');
   });

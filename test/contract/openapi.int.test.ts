@@ -70,13 +70,14 @@ describe('models', () => {
 
   it('shows what was true at a position, by event and by time', async () => {
     const made = await t.call('POST', `${OWN}/models`, { body: model('as-of') });
-    const position = Number(made.body['position']);
+    const [event] = made.body['events'] as { id: string }[];
+    await t.settle();
+    const position = (await t.door.deps.log.logIndexOf(event!.id))!;
     const path = `${OWN}/models/as-of?as_of=`;
     const then = await t.call('GET', path + String(position));
     expect(then.status).toBe(200);
     expect(then.headers.get('edgeml-position')).toBe(String(position));
     expect((await t.call('GET', path + String(position - 1))).body).toMatchObject({ code: 'model_not_found' });
-    const [event] = made.body['events'] as { id: string }[];
     expect((await t.call('GET', `${path}event:${event!.id}`)).status).toBe(200);
     expect((await t.call('GET', `${path}999999`)).body).toMatchObject({ status: 400, code: 'as_of_in_future' });
     expect((await t.call('GET', `${path}yesterday`)).body).toMatchObject({ status: 422, code: 'invalid_input' });
