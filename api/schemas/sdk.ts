@@ -1,5 +1,5 @@
 /**
- * The SDK door: shapes that existing SDKs read (`wire-contract.md` 3). Requests are open, since unknown members are ignored;
+ * The SDK door: shapes that existing SDKs read (docs/design/http.md "Calls of existing SDKs"). Unknown members are ignored;
  * answers never hold null, and times are whole seconds.
  */
 import Type, { type Static } from 'typebox';
@@ -85,7 +85,7 @@ export const SdkVersion = Type.Object(
     created_at: Seconds,
     updated_at: Seconds,
     published_at: Type.Optional(Seconds),
-    /** C11 only: the publication runs on; ask for the version again. */
+    /** Of the call to publish (C11) only: the publication runs on; ask for the version again. */
     publishing: Type.Optional(Type.Literal(true)),
   },
   shut,
@@ -93,7 +93,7 @@ export const SdkVersion = Type.Object(
 export type SdkVersion = Static<typeof SdkVersion>;
 export const SdkVersions = Type.Object({ versions: Type.Array(SdkVersion) }, shut);
 
-/** C13 for Android, C14. */
+/** A download (C13) as Android reads it, and the link to one (C14). */
 export const SdkDownload = Type.Object(
   {
     url: Type.String(),
@@ -153,7 +153,7 @@ export const SdkRollout = Type.Object(
 export type SdkRollout = Static<typeof SdkRollout>;
 export const SdkRollouts = Type.Array(SdkRollout);
 
-/** C27. Hardware comes flat or in `device_info`; all but the identifier is optional. */
+/** A device registers (C27). Hardware comes flat or in `device_info`; all but the identifier is optional. */
 export const RegisterDevice = Type.Object(
   {
     device_identifier: Type.Optional(DeviceRef),
@@ -200,7 +200,7 @@ export const RegisteredDevice = Type.Object(
 );
 export type RegisteredDevice = Static<typeof RegisteredDevice>;
 
-/** C28. Both spellings of every field; all optional. */
+/** A heartbeat (C28). Both spellings of every field; all optional. */
 export const Heartbeat = Type.Object({ metadata: Type.Optional(JsonObject) }, open);
 export type Heartbeat = Static<typeof Heartbeat>;
 
@@ -220,7 +220,7 @@ export const HeartbeatAnswer = Type.Object(
 );
 export type HeartbeatAnswer = Static<typeof HeartbeatAnswer>;
 
-/** C30. */
+/** The version that a device is told (C30). */
 export const AssignedVersion = Type.Object(
   {
     version: Type.String(),

@@ -1,5 +1,5 @@
 /**
- * What C15 means (`wire-contract.md` 3.3), first match wins: a repeat, a promotion of the version's own rollout, a way back to
+ * What a deploy (C15) means (docs/design/http.md "Deploy"), first match wins: a repeat, a promotion of the version's own rollout, a way back to
  * an older good version, a version that is stable already, or a new rollout. Percentages are moved by stages only, for now.
  */
 import type { FastifyReply, FastifyRequest } from 'fastify';
