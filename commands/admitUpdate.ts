@@ -141,7 +141,7 @@ async function accept(
   }
 }
 
-/** Row 17, beside the state of the round. */
+/** What depends on the other updates of the round. */
 function fullOrContributed({ hasContributed, round }: Task): Refused | undefined {
   if (hasContributed) return refused('per_device_limit', `The device has contributed to round ${round.roundId}.`);
   if (round.accepted >= round.room)
