@@ -1,5 +1,5 @@
 /**
- * The floors of the house (architecture.md): a room imports only lower floors. `import type` may also go from workflows to activities and
+ * The floors of the house (docs/architecture.md "Floors"): a room imports only lower floors. `import type` may also go from workflows to activities and
  * from sdk to wire. Tests and benches may import anything; nothing imports them. Tested in `test/boundaries.unit.test.ts`.
  */
 const FLOORS = [

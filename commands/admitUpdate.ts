@@ -1,7 +1,8 @@
 /**
- * A device's update joins its round (`learning.md` 4 and 7). The blob is durable first; then, in one transaction under the
- * run's lock: plain reads, the append if this update closes the round, the rows. So the closing root includes it, and a crash
- * leaves the round open without it, or closed with it. A repeat gets the stored receipt, also after the close.
+ * A device's update joins its round (docs/design/learning.md "Accepting an update"). The blob is durable first; then, in one
+ * transaction under the run's lock: plain reads, the append if this update closes the round, the rows. So the closing root
+ * includes it, and a crash leaves the round open without it, or closed with it. A repeat gets the stored receipt, also after the
+ * close.
  */
 import { createHash } from 'node:crypto';
 import { LifecycleError, type ErrorCode } from '../domain/errors.ts';
@@ -57,7 +58,7 @@ export async function admitUpdate(deps: CommandDeps, input: AdmitUpdate): Promis
   return outcome;
 }
 
-/** Rows 3 to 5 of the gate: an earlier answer, or a task that takes nothing any more. */
+/** What comes before the body is read: an earlier answer, or a task that takes nothing any more. */
 function settledBy(task: Task, sha: string): UpdateOutcome | undefined {
   if (task.receipt) {
     if (task.receipt.updateSha === sha) return { outcome: 'repeated', receipt: task.receipt };
@@ -74,7 +75,7 @@ const refused = (code: ErrorCode, detail: string, tensor?: string): Refused => (
   ...(tensor === undefined ? {} : { tensor }),
 });
 
-/** Rows 6 to 16: what only the round decides, no other update. */
+/** The checks of the body: what only the round decides, no other update. */
 function judgeBody(
   task: Task,
   { bytes, digest }: AdmitUpdate,
@@ -140,7 +141,7 @@ async function accept(
   }
 }
 
-/** Row 17, beside the state of the round. */
+/** What depends on the other updates of the round. */
 function fullOrContributed({ hasContributed, round }: Task): Refused | undefined {
   if (hasContributed) return refused('per_device_limit', `The device has contributed to round ${round.roundId}.`);
   if (round.accepted >= round.room)

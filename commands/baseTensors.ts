@@ -10,7 +10,7 @@ export interface BaseLayout {
   readonly tensors: readonly HeaderEntry[];
 }
 
-/** Metadata, names and padding of an update: 64 KiB, and 256 bytes a tensor (`learning.md` 4, row 6). */
+/** Metadata, names and padding of an update: 64 KiB, and 256 bytes a tensor (docs/design/learning.md "Admission"). */
 const SLACK = 65_536;
 const SLACK_PER_TENSOR = 256;
 const KEPT = 32;

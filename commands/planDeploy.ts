@@ -1,5 +1,6 @@
 /**
- * Pure. What "deploy this version" means where a call names a version and a percentage only. The first that fits:
+ * Pure. What "deploy this version" means where a call names a version and a percentage only (docs/design/http.md "Deploy"). The first
+ * that fits:
  *
  *   a repeat of the call          the same key asked for the same within five minutes, and that rollout is still open
  *   a promotion                   the version's own rollout is live, and all are to get it now

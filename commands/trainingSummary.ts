@@ -1,4 +1,4 @@
-/** What lineage shows of a training run (`learning.md` 8.1), folded from its rounds. */
+/** What lineage shows of a training run (docs/design/learning.md "Lineage of a trained version"), folded from its rounds. */
 import type { TrainingFact } from '../domain/events/training.ts';
 import type { TrainingCompletedData } from '../domain/events/version.ts';
 import { canonicalJson } from '../domain/hash/canonicalJson.ts';

@@ -1,6 +1,7 @@
 /**
  * The Temporal dev server with a database file. It neither migrates a file of another version nor refuses it, and writes no version into
- * it; so `temporal.version` beside the file decides, and what does not fit is moved aside: the log refills it (temporal.md 7).
+ * it; so `temporal.version` beside the file decides, and what does not fit is moved aside: the log refills it
+ * (docs/design/temporal.md "Upgrade of the dev server").
  */
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-/** Pure. Strict semantic versions and their lines (`publishing.md` 2). */
+/** Pure. Strict semantic versions and their lines (docs/design/publishing.md "Versions and lines"). */
 import semver from 'semver';
 
 /** Training labels its checkpoints `<version>-round.<n>`; nobody else may. */

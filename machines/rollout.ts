@@ -1,4 +1,7 @@
-/** Pure. `rollout@1`: how far a version may reach, and how it ends (`rollout.md` 2). Abort and rollback beat promote. */
+/**
+ * Pure. `rollout@1`: how far a version may reach, and how it ends (docs/design/rollout.md "States and commands"). Abort and
+ * rollback beat promote.
+ */
 import Type, { type Static } from 'typebox';
 import { assign, setup } from 'xstate';
 import { Count, Nullable } from '../domain/events/fact.ts';

@@ -49,7 +49,7 @@ const commands: Record<string, RolloutCommand> = {
 };
 
 describe('rollout@1, every state × command', () => {
-  it('is the table of rollout.md 2', () => {
+  it('is the table of docs/design/rollout.md "States and commands"', () => {
     // prettier-ignore
     const expected = {
       //                 None            | Pending           | Active | Held                       | Paused | Completed       | RolledBack | Aborted

@@ -1,4 +1,7 @@
-/** Pure. What a rollout answers to a command (`rollout.md` 2): the named guards of its table, read as one. */
+/**
+ * Pure. What a rollout answers to a command (docs/design/rollout.md "States and commands"): the named guards of its table, read
+ * as one.
+ */
 import { durationMs } from '../domain/duration.ts';
 import type { Judgement, RolloutFact, RolloutSpec, SetAside } from '../domain/events/rollout.ts';
 import { isPrerelease } from '../domain/semver.ts';

@@ -1,4 +1,7 @@
-/** Pure. What a training run answers to a command (`learning.md` 2): the named guards of its rounds, read as one. */
+/**
+ * Pure. What a training run answers to a command (docs/design/learning.md "The machine"): the named guards of its rounds, read as
+ * one.
+ */
 import type { RoundClosedData, RoundOpenedData, TrainingFact } from '../domain/events/training.ts';
 import { already, decideFacts, guard, type Decision } from './decision.ts';
 import { currentBase, isPaused, trainingMachine, type TrainingContext, type TrainingState } from './trainingRun.ts';

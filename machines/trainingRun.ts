@@ -1,4 +1,4 @@
-/** Pure. `trainingRun@1`: the rounds of one federated run (`learning.md` 2.1). */
+/** Pure. `trainingRun@1`: the rounds of one federated run (docs/design/learning.md "The machine"). */
 import Type, { type Static } from 'typebox';
 import { assign, setup, stateIn } from 'xstate';
 import { Count, Nullable } from '../domain/events/fact.ts';

@@ -50,7 +50,7 @@ const commands: Record<string, TrainingCommand> = {
 };
 
 describe('trainingRun@1, every state × command', () => {
-  it('is the table of learning.md 2.1', () => {
+  it('holds what docs/design/learning.md "The machine" says', () => {
     const never = 'state roundsLeft nextRound base';
     const late = 'state nextAttempt'; // attempt 1 of round 2 is open already
     // prettier-ignore

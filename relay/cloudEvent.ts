@@ -1,4 +1,4 @@
-/** The CloudEvents 1.0 attributes of a fact (interfaces.md 3.1). */
+/** The CloudEvents 1.0 attributes of a fact (docs/design/event-log.md "Names outside the log"). */
 import { parseStream } from '../domain/events/streams.ts';
 import { factTypeName } from './subjects.ts';
 

@@ -162,7 +162,7 @@ describe('the NATS relay', () => {
     expect((await told()).filter((index) => index !== null)).toEqual(upTo(300));
   });
 
-  it('T8: needs no dedupe window: relay down past it, server restarted, and still no doubles and no gaps', async () => {
+  it('needs no dedupe window: relay down past it, server restarted, and still no doubles and no gaps', async () => {
     const one = new AbortController();
     await appendMany(20);
     await relay(one.signal, (index) => index === 11 && one.abort());

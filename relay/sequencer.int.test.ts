@@ -1,4 +1,4 @@
-/** The order of the log under every race of event-log.md (T1 and on). */
+/** The order of the log under every race of docs/design/event-log.md "Sequencer". */
 import { randomUUID } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { merkleRoot } from '../domain/hash/merkle.ts';
@@ -73,7 +73,7 @@ const isAllPlaced = async () =>
     .ok;
 
 describe('the order', () => {
-  it('T1: a writer that holds its transaction open holds back what commits after it', async () => {
+  it('a writer that holds its transaction open holds back what commits after it', async () => {
     sequencer();
     const a = await log.session();
     await a.query('BEGIN');
@@ -87,7 +87,7 @@ describe('the order', () => {
     expect(await streamsInOrder()).toEqual(['rollout-1', 'rollout-2']);
   });
 
-  it('T2: a newer transaction with a lower position comes after; sorting by position would lose it', async () => {
+  it('a newer transaction with a lower position comes after; sorting by position would lose it', async () => {
     const insert = `INSERT INTO store.events (event_id, stream_id, stream_version, type, schema_version, machine, actor_kind,
         actor_id, command_id, command_seq, recorded_at, data)
       VALUES ($1::uuid, $2, 1, 'RolloutAborted', 1, 'rollout@1', 'system', 'test', $2, 1, now(), '{"reason":"x"}')`;
@@ -113,7 +113,7 @@ describe('the order', () => {
     expect(await streamsInOrder()).toEqual(['rollout-1', 'rollout-2']);
   });
 
-  it('T3: an append that rolled back leaves no hole and nobody waits for it', async () => {
+  it('an append that rolled back leaves no hole and nobody waits for it', async () => {
     sequencer();
     const a = await log.session();
     await a.query('BEGIN');
@@ -126,7 +126,7 @@ describe('the order', () => {
     await expectWholeLog();
   });
 
-  it('T4: an idle writer is named by the alarm, ended by its time-out, and the log goes on', async () => {
+  it('an idle writer is named by the alarm, ended by its time-out, and the log goes on', async () => {
     sequencer();
     const a = await log.session();
     const pid = (await a.query<{ pid: number }>('SELECT pg_backend_pid() AS pid')).rows[0]!.pid;
@@ -141,7 +141,7 @@ describe('the order', () => {
     );
   });
 
-  it('T4: so is one in another database of the cluster', async () => {
+  it('so is one in another database of the cluster', async () => {
     sequencer();
     const elsewhere = new URL(log.adminUrl);
     elsewhere.pathname = '/postgres';

@@ -1,4 +1,7 @@
-/** Names of facts outside the log: NATS subjects and CloudEvents types. Made here only (interfaces.md 3.1, 3.2). */
+/**
+ * Names of facts outside the log: NATS subjects and CloudEvents types. Made here only
+ * (docs/design/event-log.md "Names outside the log").
+ */
 export const STREAM = 'EDGEML_EVENTS';
 /** Every fact. */
 export const ALL_SUBJECTS = 'edgeml.events.>';

@@ -1,5 +1,5 @@
 /**
- * Log → Temporal. Facts start workflows and ring them; the log decides, Temporal waits (temporal.md 1).
+ * Log → Temporal. Facts start workflows and ring them; the log decides, Temporal waits (docs/design/temporal.md "Relay").
  *
  * One leader follows `log_index`: per batch it makes its calls first, then moves cursor and table `processes` in one statement.
  * So each call is made at least once: a start finds the run that is there, a second ring is old news. While Temporal is away it

@@ -52,7 +52,8 @@ async function ensureRoles(db: pg.Client, password: string): Promise<void> {
   if (!has(OWNER)) await db.query(`CREATE ROLE ${OWNER} NOLOGIN`);
   if (!has(APP)) await db.query(`CREATE ROLE ${APP} LOGIN`);
   if (password !== '') await db.query(`ALTER ROLE ${APP} PASSWORD ${pg.escapeLiteral(password)}`);
-  // A long write transaction anywhere holds the whole log back (event-log.md 2.3), so the app's are cut short.
+  // A long write transaction anywhere holds the whole log back (docs/design/event-log.md "What holds the log back"), so the app's
+  // are cut short.
   await db.query(`ALTER ROLE ${APP} SET idle_in_transaction_session_timeout = '5s'`);
   await db.query(`ALTER ROLE ${APP} SET statement_timeout = '10s'`);
   await db.query(`ALTER ROLE ${APP} SET lock_timeout = '2s'`);

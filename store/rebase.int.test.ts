@@ -20,7 +20,7 @@ async function sequenceUntil(head: number): Promise<void> {
   await running;
 }
 
-describe('rebase (T13)', () => {
+describe('rebase', () => {
   it('places the tail, then new facts, and loses none, where old xids are far above the new cluster’s', async () => {
     for (let i = 0; i < 4; i += 1) await log.store.append(request({ 'rollout-1': 'any' }));
     await sequenceUntil(3);

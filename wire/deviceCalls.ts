@@ -32,7 +32,7 @@ export const RegisteredDevice = Type.Object(
 );
 export type RegisteredDevice = Static<typeof RegisteredDevice>;
 
-/** C30. */
+/** The version that a device is told (C30). */
 export const AssignedVersion = Type.Object(
   {
     version: Type.String(),
@@ -49,7 +49,7 @@ export const AssignedVersion = Type.Object(
 );
 export type AssignedVersion = Static<typeof AssignedVersion>;
 
-/** C13 for Android, C14. */
+/** A download (C13) as Android reads it, and the link to one (C14). */
 export const DownloadLink = Type.Object(
   {
     url: Type.String(),

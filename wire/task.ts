@@ -1,4 +1,4 @@
-/** The training protocol of our own devices (`learning.md` 3.1). Idempotent by lease and digest. */
+/** The training protocol of our own devices (docs/design/learning.md "Task protocol"). Idempotent by lease and digest. */
 import Type, { type Static } from 'typebox';
 import { TrainingSpec } from '../domain/events/training.ts';
 import { closed, Count, DeviceRef, Instant, JsonObject, Line, Nullable, Sha256, Text, Uuid } from './common.ts';

@@ -168,7 +168,7 @@ const part = <
   schema: S,
 ) => Type.Optional(Type.Partial(schema, closed));
 
-/** `learning.md` 1: what is left out takes its default. The model stands in the path. */
+/** docs/design/learning.md "The spec of a run": what is left out takes its default. The model stands in the path. */
 export const TrainRequest = Type.Object(
   {
     base_version: Type.Optional(Nullable(VersionRef)),

@@ -1,4 +1,7 @@
-/** Ways out of a workflow: its activities by queue and patience (temporal.md 3). Queues derive from the workflow's own. */
+/**
+ * Ways out of a workflow: its activities by queue and patience (docs/design/temporal.md "Activities by queue"). Queues derive
+ * from the workflow's own.
+ */
 import { ActivityCancellationType, proxyActivities, workflowInfo } from '@temporalio/workflow';
 import type { ComputeActivities, MainActivities, TellActivities, WatchActivities } from '../activities/contract.ts';
 import { computeQueue, watchQueue } from '../domain/events/processes.ts';

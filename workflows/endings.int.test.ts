@@ -1,6 +1,6 @@
 /**
- * Every way in which a workflow ends, once: how many events it cost (temporal.md 2), and its history, recorded in `fixtures/` where
- * it is missing.
+ * Every way in which a workflow ends, once: how many events it cost (docs/design/temporal.md "History budget"), and its history,
+ * recorded in `fixtures/` where it is missing.
  */
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';

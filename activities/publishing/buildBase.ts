@@ -1,4 +1,7 @@
-/** Gate 1 to 3: the tensors are what was trained, all numbers are finite, and what we wrote reads back bit for bit. */
+/**
+ * Steps 1 to 3 of docs/design/publishing.md "The gate": the tensors are what was trained, all numbers are finite, and what we
+ * wrote reads back bit for bit.
+ */
 import { LifecycleError, type ErrorCode } from '../../domain/errors.ts';
 import type { Architecture } from '../../domain/events/model.ts';
 import type { ArtifactFile, GateCheck } from '../../domain/events/version.ts';

@@ -1,4 +1,4 @@
-/** The book of a publication's checks, in the gate's order (`publishing.md` 3.1), and how a publication is refused. */
+/** The book of a publication's checks, in the order of docs/design/publishing.md "The gate", and how a publication is refused. */
 import type { ErrorCode } from '../../domain/errors.ts';
 import { printable } from '../../domain/hash/soundJson.ts';
 import { cutText } from '../../domain/text.ts';

@@ -1,4 +1,4 @@
-/** Gate 11: the bytes a device will fetch are read once more, and the report is stored. */
+/** The last step of docs/design/publishing.md "The gate": the bytes a device will fetch are read once more, and the report is stored. */
 import { createHash } from 'node:crypto';
 import { cpus } from 'node:os';
 import { LifecycleError } from '../../domain/errors.ts';

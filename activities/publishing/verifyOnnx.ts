@@ -1,4 +1,7 @@
-/** Gate 4: the exact bytes run, optimised and not, and say what plain loops say. Trusts no writer, also not our own. */
+/**
+ * Step 4 of docs/design/publishing.md "The gate": the exact bytes run, optimised and not, and say what plain loops say. Trusts no
+ * writer, also not our own.
+ */
 import { LifecycleError } from '../../domain/errors.ts';
 import type { Architecture } from '../../domain/events/model.ts';
 import type { GateCheck } from '../../domain/events/version.ts';

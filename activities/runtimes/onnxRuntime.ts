@@ -1,6 +1,6 @@
 /**
- * ONNX Runtime at arm's length (`publishing.md` 4). Concurrent: each session is its own process. Idempotent: nothing is kept.
- * A model that crashes, hangs or eats memory is a value; the next call starts afresh.
+ * ONNX Runtime at arm's length (docs/design/publishing.md "Runtimes"). Concurrent: each session is its own process. Idempotent:
+ * nothing is kept. A model that crashes, hangs or eats memory is a value; the next call starts afresh.
  */
 import { hostChild, type ChildFailure, type ChildLimits } from './childHost.ts';
 import type { OnnxTensor } from './protocol.ts';

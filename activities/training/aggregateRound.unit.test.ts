@@ -70,7 +70,7 @@ async function goldenRound() {
 }
 
 describe('aggregateRound', () => {
-  it('computes the golden round of learning.md 5.6, in any order', async () => {
+  it('computes the values of docs/design/learning.md "Golden round", in any order', async () => {
     const round = await goldenRound();
     expect(round.acceptedRoot).toBe('5d1725556a15b741a7ad1c1a21e9b88688410f9487e4e61511c0e94fdb7d42aa');
     for (const order of [

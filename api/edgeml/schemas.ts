@@ -1,5 +1,5 @@
 /**
- * The SDK door: shapes that existing SDKs read (`wire-contract.md` 3). Requests are open, since unknown members are ignored;
+ * The SDK door: shapes that existing SDKs read (docs/design/http.md "Calls of existing SDKs"). Unknown members are ignored;
  * answers never hold null, and times are whole seconds.
  */
 import Type, { type Static } from 'typebox';
@@ -84,7 +84,7 @@ export const SdkVersion = Type.Object(
     created_at: Seconds,
     updated_at: Seconds,
     published_at: Type.Optional(Seconds),
-    /** C11 only: the publication runs on; ask for the version again. */
+    /** Of the call to publish (C11) only: the publication runs on; ask for the version again. */
     publishing: Type.Optional(Type.Literal(true)),
   },
   shut,
@@ -136,7 +136,7 @@ export const SdkRollout = Type.Object(
 export type SdkRollout = Static<typeof SdkRollout>;
 export const SdkRollouts = Type.Array(SdkRollout);
 
-/** C27. Hardware comes flat or in `device_info`; all but the identifier is optional. */
+/** A device registers (C27). Hardware comes flat or in `device_info`; all but the identifier is optional. */
 export const RegisterDevice = Type.Object(
   {
     device_identifier: Type.Optional(DeviceRef),
@@ -157,7 +157,7 @@ export const RegisterDevice = Type.Object(
 );
 export type RegisterDevice = Static<typeof RegisterDevice>;
 
-/** C28. Both spellings of every field; all optional. */
+/** A heartbeat (C28). Both spellings of every field; all optional. */
 export const Heartbeat = Type.Object({ metadata: Type.Optional(JsonObject) }, open);
 export type Heartbeat = Static<typeof Heartbeat>;
 

@@ -1,4 +1,4 @@
-/** Models, versions and rollouts in the words that existing SDKs read (`wire-contract.md` 3.2, 3.3, 6). */
+/** Models, versions and rollouts in the words that existing SDKs read (docs/design/http.md "Words for existing SDKs"). */
 import type { ArtifactFile, TrainingCompletedData } from '../../domain/events/version.ts';
 import type { ModelState } from '../../machines/model.ts';
 import { isUsable, lifecycleState, type VersionState } from '../../machines/modelVersion.ts';

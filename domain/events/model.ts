@@ -2,7 +2,7 @@
 import Type, { type Static } from 'typebox';
 import { fact, Nullable, Semver, Sha256, type FactOf } from './fact.ts';
 
-/** A graph we can build ourselves from named tensors (`publishing.md` 1.1, "declared"). Without `hidden_dim`: one layer. */
+/** A graph we can build ourselves from named tensors (docs/design/publishing.md "Declared graphs"). Without `hidden_dim`: one layer. */
 export const Architecture = Type.Object(
   {
     kind: Type.String({ pattern: '^mlp(:(relu|tanh|sigmoid))?(:(softmax|sigmoid|linear))?$' }),

@@ -10,7 +10,7 @@ export const Percent = Type.Number({ minimum: 0, maximum: 100, multipleOf: 0.01 
 export const Stage = Type.Object({ percent: Percent, ramp: Duration, min_bake: Duration, max_bake: Duration }, closed);
 export type Stage = Static<typeof Stage>;
 
-/** A fixed threshold over the stage's totals; it says nothing before both minimums are met (`rollout.md` 5.9). */
+/** A fixed threshold over the stage's totals; it says nothing before both minimums are met (docs/design/rollout.md "Thresholds"). */
 export const Rule = Type.Object(
   {
     metric: Type.Union([

@@ -5,7 +5,7 @@ import { Count, Counts, fact, Figures, Instant, Nullable, Semver, Sha256, type F
 const Duration = Type.String({ pattern: '^\\d+(\\.\\d+)?(ms|s|m|h|d)$', maxLength: 20 });
 const closed = { additionalProperties: false };
 
-/** The frozen spec of a run (`learning.md` 1). Durations are strings: `500ms`, `2m`, `7d`. */
+/** The frozen spec of a run (docs/design/learning.md "The spec of a run"). Durations are strings: `500ms`, `2m`, `7d`. */
 export const TrainingSpec = Type.Object(
   {
     model_id: Type.String({ maxLength: 200 }),

@@ -31,7 +31,7 @@ export const versionFacts = {
     contract_digest: Nullable(Sha256),
   }),
   TrainingStarted: fact('TrainingStarted', { run_id: Type.String(), base_version: Nullable(Semver) }),
-  /** `learning.md` 8.1: all that lineage shows of a training run. */
+  /** The fact of docs/design/learning.md "Lineage of a trained version": all that lineage shows of a training run. */
   TrainingCompleted: fact('TrainingCompleted', {
     run_id: Type.String(),
     base: Type.Object({ version: Nullable(Semver), sha: Sha256 }),

@@ -1,4 +1,7 @@
-/** Pure. Declared graphs: what `mlp:relu:sigmoid` says (`publishing.md` 1.1), and the layers that named tensors make. */
+/**
+ * Pure. Declared graphs: what `mlp:relu:sigmoid` says (docs/design/publishing.md "Declared graphs"), and the layers that named
+ * tensors make.
+ */
 import type { Architecture } from '../events/model.ts';
 import { isRefused, refuse, type Refused } from '../refused.ts';
 import { compareNatural, orderLayers, type MlpLayer } from './layerOrder.ts';

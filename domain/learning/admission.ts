@@ -1,6 +1,6 @@
 /**
- * Pure. The admission gate: may this update join the round (`learning.md` 4, rows 7 to 16)? Only the round decides; no other
- * update does. The bytes are read by `domain/formats`; a reader's refusal passes through as row 7.
+ * Pure. The admission gate: may this update join the round (docs/design/learning.md "Admission")? Only the round decides; no other
+ * update does. The bytes are read by `domain/formats`; a reader's refusal passes through.
  */
 import type { TrainingSpec } from '../events/training.ts';
 import { limitFor, weightOf } from './grid.ts';
@@ -79,7 +79,7 @@ function readSamples(text: string | undefined, most: number): number | Refused {
   return samples;
 }
 
-/** Rows 11 and 12: exactly the base's F32 names, then shapes, then dtypes. */
+/** Exactly the base's F32 names, then shapes, then dtypes. */
 function checkTensors(tensors: readonly FileTensor[], base: AdmissionTerms['base']): Refused | undefined {
   const trained = new Map(base.filter((t) => t.dtype === 'F32').map((t) => [t.name, t]));
   const extra = tensors.find((t) => !trained.has(t.name));

@@ -1,4 +1,4 @@
-/** Norms, grid sums and bounds against the golden values of learning.md. */
+/** Norms, grid sums and bounds against the values of docs/design/learning.md "Exact sum". */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { acceptedRoot } from './acceptedRoot.ts';
@@ -17,7 +17,7 @@ const hex32 = (x: number) =>
     .toString('hex');
 
 describe('norm', () => {
-  it('is the vector of learning.md 4, which a sequential loop misses', () => {
+  it('has the value of docs/design/learning.md "Admission", which a sequential loop misses', () => {
     const x = Float32Array.from({ length: 4097 }, (_, i) => ((37 * i) % 101) / 101);
     expect(hex64(squares(x).sum)).toBe('409503bf90fc3dd0');
     expect(hex64(x.reduce((s, v) => s + v * v, 0)).slice(-4)).toBe('3dea');
@@ -50,7 +50,7 @@ describe('norm', () => {
 });
 
 describe('grid', () => {
-  it('chooses k, L and q as the examples of learning.md 5.1', () => {
+  it('chooses k, L and q as the examples of docs/design/learning.md "Exact sum"', () => {
     const loud = limitFor(10_000);
     expect(loud).toBe(2 ** 18);
     expect([10, 100, 1000, 10_000].map((n) => gridFor(n, loud).q)).toEqual([31, 28, 25, 21]);
@@ -154,7 +154,7 @@ describe('accepted root', () => {
 });
 
 describe('leases', () => {
-  it('asks as many devices as the vectors of learning.md 2.3', () => {
+  it('asks as many devices as the examples of docs/design/learning.md "Devices asked for and seeds"', () => {
     expect([1, 10, 100, 1000].map((goal) => leasesNeeded(goal, 0.1))).toEqual([2, 14, 120, 1138]);
     expect([0.06, 0.3].map((dropout) => leasesNeeded(100, dropout))).toEqual([113, 162]);
     expect(leasesNeeded(7, 0)).toBe(7);

@@ -1,6 +1,6 @@
 /**
- * Pure. The exact weighted sum (`learning.md` 5.1): every product is rounded to a grid of 2^-q so coarse that no partial sum
- * can exceed 2^53 steps. Then each addition is exact, and neither order, nor sharding, nor a crash changes a bit.
+ * Pure. The exact weighted sum (docs/design/learning.md "Exact sum"): every product is rounded to a grid of 2^-q so coarse that
+ * no partial sum can exceed 2^53 steps. Then each addition is exact, and neither order, nor sharding, nor a crash changes a bit.
  */
 
 export interface Grid {
@@ -36,14 +36,14 @@ export function gridFor(n: number, largest: number): Grid {
   return { k, L: 2 ** e, q: Math.min(MOST_Q, 53 - k - e) };
 }
 
-/** What check 16 holds max(1, weight) × max|d| against: a loud device costs the others bits only down to here. */
+/** What the check `grid_range` holds max(1, weight) × max|d| against: a loud device costs the others bits only down to here. */
 export const limitFor = (weightCap: number): number => 2 ** ceilLog2(16 * weightCap);
 
 /**
  * S += weight × d on the grid, for `d.length` coordinates of `sum` from `at` on. `sum` must hold grid values only.
  *
  * Where |weight × d| ≤ L, p + M stays in [2^(52−q), 2^(53−q)], where doubles are 2^-q apart: the nearest multiple, ties to
- * even. Beyond it the result is wrong, so check 16 of the admission gate is not optional.
+ * even. Beyond it the result is wrong, so the check `grid_range` of the admission gate is not optional.
  */
 export function accumulate(sum: Float64Array, d: Float32Array, weight: number, q: number, at = 0): void {
   const magic = 1.5 * 2 ** (52 - q);
@@ -61,7 +61,7 @@ export function weightOf(
 
 /**
  * One parameter after the server's plain SGD step: fround(x + lr × S/W). The mean stays float64: rounding it first would
- * change the last bit. @source learning.md 5.5
+ * change the last bit. @source docs/design/learning.md "Server step"
  */
 export const sgdStep = (x: number, sum: number, weights: number, lr: number): number =>
   Math.fround(x + lr * (sum / weights));

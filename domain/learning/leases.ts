@@ -1,4 +1,4 @@
-/** Pure. How many devices a round asks, and which plan each of them gets (`learning.md` 2.3). */
+/** Pure. How many devices a round asks, and which plan each of them gets (docs/design/learning.md "Devices asked for and seeds"). */
 import { bytesToHex, sha256, utf8ToBytes } from '../hash/sha256.ts';
 
 /** Chance that a round which asked `need` devices reaches its goal. */

@@ -1,4 +1,7 @@
-/** Pure. Figures that devices report, as sums: pooled by adding, never as a mean of means (`learning.md` 8.1). */
+/**
+ * Pure. Figures that devices report, as sums: pooled by adding, never as a mean of means
+ * (docs/design/learning.md "Lineage of a trained version").
+ */
 
 /** Over `n` samples; null where not reported. */
 export interface MetricSums {

@@ -1,4 +1,7 @@
-/** Pure. The length of an update, summed in one fixed order so that every machine gets the same bits (`learning.md` 4). */
+/**
+ * Pure. The length of an update, summed in one fixed order so that every machine gets the same bits
+ * (docs/design/learning.md "Admission").
+ */
 
 /** Elements of a block; four lanes j mod 4 run through it. */
 const BLOCK = 4096;

@@ -1,4 +1,7 @@
-/** Pure. What a training run does next (`learning.md` 2): a function of its fold, its open round's row and the time. */
+/**
+ * Pure. What a training run does next (docs/design/learning.md "What a run does next"): a function of its fold, its open round's
+ * row and the time.
+ */
 import { durationMs } from '../duration.ts';
 import type { TrainingSpec } from '../events/training.ts';
 

@@ -56,7 +56,7 @@ const MOST_NORM = 1e12;
 const MODEL_METRICS = ['loss', 'accuracy'];
 const later = (what: string) => `; this release offers no ${what}`;
 
-/** Members and groups of members (`learning.md` 1) that this release supports, in the page's order. */
+/** Members and groups of members that this release supports, in the order of docs/design/learning.md "The spec of a run". */
 export const FIELDS: Readonly<Record<string, Field | Group>> = {
   base_version: field(null, orNull(version)),
   init_artifact: field(null, orNull(sha256)),

@@ -25,7 +25,7 @@ const refused = (body: unknown): RequestErrors => {
 const resolved = { modelId: 'm', baseVersion: '1.0.0', seed: 'f'.repeat(64) };
 
 describe('parseTrainingRequest', () => {
-  it('fills in the defaults of learning.md 1, but keeps every update', () => {
+  it('fills in the defaults of docs/design/learning.md "The spec of a run", and keeps every update', () => {
     expect(specOf(accepted({ new_version: '1.1.0' }), resolved)).toEqual(trainingSpec);
   });
 

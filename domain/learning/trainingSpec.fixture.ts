@@ -1,4 +1,7 @@
-/** Pure. For tests: the spec of a run that asks for nothing but a version, by the defaults of `learning.md` 1. */
+/**
+ * Pure. For tests: the spec of a run that asks for nothing but a version, by the defaults of
+ * docs/design/learning.md "The spec of a run".
+ */
 import type { TrainingSpec } from '../events/training.ts';
 
 export const trainingSpec: TrainingSpec = {

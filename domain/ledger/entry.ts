@@ -1,4 +1,4 @@
-/** Pure. What the ledger hashes of one fact (event-log.md 6.1): the words of an entry, its bytes, its leaf. */
+/** Pure. What the ledger hashes of one fact (docs/design/event-log.md "Ledger entry"): the words of an entry, its bytes, its leaf. */
 import { leafHash } from '../hash/merkle.ts';
 import { bytesToHex, sha256, utf8ToBytes, type Hash } from '../hash/sha256.ts';
 import { checkText } from '../hash/soundJson.ts';

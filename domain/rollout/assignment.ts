@@ -17,13 +17,13 @@ export function hashWords(text: string): readonly [number, number] {
  * @param modelId  as the server issued it
  * @param seed     lineage seed: the decimal id of the first rollout of the lineage
  * @param deviceId as the server issued it
- * @source `rollout.md` 3.1; golden rows in `golden/assignment.json`
+ * @source docs/design/rollout.md "Buckets"; golden rows in `golden/assignment.json`
  */
 export function bucketOf(modelId: string, seed: string, deviceId: string): number {
   return hashWords(`${modelId}:${seed}:${deviceId}`)[0] % BUCKETS;
 }
 
-/** A second, independent place of the same hash: when a control device enrols (`rollout.md` 4.1). */
+/** A second, independent place of the same hash (docs/design/rollout.md "Buckets"). */
 export function slotOf(modelId: string, seed: string, deviceId: string): number {
   return hashWords(`${modelId}:${seed}:${deviceId}`)[1] % BUCKETS;
 }
@@ -39,7 +39,7 @@ export interface Ramp {
 /**
  * Buckets that are in after `clockMs` of a stage: `from + floor((to − from) · min(τ, R)² / R²)`, `to` where R is 0.
  *
- * Exact for ramps of any length: a day squared times 10,000 is far beyond 2^53. @source `rollout.md` 3.2
+ * Exact for ramps of any length: a day squared times 10,000 is far beyond 2^53. @source docs/design/rollout.md "Ramp"
  */
 export function widthAt({ from, to, rampMs, clockMs }: Ramp): number {
   if (rampMs <= 0 || clockMs >= rampMs) return to;
@@ -59,7 +59,7 @@ export interface Cohort {
   readonly platform?: readonly string[];
 }
 
-/** `python` names an SDK: what those devices say of themselves never defines a cohort (`wire-contract.md` 8, item 19). */
+/** `python` names an SDK: what those devices say of themselves never defines a cohort (docs/design/rollout.md "Cohorts"). */
 export const isPlatform = (platform: string): boolean => platform !== '' && platform.toLowerCase() !== 'python';
 
 /** A missing or unreadable attribute means out. Platforms are compared ignoring case. */

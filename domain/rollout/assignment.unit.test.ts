@@ -22,19 +22,19 @@ describe('buckets', () => {
     ['m-1', '1', 'd-1', 6786, 535],
     ['m-1', '42', 'd-1', 3565, 8088],
     ['m-1', '1', 'ä-9', 1008, 5746],
-  ] as const)('rollout.md 3.1: %s:%s:%s', (model, seed, device, bucket, slot) => {
+  ] as const)('are those of docs/design/rollout.md "Buckets": %s:%s:%s', (model, seed, device, bucket, slot) => {
     expect(bucketOf(model, seed, device)).toBe(bucket);
     expect(slotOf(model, seed, device)).toBe(slot);
   });
 
-  it('wire-contract.md 4.2: the word before the modulus', () => {
+  it('are the first word of the hash modulo 10,000 (docs/design/rollout.md "Buckets")', () => {
     const [word] = hashWords('fraud-detector:device-123');
     expect(word).toBe(0x771b8783);
     expect(word % BUCKETS).toBe(2867);
     expect(Math.floor((word % BUCKETS) / 100)).toBe(28);
   });
 
-  it('wire-contract.md 4.4 and rollout.md 3.1: the SDKs’ own experiment hash', () => {
+  it('know the SDKs’ own hash for experiments (docs/design/rollout.md "Buckets")', () => {
     expect(hashWords('exp-1:device-123')[0]).toBe(3_372_478_752);
     expect(hashWords('exp-1:device-123')[0] % 100).toBe(52);
     expect(hashWords('exp-1:d-1')[0] % 100).toBe(84);
@@ -49,7 +49,7 @@ describe('buckets', () => {
 });
 
 describe('width', () => {
-  it('starts gently (rollout.md 3.2)', () => {
+  it('starts gently (docs/design/rollout.md "Ramp")', () => {
     const at = (s: number) => widthAt({ from: 0, to: 1000, rampMs: 7_200_000, clockMs: s * 1000 });
     expect([0, 360, 720, 3600, 7199, 7200, 9999].map(at)).toEqual([0, 2, 10, 250, 999, 1000, 1000]);
   });

@@ -2,7 +2,7 @@
  * Pure. Latency as counts per bucket of exponentially growing width, so that counts of devices add up and a quantile is within
  * 1 %. Bounds are exact integers: every engine puts a value into the same bucket.
  *
- * @source Masson, Rim, Lee 2019 (DDSketch), relative accuracy 0.01: γ = 1.01 / 0.99 = 101 / 99; `rollout.md` 4.4
+ * @source Masson, Rim, Lee 2019 (DDSketch), relative accuracy 0.01: γ = 1.01 / 0.99 = 101 / 99; docs/design/rollout.md "Reports and counters"
  */
 
 /** Index of the last bucket, which also holds everything longer: about 7 hours. */

@@ -11,7 +11,7 @@ import {
 } from './latency.ts';
 
 describe('latency buckets', () => {
-  it('agree with the golden value of rollout.md 4.4', () => {
+  it('agree with the value of docs/design/rollout.md "Reports and counters"', () => {
     expect(latencyBucket(50_000)).toBe(541);
   });
 

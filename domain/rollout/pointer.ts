@@ -91,7 +91,7 @@ export function thresholdWidth(threshold: Threshold, now: Date): number {
  *
  * @param now the database's clock, so that two servers answer alike
  * @returns undefined where no version is in force for the device
- * @source `rollout.md` 3.5, `wire-contract.md` 4.1
+ * @source docs/design/rollout.md "Which version a device is told"
  */
 export function assign(pointer: Pointer, device: AssignedDevice, now: Date): Assignment | undefined {
   const isGood = (version: string) => !pointer.rolled_back.includes(version);

@@ -97,7 +97,7 @@ const rounded = (value: number) => Math.round(value * 100) / 100;
  * The draft. Never throws for a stream that its machine accepts.
  *
  * @throws RangeError where `events` does not begin with RolloutCreated (a bug of the caller)
- * @source `rollout.md` 6.4
+ * @source docs/design/rollout.md "Post-mortem"
  */
 export function postMortem(input: PostMortemInput): PostMortem {
   const { rolloutId, events, modelEvents, leaves, devices } = input;

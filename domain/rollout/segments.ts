@@ -22,7 +22,7 @@ export interface Segment {
  *
  * @param widths      buckets of each stage at the end of its ramp
  * @param isDownloads bad is a failed download, not a failed prediction
- * @source `rollout.md` 6.4
+ * @source docs/design/rollout.md "Post-mortem"
  */
 export function rankSegments(
   leaves: readonly Leaf[],

@@ -1,4 +1,7 @@
-/** Pure. A rollout spec from what people and SDKs ask for: defaults filled in, mistakes named by JSON pointer (`rollout.md` 1). */
+/**
+ * Pure. A rollout spec from what people and SDKs ask for: defaults filled in, mistakes named by JSON pointer
+ * (docs/design/rollout.md "The spec").
+ */
 import { durationMs, formatDuration, LONGEST_MS, LONGEST_PLAN_MS } from '../duration.ts';
 import type { RolloutSpec, Rule, Stage } from '../events/rollout.ts';
 import { versionProblem } from '../semver.ts';
@@ -20,7 +23,7 @@ const SLOWEST_MS = DAY;
 const PRESETS = { canary: [10, 25, 50, 75, 100], immediate: [100] } as const;
 const DEFAULT_LOOK = '60s';
 const DEFAULT_RAMP = formatDuration(2 * HOUR);
-/** Low, so that small fleets can meet them; a page of the docs says what they cost (`rollout.md` 5.9). */
+/** Low, so that small fleets can meet them; what they cost is in docs/design/rollout.md "Thresholds". */
 const DEFAULT_MIN_DEVICES = 10;
 /** A device makes many predictions, and one download. */
 const SAMPLES_PER_DEVICE = { error_rate: 20, latency_p95: 20, download_failure_rate: 1 } as const;
@@ -191,7 +194,7 @@ function readRule(read: Reader, value: unknown, at: string): Rule {
   };
 }
 
-/** What the SDKs' deploy call can say (`wire-contract.md` C15). */
+/** What the SDKs' deploy call can say (docs/design/http.md "Deploy"). */
 export interface SdkRolloutCall {
   readonly version: string;
   readonly rollout_percentage?: number;

@@ -1,6 +1,6 @@
 /**
- * Pure. `thresholds@1`: is the stage healthy, by fixed thresholds over its totals (`rollout.md` 5.9). Integers decide; what is
- * recorded is enough to divide again, so an auditor recomputes every judgement from the log.
+ * Pure. `thresholds@1`: is the stage healthy, by fixed thresholds over its totals (docs/design/rollout.md "Thresholds"). Integers
+ * decide; what is recorded is enough to divide again, so an auditor recomputes every judgement from the log.
  */
 import { durationMs } from '../duration.ts';
 import type { ArmCounters, Conviction, Judgement, RolloutSpec, Rule, SetAside, Verdict } from '../events/rollout.ts';
@@ -134,7 +134,7 @@ function applyRules(rules: readonly Rule[], canary: ArmCounters, setAside: SetAs
  * - Before ramp + min_bake: PENDING. After it HEALTHY, if every rule has its minimums and none is true.
  * - Otherwise PENDING until ramp + max_bake, then INCONCLUSIVE. No data is never good news.
  *
- * @source `rollout.md` 5.9, 6; `spine.md` 6
+ * @source docs/design/rollout.md "Thresholds"
  */
 export function judge(given: Look): Judgement {
   const { spec, stage, look, counters, setAside, clockMs, rampMs, minBakeMs, maxBakeMs } = given;

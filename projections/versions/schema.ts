@@ -87,7 +87,10 @@ export const newestVersions = historyTable<NewestVersionRow>('newest_versions', 
 /** First letters of {@link VersionRow.listing}: a status of the SDK door is one or two of them. */
 export const LISTED = { rolledBack: '0', onTheirWay: '1', previews: '2', releases: '3' } as const;
 
-/** Good ones by precedence, pre-releases after releases; then those on their way, newest first; then the bad ones (`wire-contract.md` C05). */
+/**
+ * Good ones by precedence, pre-releases after releases; then those on their way, newest first; then the bad ones
+ * (docs/design/http.md "Order of versions").
+ */
 export function listingOf(row: Pick<VersionRow, 'version' | 'precedence' | 'state' | 'created_at'>): string {
   const state = lifecycleState(row.state);
   if (state === 'Rollback') return LISTED.rolledBack + row.precedence;

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { isTestKey, isWellFormed, keyHash, newSecret, randomDigits } from './keyFormat.ts';
 
 describe('key format', () => {
-  const example = 'ek_live_4fK9xQ2mVt7Lr0ZsW8bYc3NhJd6PgE1a0wPo81'; // interfaces.md 1.4
+  const example = 'ek_live_4fK9xQ2mVt7Lr0ZsW8bYc3NhJd6PgE1a0wPo81'; // docs/design/http.md "Keys"
 
   it('has the checksum of the documented example', () => {
     expect(isWellFormed(example)).toBe(true);

@@ -1,4 +1,4 @@
-/** The SQL function: versions, command ids, deadlocks, refusals (T5 and on). */
+/** The SQL function: versions, command ids, deadlocks, refusals. */
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -15,7 +15,7 @@ let streams = 0;
 const fresh = () => `rollout-${(streams += 1)}`;
 
 describe('store.append', () => {
-  it('T5: of two that expect the same version, one is appended and one learns the actual version (300 times)', async () => {
+  it('of two that expect the same version, one is appended and one learns the actual version (300 times)', async () => {
     for (let i = 0; i < 300; i += 1) {
       const stream = fresh();
       for (const [expected, actual] of [
@@ -47,7 +47,7 @@ describe('store.append', () => {
     });
   });
 
-  it('T6: one command at once on two streams is appended once, and both get its ids (300 times)', async () => {
+  it('one command at once on two streams is appended once, and both get its ids (300 times)', async () => {
     for (let i = 0; i < 300; i += 1) {
       const commandId = randomUUID();
       const both = await Promise.all([
@@ -60,7 +60,7 @@ describe('store.append', () => {
     }
   });
 
-  it('T6: a known command gets its first outcome, whatever it expects now; another hash is told; a reused event id throws', async () => {
+  it('a known command gets its first outcome, whatever it expects now; another hash is told; a reused event id throws', async () => {
     const [s1, s2] = [fresh(), fresh()];
     const commandId = randomUUID();
     const first = await log.store.append(request({ [s1]: 'none', [s2]: 'none' }, { commandId }));
@@ -73,7 +73,7 @@ describe('store.append', () => {
     await expect(log.store.append(reused)).rejects.toMatchObject({ code: '23505', constraint: 'events_event_id_key' });
   });
 
-  it('T15: refuses a transaction that has written; without the refusal version 2 would come before version 1', async () => {
+  it('refuses a transaction that has written; without the refusal version 2 would come before version 1', async () => {
     const [a, b] = [await log.session(), await log.session()];
     await a.query('BEGIN');
     await a.query('SELECT pg_current_xact_id()');

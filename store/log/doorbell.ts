@@ -5,8 +5,9 @@ const PAUSE_MS = 5;
 
 /**
  * A ring is `NOTIFY edgeml_append` on a connection of its own, after the append's commit: inside the transaction it would
- * take a cluster-wide lock at commit and serialise every append (3,100/s became 240/s at 16 connections, event-log.md 1.3).
- * At most one every 5 ms; rings in between are folded into one at the end of the pause. Never throws, never waits.
+ * take a cluster-wide lock at commit and serialise every append (3,100/s became 240/s at 16 connections,
+ * docs/design/event-log.md "Notification after the commit"). At most one every 5 ms; rings in between are folded into one at the
+ * end of the pause. Never throws, never waits.
  */
 export function createDoorbell(pool: Pool): { ring(): void; close(): void } {
   let timer: NodeJS.Timeout | undefined;

@@ -30,7 +30,7 @@ async function asOwner(settings: string, run: () => Promise<unknown>): Promise<v
   }
 }
 
-describe('facts cannot be changed (invariant 5)', () => {
+describe('facts cannot be changed', () => {
   it.each(changes)('by the app: %s', async (sql) => {
     await expect(app.query(sql)).rejects.toMatchObject({ code: '42501' });
   });

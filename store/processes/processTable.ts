@@ -6,7 +6,10 @@ import type { ProcessKind } from '../../domain/events/processes.ts';
 import { namedSql } from '../sql/namedSql.ts';
 
 const MOVE = namedSql('processes_move');
-/** A rollback's follow-up ends after 30 days without a fact (temporal.md 4), so its row stays open and is no longer looked at. */
+/**
+ * A rollback's follow-up ends after 30 days without a fact (docs/design/temporal.md "Reconciler"), so its row stays open and is
+ * no longer looked at.
+ */
 const FOLLOW_UP_DAYS = 30;
 
 /** What one batch of facts changed of one process. `due` and `rung` are stream versions; 0 where nothing rings. */

@@ -39,7 +39,7 @@ interface UpdateRow extends Record<string, unknown> {
   metrics: MetricSums | null;
 }
 
-/** How manifests name a device (`learning.md` 8.3): 16 bytes that only the run's key links to it. */
+/** How manifests name a device (docs/design/learning.md "Pseudonyms"): 16 bytes that only the run's key links to it. */
 export const pseudonymOf = (runKey: Uint8Array, deviceId: string): string =>
   createHmac('sha256', runKey).update(deviceId).digest('hex').slice(0, 32);
 

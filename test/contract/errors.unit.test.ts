@@ -27,7 +27,7 @@ interface Row {
 }
 
 function documented(): Row[] {
-  return readFileSync(join(root, 'docs', 'errors.md'), 'utf8')
+  return readFileSync(join(root, 'docs/errors.md'), 'utf8')
     .split('\n')
     .flatMap((line) => {
       const cells = line.split('|').map((cell) => cell.trim());

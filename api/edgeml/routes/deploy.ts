@@ -1,4 +1,4 @@
-/** C15: a deploy by version and percentage. What it means is decided by `commands/planDeploy.ts`; here it is done, and answered. */
+/** A deploy by version and percentage (C15). What it means is decided by `commands/planDeploy.ts`; here it is done, and answered. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { abortRollout } from '../../../commands/abortRollout.ts';
 import { advanceRollout } from '../../../commands/advanceRollout.ts';

@@ -14,7 +14,7 @@ const AUTO = ['onnx', 'safetensors'];
 
 const agentOf = (request: FastifyRequest) => request.headers['user-agent'] ?? '';
 
-/** C13's two contracts: Android reads JSON, Python the bytes themselves. */
+/** The download (C13) has two contracts: Android reads JSON, Python the bytes themselves. */
 export function wantsJson(request: FastifyRequest, format: string | undefined): boolean {
   const agent = agentOf(request);
   if (agent.startsWith('Octomil-Android') || request.headers['x-org-id'] !== undefined) return true;

@@ -1,4 +1,4 @@
-/** C02: the models of an organisation, a page of them or all, in one document (`wire-contract.md` 2.9). */
+/** The models of an organisation (C02), a page of them or all, in one document: docs/design/http.md "List of models". */
 import type { ModelKind, ModelPlace } from '../../../projections/catalog/query.ts';
 import type { ReadModels } from '../../../projections/readModels.ts';
 import type { ListText } from '../../http/listText.ts';

@@ -1,4 +1,4 @@
-/** C15–C21: rollouts as existing SDKs ask for them. What C15 means is decided in `deploy.ts`. */
+/** C15–C21: rollouts as existing SDKs ask for them. What a deploy (C15) means is decided in `deploy.ts`. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import Type from 'typebox';
 import type { Caller, CommandDeps, Outcome } from '../../../commands/context.ts';

@@ -1,4 +1,4 @@
-/** The training protocol of our own devices (`learning.md` 3.1): idempotent by lease and digest, so no Idempotency-Key. */
+/** The training protocol of our own devices (docs/design/learning.md "Task protocol"). Idempotent, so no Idempotency-Key. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Readable } from 'node:stream';
 import { abortTask } from '../../../commands/abortTask.ts';

@@ -1,4 +1,7 @@
-/** Pure. Inputs that a publication is tried on, and how far a runtime may be from the reference (`publishing.md` 3.1). */
+/**
+ * Pure. Inputs that a publication is tried on, and how far a runtime may be from the reference
+ * (docs/design/publishing.md "Golden inputs").
+ */
 import { sha256, utf8ToBytes } from '../../hash/sha256.ts';
 import type { OutputActivation } from '../architecture.ts';
 

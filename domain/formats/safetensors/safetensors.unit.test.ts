@@ -50,7 +50,7 @@ const faultOf = (file: Uint8Array) => {
 };
 
 describe('canonical safetensors', () => {
-  it('writes the golden vector of learning.md 6, whatever the order given', () => {
+  it('writes the file of docs/design/learning.md "Canonical safetensors", whatever the order given', () => {
     for (const tensors of [golden, [...golden].reverse()]) {
       const bytes = writeSafetensors(tensors);
       expect(bytes.length).toBe(335);
@@ -58,7 +58,7 @@ describe('canonical safetensors', () => {
     }
   });
 
-  it('writes the golden base and updates of learning.md 5.6', () => {
+  it('writes the base and the updates of docs/design/learning.md "Golden round"', () => {
     const model = (v: number[]) => [
       f32Tensor('w', [2, 2], Float32Array.from(v.slice(2))),
       f32Tensor('b', [2], Float32Array.from(v.slice(0, 2))),

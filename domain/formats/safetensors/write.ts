@@ -1,4 +1,7 @@
-/** Pure. The canonical safetensors writer: equal tensors and metadata give equal bytes (`learning.md` 6). */
+/**
+ * Pure. The canonical safetensors writer: equal tensors and metadata give equal bytes
+ * (docs/design/learning.md "Canonical safetensors").
+ */
 import { utf8ToBytes } from '../../hash/sha256.ts';
 import { elementsOf, sizeOf, type Dtype } from './dtype.ts';
 import { nameProblem } from './headerText.ts';
