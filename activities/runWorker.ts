@@ -1,22 +1,24 @@
 /** The workers of one process: one for each queue. Tests run the same in-process, on a queue of their own. */
+import { existsSync, readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { fileURLToPath } from 'node:url';
-import {
-  bundleWorkflowCode,
-  DefaultLogger,
-  Worker,
-  type NativeConnection,
-  type WorkflowBundleWithSourceMap,
-} from '@temporalio/worker';
+import { bundleWorkflowCode, DefaultLogger, Worker, type NativeConnection } from '@temporalio/worker';
 import { computeQueue, watchQueue } from '../domain/events/processes.ts';
+import { scriptBeside } from '../store/script.ts';
 import { createActivities } from './createActivities.ts';
 import type { ActivityDeps } from './deps.ts';
 
-const WORKFLOWS = fileURLToPath(new URL('../workflows/index.ts', import.meta.url));
+/** Made by `npm run build`, beside the compiled workflows. */
+export const BUNDLE = 'bundle.cjs';
+const WORKFLOWS = new URL('../workflows/', import.meta.url);
 
-/** The workflows as one script for Temporal's sandbox; takes 2 to 3 s, so make it once a process. */
-export function bundleWorkflows(): Promise<WorkflowBundleWithSourceMap> {
-  return bundleWorkflowCode({ workflowsPath: WORKFLOWS, logger: new DefaultLogger('WARN') });
+/** The workflows as one script for Temporal's sandbox. A build has it; a checkout makes it in 2 to 3 s, so once a process. */
+export async function bundleWorkflows(): Promise<{ readonly code: string }> {
+  const built = new URL(BUNDLE, WORKFLOWS);
+  if (existsSync(built)) return { code: readFileSync(built, 'utf8') };
+  return bundleWorkflowCode({
+    workflowsPath: scriptBeside(new URL('x', WORKFLOWS).href, 'index').path,
+    logger: new DefaultLogger('WARN'),
+  });
 }
 
 export interface WorkerOptions {
@@ -25,7 +27,7 @@ export interface WorkerOptions {
   readonly namespace: string;
   /** Queue of workflows; `…-watch` and `…-compute` derive from it. */
   readonly taskQueue: string;
-  readonly bundle: WorkflowBundleWithSourceMap;
+  readonly bundle: { readonly code: string };
   readonly signal: AbortSignal;
   /** Told once all workers poll. */
   readonly onReady?: () => void;

@@ -9,7 +9,8 @@ import type { ServiceSpec } from './supervise.ts';
 export interface CommandOverride {
   /** Arguments for Node. */
   readonly args: readonly string[];
-  readonly isReady: (pid: number) => Promise<boolean | string>;
+  /** The product's own question without it. */
+  readonly isReady?: (pid: number) => Promise<boolean | string>;
 }
 
 export interface EnvironmentParts {

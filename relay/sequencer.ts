@@ -69,7 +69,7 @@ async function readCursor(client: Client): Promise<Cursor> {
   if (row.is_same) return row;
   throw new RebaseRequired(
     'sequencer_rebase_required: this database was restored or copied from another cluster, so an old cursor would skip new ' +
-      'facts; appends go on, nothing is sequenced until `node --import tsx server.ts --rebase` was run once',
+      'facts; appends go on, nothing is sequenced until the server was run once with `--rebase`',
   );
 }
 

@@ -151,8 +151,8 @@ describe('docker-compose.yml', () => {
   });
 
   it('runs the two programs this repository has', () => {
-    expect(compose.services['server']?.command).toEqual(['server.ts']);
-    expect(compose.services['worker']?.command).toEqual(['worker.ts']);
+    expect(compose.services['server']?.command).toEqual(['server.js']);
+    expect(compose.services['worker']?.command).toEqual(['worker.js']);
     expect(read('server.ts') && read('worker.ts')).toBeTruthy();
   });
 });

@@ -76,7 +76,7 @@ describe('a restore to an earlier moment', () => {
     begin();
     await append(2, 'rollout-2');
     await until('both loops refused twice', () => refused().length > 3);
-    expect(refused()[0]).toContain('server.ts --accept-loss');
+    expect(refused()[0]).toContain('server once with `--accept-loss`');
     expect(await log.store.head()).toBe(4);
     expect(new Set(await anchors())).toEqual(new Set(['log_shorter', 'row_missing']));
     await end();

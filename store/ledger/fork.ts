@@ -55,7 +55,7 @@ export async function refuseFork(db: Client, published: PublishedCheckpoints): P
   throw new LedgerFork(
     `ledger_fork: a checkpoint of ${was.size} facts with root ${was.root} was published, and the log holds ${size}` +
       `${root === null ? '' : `, whose root at that size is ${root}`}: it was restored to an earlier moment, or changed. Appends go ` +
-      'on, nothing is sequenced. Restore a later backup; or, if the facts after it are lost for good, run ' +
-      '`node --import tsx server.ts --accept-loss` once',
+      'on, nothing is sequenced. Restore a later backup; or, if the facts after it are lost for good, run the ' +
+      'server once with `--accept-loss`',
   );
 }
