@@ -15,7 +15,9 @@ function addFakeCommands(program: Command): void {
     .description('one thing')
     .action(async (thing: string, _o: unknown, command: Command) => {
       const { out, http, asOf } = session(command);
-      const found = await http.json<{ version: string }>('GET', `/lifecycle/v1/fakes/${thing}`, { query: { as_of: asOf.asOf } });
+      const found = await http.json<{ version: string }>('GET', `/lifecycle/v1/fakes/${thing}`, {
+        query: { as_of: asOf.asOf },
+      });
       out.show({ found: found.version }, () => [`${thing} ${found.version}`], thing);
     });
 }
