@@ -11,7 +11,7 @@ function named(page: string): { readonly file: string; readonly functions: reado
   return read(page)
     .split('\n')
     .flatMap((line) => {
-      const files = [...line.matchAll(/`([\w./-]+\.(?:ts|sql|md|json))`/g)].map((found) => found[1]!);
+      const files = [...line.matchAll(/`(\w[\w./-]*\.(?:ts|sql|md|json))`/g)].map((found) => found[1]!);
       const functions = [...line.matchAll(/`(\w+)\(\)`/g)].map((found) => found[1]!);
       return files.map((file) => ({ file, functions: files.length === 1 ? functions : [] }));
     });
@@ -19,7 +19,7 @@ function named(page: string): { readonly file: string; readonly functions: reado
 
 const drawings = (page: string) => [...read(page).matchAll(/```mermaid\n([^]*?)```/g)].map((found) => found[1]!);
 
-describe.each(['docs/paths.md', 'docs/statecharts.md'])('%s', (page) => {
+describe.each(['docs/paths.md', 'docs/statecharts.md', 'docs/adding.md'])('%s', (page) => {
   it.each(named(page))('names $file $functions', ({ file, functions }) => {
     expect(existsSync(join(root, file)), `${page} names ${file}, which is not there`).toBe(true);
     const text = read(file);
@@ -38,6 +38,18 @@ it('docs/paths.md follows five things', () => {
     'A round closes',
     'A version is published',
   ]);
+});
+
+it('docs/adding.md ends each recipe with the test that tries it', () => {
+  const [, ...recipes] = read('docs/adding.md').split(/^## /m);
+  expect(recipes.map((recipe) => recipe.split('\n')[0])).toEqual([
+    'A read model',
+    'An artifact format',
+    'A route',
+    'A CLI command',
+  ]);
+  for (const recipe of recipes)
+    expect(recipe).toMatch(/\nTried by `[\w./]*adding\.(unit|int)\.test\.ts`, which (passes|adds) /);
 });
 
 describe('the drawings of processes and of an append', () => {

@@ -3,13 +3,13 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { formatNames, formatsFor, type ArtifactFormat } from '../../domain/formats/artifactFormats.ts';
+import { artifactFormats, formatNames, formatsFor, type ArtifactFormat } from '../../domain/formats/artifactFormats.ts';
 import { f32Tensor, isRefused, readSafetensors, writeSafetensors } from '../../domain/formats/safetensors/index.ts';
 import type { ArtifactStore } from '../../store/artifacts/artifactStore.ts';
 import { createFileStore } from '../../store/artifacts/fileStore.ts';
 import { createOnnxRuntime } from '../runtimes/onnxRuntime.ts';
 import { check, refusedBy } from './gate.ts';
-import type { GateFormat } from './gateFormats.ts';
+import { gateFormats, type GateFormat } from './gateFormats.ts';
 import { publishVersion } from './work.ts';
 
 const MAGIC = new TextEncoder().encode('fake');
@@ -85,6 +85,7 @@ describe('a format that is passed to the gate', () => {
 
   it('is known where it is in the table, and nowhere else', async () => {
     expect(await publish([gateOf(fake)], ['onnx'])).toMatchObject({ kind: 'refused', code: 'format_not_available' });
+    expect(gateFormats.map(({ format }) => format)).toEqual(artifactFormats);
     expect(formatNames([fake])).toEqual(['fake', 'safetensors']);
     expect(formatsFor(true, [fake])).toEqual(['safetensors', 'fake']);
     expect(formatsFor(false, [fake])).toEqual(['safetensors']);
