@@ -10,17 +10,22 @@ import { EXIT, exitCodeOf, explain } from './exit.ts';
 import { addGlobalFlags } from './globals.ts';
 import { interrupt } from './waiting.ts';
 
-export function createProgram(): Command {
+const COMMANDS: readonly ((program: Command) => void)[] = [
+  addModelCommands,
+  addTrainCommands,
+  addRolloutCommands,
+  addAuditCommands,
+  addAdminCommands,
+  addOrgCommands,
+];
+
+/** @param commands those of this build, unless a test brings its own */
+export function createProgram(commands = COMMANDS): Command {
   const program = addGlobalFlags(new Command('edgeml'))
     .description('models on devices: train, publish, roll out, watch, roll back, replay')
     .exitOverride()
     .showHelpAfterError('(add --help for examples)');
-  addModelCommands(program);
-  addTrainCommands(program);
-  addRolloutCommands(program);
-  addAuditCommands(program);
-  addAdminCommands(program);
-  addOrgCommands(program);
+  for (const add of commands) add(program);
   for (const command of everyCommand(program)) command.exitOverride();
   return program;
 }
@@ -29,12 +34,12 @@ export function createProgram(): Command {
 export const everyCommand = (command: Command): Command[] => command.commands.flatMap((c) => [c, ...everyCommand(c)]);
 
 /** Runs one command line. @returns the exit code */
-export async function main(argv: readonly string[]): Promise<number> {
+export async function main(argv: readonly string[], program = createProgram()): Promise<number> {
   const before = process.exitCode;
   process.exitCode = undefined; // an action sets it where the outcome is not plain
   process.on('SIGINT', interrupt);
   try {
-    await createProgram().parseAsync([...argv], { from: 'user' });
+    await program.parseAsync([...argv], { from: 'user' });
     return Number(process.exitCode ?? EXIT.done);
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.usage;

@@ -4,6 +4,7 @@ import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Command } from 'commander';
 import { main } from './main.ts';
 
 export interface Seen {
@@ -31,7 +32,8 @@ export interface Recorder {
   stand(how: Readonly<Record<string, unknown>>): void;
   /** Handles the next requests itself, until it says that it does not. */
   answer(handle: ((seen: Seen, response: ServerResponse) => boolean) | undefined): void;
-  run(argv: readonly string[], options?: { readonly terminal?: boolean }): Promise<Ran>;
+  /** @param options.program the command, unless a test brings its own */
+  run(argv: readonly string[], options?: { readonly terminal?: boolean; readonly program?: Command }): Promise<Ran>;
   close(): void;
 }
 
@@ -104,7 +106,7 @@ export async function startRecorder(): Promise<Recorder> {
     },
     stand: (how) => (standing = how),
     answer: (by) => (handle = by),
-    run: async (argv, { terminal = false } = {}) => {
+    run: async (argv, { terminal = false, program } = {}) => {
       seen = [];
       const printed = { out: '', err: '' };
       const restore = [
@@ -115,7 +117,7 @@ export async function startRecorder(): Promise<Recorder> {
       process.stderr.isTTY = terminal;
       const named = (flag: string, value: string) => (argv.includes(flag) ? [] : [flag, value]);
       try {
-        const code = await main([...named('--url', url), ...named('--key-file', keyFile), ...argv]);
+        const code = await main([...named('--url', url), ...named('--key-file', keyFile), ...argv], program);
         return { code, ...printed, seen };
       } finally {
         process.stderr.isTTY = wasTerminal;

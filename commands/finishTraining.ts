@@ -1,5 +1,6 @@
 /** The last checkpoint becomes the version. Both final facts land, or neither. */
 import { trainingStream, versionStream } from '../domain/events/streams.ts';
+import { formatsFor } from '../domain/formats/artifactFormats.ts';
 import { decideModel } from '../machines/model.ts';
 import { decideVersion, versionMachine, type VersionState } from '../machines/modelVersion.ts';
 import { type TrainingState } from '../machines/trainingRun.ts';
@@ -9,7 +10,6 @@ import type { Caller, CommandDeps, Outcome } from './context.ts';
 import { execute, joinDecisions, type DecidedPart, type Streams } from './execute.ts';
 import { existingModel, existingRun } from './existing.ts';
 import { foresee } from './foresee.ts';
-import { formatsFor } from './requestPublish.ts';
 import { trainingSummary } from './trainingSummary.ts';
 
 /**

@@ -44,7 +44,7 @@ export async function requireFiles(
 /**
  * A publication about to begin.
  *
- * @throws LifecycleError `graph_required` where onnx is asked for and no graph is declared; else as for weights
+ * @throws LifecycleError `graph_required` where a format needs a graph and none is declared; else as for weights
  */
 export async function requirePublishable(
   deps: Pick<CommandDeps, 'blobs'>,
@@ -52,10 +52,10 @@ export async function requirePublishable(
   formats: readonly string[],
   tensorsSha: string,
 ): Promise<void> {
-  const hasOnnx = formats.includes('onnx');
-  if (hasOnnx && !architecture) {
-    const detail = 'onnx needs a graph, and the model declares no architecture';
+  const built = formats.find((format) => format !== 'safetensors');
+  if (built !== undefined && !architecture) {
+    const detail = `${built} needs a graph, and the model declares no architecture`;
     throw new LifecycleError('graph_required', `/formats ${detail}.`, { errors: [{ pointer: '/formats', detail }] });
   }
-  await requireWeights(deps, hasOnnx ? architecture : null, tensorsSha, '/formats');
+  await requireWeights(deps, built === undefined ? null : architecture, tensorsSha, '/formats');
 }

@@ -1,6 +1,7 @@
 /** Asks for a trained version to be converted, checked and published. The workflow does the work. */
 import { LifecycleError } from '../domain/errors.ts';
 import { versionStream } from '../domain/events/streams.ts';
+import { formatNames, formatsFor } from '../domain/formats/artifactFormats.ts';
 import { decideModel } from '../machines/model.ts';
 import { decideVersion } from '../machines/modelVersion.ts';
 import type { Caller, CommandDeps, Outcome } from './context.ts';
@@ -12,12 +13,12 @@ import { requirePublishable } from './publishable.ts';
 export interface RequestPublish {
   readonly modelId: string;
   readonly version: string;
-  /** Without it: safetensors, and onnx where the model declares an architecture. */
+  /** Without it: safetensors, and every other one where the model declares an architecture. */
   readonly formats?: readonly string[];
 }
 
 /** What this release converts to. */
-const FORMATS = ['onnx', 'safetensors'];
+const FORMATS = formatNames();
 
 /**
  * PublishRequested. `n` numbers the publications of the version. A version below its published line is refused at once; the
@@ -70,5 +71,3 @@ function checkFormats(formats: readonly string[]): void {
     more: { formats: FORMATS },
   });
 }
-
-export const formatsFor = (hasGraph: boolean) => (hasGraph ? ['safetensors', 'onnx'] : ['safetensors']);

@@ -5,7 +5,7 @@
 import { LifecycleError, type ErrorCode } from '../../domain/errors.ts';
 import type { Architecture } from '../../domain/events/model.ts';
 import type { ArtifactFile, GateCheck } from '../../domain/events/version.ts';
-import { buildMlp, readInitialisers } from '../../domain/formats/onnx/index.ts';
+import { artifactFormats, formatNames, formatsFor, type ArtifactFormat } from '../../domain/formats/artifactFormats.ts';
 import {
   isFiniteTensor,
   isRefused,
@@ -22,8 +22,10 @@ export interface BaseToBuild {
   /** The version's artifact: a safetensors blob. */
   readonly tensorsSha: string;
   readonly architecture: Architecture | null;
-  /** Empty: onnx and safetensors with an architecture, else safetensors. */
+  /** Empty: all that can be made with an architecture, else safetensors. */
   readonly formats: readonly string[];
+  /** What can be made beside safetensors: the formats of this build, unless a test brings its own. */
+  readonly offered?: readonly ArtifactFormat[];
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -40,20 +42,23 @@ export interface BuiltBase {
 function wantedFormats({
   formats,
   architecture,
+  offered = artifactFormats,
 }: BaseToBuild): readonly string[] | { code: ErrorCode; detail: string } {
-  const unknown = formats.find((f) => f !== 'onnx' && f !== 'safetensors');
+  const names = formatNames(offered);
+  const unknown = formats.find((f) => !names.includes(f));
   if (unknown !== undefined)
     return {
       code: 'format_not_available',
-      detail: `format "${unknown}" is not made by this release; onnx and safetensors are`,
+      detail: `format "${unknown}" is not made by this release; ${names.join(', ')} are`,
     };
-  if (formats.includes('onnx') && !architecture)
+  const built = formats.find((f) => f !== 'safetensors');
+  if (built !== undefined && !architecture)
     return {
       code: 'graph_required',
-      detail: 'onnx was asked for, but the model declares no architecture: weights alone have no graph',
+      detail: `${built} was asked for, but the model declares no architecture: weights alone have no graph`,
     };
   if (formats.length > 0) return [...new Set(['safetensors', ...formats])];
-  return architecture ? ['safetensors', 'onnx'] : ['safetensors'];
+  return formatsFor(architecture !== null, offered);
 }
 
 /** The blob's bytes, or why they are not those that were recorded. @throws LifecycleError `blob_unknown` */
@@ -66,6 +71,8 @@ async function recordedBytes(blobs: ArtifactStore, sha256: string): Promise<Uint
     throw error;
   }
 }
+
+const SAFETENSORS = { name: 'safetensors', mediaType: 'application/octet-stream' };
 
 const sameBytes = (a: Uint8Array, b: Uint8Array) => Buffer.compare(a, b) === 0;
 
@@ -84,7 +91,7 @@ function firstDifference(expected: readonly Tensor[], found: readonly Tensor[]):
 /** Stores the bytes and compares what comes back with the tensors that went in. */
 async function writeAndReadBack(
   blobs: ArtifactStore,
-  format: string,
+  { name: format, mediaType }: Pick<ArtifactFormat, 'name' | 'mediaType'>,
   bytes: Uint8Array,
   expected: readonly Tensor[],
   read: (bytes: Uint8Array) => readonly Tensor[] | Refused,
@@ -93,7 +100,10 @@ async function writeAndReadBack(
   const found = read(await blobs.bytes(blob.sha256));
   const difference = isRefused(found) ? found.detail : firstDifference(expected, found);
   const detail = difference === undefined ? `${expected.length} tensors equal bit for bit` : `differs: ${difference}`;
-  return { file: fileOf(format, blob), made: check(3, `${format}_read_back`, difference === undefined, detail) };
+  return {
+    file: fileOf(format, blob, mediaType),
+    made: check(3, `${format}_read_back`, difference === undefined, detail),
+  };
 }
 
 const tensorsOf = (bytes: Uint8Array): readonly Tensor[] | Refused => {
@@ -102,12 +112,12 @@ const tensorsOf = (bytes: Uint8Array): readonly Tensor[] | Refused => {
 };
 
 /**
- * Writes the canonical safetensors file and, if wanted, ONNX, after their checks. Idempotent: blobs are named by content.
+ * Writes the canonical safetensors file and the wanted formats, after their checks. Idempotent: blobs are named by content.
  *
  * @throws LifecycleError `blob_unknown`
  */
 export async function buildBase(work: BaseToBuild): Promise<BuiltBase | GateRefused> {
-  const { blobs, architecture, signal } = work;
+  const { blobs, architecture, offered = artifactFormats, signal } = work;
   const checks: GateCheck[] = [];
   const wanted = wantedFormats(work);
   if ('code' in wanted) return refusedBy(checks, check(1, 'formats', false, wanted.detail), wanted.code);
@@ -126,19 +136,20 @@ export async function buildBase(work: BaseToBuild): Promise<BuiltBase | GateRefu
   checks.push(check(2, 'finite', true, finite));
 
   signal?.throwIfAborted();
-  const base = await writeAndReadBack(blobs, 'safetensors', writeSafetensors(tensors), tensors, tensorsOf);
+  const base = await writeAndReadBack(blobs, SAFETENSORS, writeSafetensors(tensors), tensors, tensorsOf);
   if (!base.made.passed) return refusedBy(checks, base.made);
   checks.push(base.made);
   const files = [base.file];
-  if (wanted.includes('onnx') && architecture) {
-    const model = buildMlp(architecture, tensors);
+  if (!architecture) return { kind: 'built', files, tensorsSha: base.file.sha256, checks };
+  const floats = tensors.filter((t) => t.dtype === 'F32');
+  for (const format of offered.filter(({ name }) => wanted.includes(name))) {
+    const model = format.build(architecture, tensors);
     if (isRefused(model)) return refusedBy(checks, check(3, 'graph', false, model.detail), model.refused);
-    checks.push(check(3, 'graph', true, `${architecture.kind}, opset 17`));
-    const floats = tensors.filter((t) => t.dtype === 'F32');
-    const onnx = await writeAndReadBack(blobs, 'onnx', model, floats, readInitialisers);
-    if (!onnx.made.passed) return refusedBy(checks, onnx.made);
-    checks.push(onnx.made);
-    files.push(onnx.file);
+    checks.push(check(3, 'graph', true, `${architecture.kind}, ${format.madeAs}`));
+    const built = await writeAndReadBack(blobs, format, model, floats, (found) => format.read(found));
+    if (!built.made.passed) return refusedBy(checks, built.made);
+    checks.push(built.made);
+    files.push(built.file);
   }
   return { kind: 'built', files, tensorsSha: base.file.sha256, checks };
 }

@@ -28,7 +28,10 @@ export const refusedBy = (
   return { kind: 'refused', code, checks: [...checks, failed] };
 };
 
-/** Both formats are bytes that devices load as they are. */
-export const fileOf = (format: string, blob: { readonly sha256: string; readonly bytes: number }): ArtifactFile => {
-  return { format, sha256: blob.sha256, bytes: blob.bytes, media_type: 'application/octet-stream' };
+export const fileOf = (
+  format: string,
+  { sha256, bytes }: { readonly sha256: string; readonly bytes: number },
+  mediaType: string,
+): ArtifactFile => {
+  return { format, sha256, bytes, media_type: mediaType };
 };
