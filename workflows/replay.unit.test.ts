@@ -16,7 +16,8 @@ beforeAll(async () => {
 }, 60_000);
 
 /** A history does not say its workflow's id; ours use it in alerts only. */
-const replay = (json: string) => Worker.runReplayHistory({ workflowBundle: { ...workflowBundle, sourceMap: '' } }, JSON.parse(json), 'replayed');
+const replay = (json: string) =>
+  Worker.runReplayHistory({ workflowBundle: { ...workflowBundle, sourceMap: '' } }, JSON.parse(json), 'replayed');
 
 describe('a recorded history', () => {
   it.each(RECORDED)('replays: %s', async (name) => {
