@@ -1,7 +1,8 @@
 /** Where a rollout stands, and its next step with the command that takes it. */
 import { completeId, enterStageId, pauseStageId } from '../domain/events/commandIds.ts';
 import { rolloutStream } from '../domain/events/streams.ts';
-import { nextStep, stageClock, type NextStep } from '../domain/rollout/plan.ts';
+import { nextStep, type NextStep } from '../domain/rollout/plan.ts';
+import { clockMs } from '../domain/rollout/stageClock.ts';
 import { rolloutMachine, type RolloutContext } from '../machines/rollout.ts';
 import type { RolloutStep, RolloutView } from './contract.ts';
 import type { ActivityDeps } from './deps.ts';
@@ -25,7 +26,7 @@ export async function loadRollout(
     rolloutId,
     epoch: folded.context.epoch,
     stage: folded.context.stage,
-    clockMs: stageClock(standing, now),
+    clockMs: clockMs(standing.clock, now),
     next: stepView(step, rolloutId, folded.context, { stream, version: folded.version }),
   };
 }

@@ -1,6 +1,7 @@
 /** A folded rollout as the plain data that plan and judge take. */
 import type { ArmCounters, Judgement } from '../domain/events/rollout.ts';
-import { stageClock, type RolloutView as Standing } from '../domain/rollout/plan.ts';
+import type { RolloutView as Standing } from '../domain/rollout/plan.ts';
+import { clockMs } from '../domain/rollout/stageClock.ts';
 import { judge } from '../domain/rollout/thresholds.ts';
 import type { RolloutState } from '../machines/rollout.ts';
 
@@ -20,8 +21,7 @@ export function standingOf({ state, context }: RolloutState): Standing {
       minBakeMs: entered.min_bake_ms,
       maxBakeMs: entered.max_bake_ms,
     },
-    clockMs: context.clockMs,
-    clockSince: context.clockSince,
+    clock: context.clock,
     lastJudgement: context.judged,
   };
 }
@@ -32,7 +32,7 @@ export function lookAt(
   counters: { readonly canary: ArmCounters; readonly control: ArmCounters },
   now: number,
 ): Judgement | undefined {
-  const { spec, stage, entered, clockMs, clockSince } = standingOf(rollout);
+  const { spec, stage, entered, clock } = standingOf(rollout);
   if (!entered) return undefined;
   return judge({
     spec,
@@ -40,7 +40,7 @@ export function lookAt(
     look: rollout.context.looks + 1,
     counters,
     setAside: rollout.context.setAside,
-    clockMs: stageClock({ clockMs, clockSince }, now),
+    clockMs: clockMs(clock, now),
     rampMs: entered.rampMs,
     minBakeMs: entered.minBakeMs,
     maxBakeMs: entered.maxBakeMs,

@@ -1,6 +1,7 @@
 /** The words of both doors for where a rollout stands. */
 import { widthAt } from '../domain/rollout/assignment.ts';
-import { stageClockMs, type RolloutState } from '../machines/rollout.ts';
+import { clockMs } from '../domain/rollout/stageClock.ts';
+import type { RolloutState } from '../machines/rollout.ts';
 import type { RolloutStatus } from '../wire/rollout.ts';
 
 const STATUS: Readonly<Record<string, RolloutStatus>> = {
@@ -23,5 +24,5 @@ export function percentNow({ state, context }: RolloutState, at: number): number
   const { entered } = context;
   if (!entered) return 0;
   const { from, to, ramp_ms } = entered;
-  return widthAt({ from, to, rampMs: ramp_ms, clockMs: stageClockMs(context, at) }) / 100;
+  return widthAt({ from, to, rampMs: ramp_ms, clockMs: clockMs(context.clock, at) }) / 100;
 }

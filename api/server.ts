@@ -73,7 +73,9 @@ export function createServer(deps: ApiDeps, logger?: FastifyBaseLogger): App {
       done(error instanceof Error ? error : new Error(String(error)));
     }
   });
-  // Before our hooks: a refusal, too, is for a script to read.
+  app.decorateRequest('principal', undefined);
+  app.addHook('onRoute', documentRoute);
+  // Before the hooks that refuse: a refusal, too, is for a script to read.
   if (deps.corsOrigins.length > 0) allowOrigins(app, deps.corsOrigins);
   void app.after(() => addHooks(app, deps));
   answerByUs(app.server, deps.publicUrl);
@@ -86,8 +88,6 @@ export function createServer(deps: ApiDeps, logger?: FastifyBaseLogger): App {
 }
 
 function addHooks(app: App, deps: ApiDeps): void {
-  app.decorateRequest('principal', undefined);
-  app.addHook('onRoute', documentRoute);
   observeRequests(app, deps.metrics);
   let isClosing = false;
   app.addHook('preClose', (done) => {

@@ -6,10 +6,13 @@ import Type, { type Static } from 'typebox';
 import { assign, setup } from 'xstate';
 import { Count, Nullable } from '../domain/events/fact.ts';
 import { Judgement, rolloutFacts, RolloutSpec, SetAside, type RolloutFact } from '../domain/events/rollout.ts';
+import { holdsOn, NOT_RUNNING, resumeClock, startClock, stopClock } from '../domain/rollout/stageClock.ts';
 import { wrap, type FactEvent, type Folded } from './fold.ts';
 import { appended } from './growing.ts';
 
 const Ended = Type.Object({ reason: Type.String(), at: Type.Number() });
+const PauseCause = rolloutFacts.RolloutPaused.schema.properties.cause;
+
 const Context = Type.Object(
   {
     modelId: Type.String(),
@@ -23,9 +26,8 @@ const Context = Type.Object(
     stage: Type.Integer({ minimum: -1 }),
     entered: Nullable(rolloutFacts.StageEntered.schema),
     enteredAt: Type.Number(),
-    /** Stage clock: ms run before `clockSince`; it runs only while the rollout is Active. */
-    clockMs: Type.Number(),
-    clockSince: Nullable(Type.Number()),
+    /** Of the stage; it runs only while the rollout is Active. */
+    clock: Type.Object({ ranMs: Type.Number(), since: Nullable(Type.Number()) }),
     /** HealthJudged facts of this stage. */
     looks: Count,
     /** Last judgement of this stage. */
@@ -36,7 +38,7 @@ const Context = Type.Object(
     regressed: Nullable(Judgement),
     /** Grows with each fact that makes an earlier step legal again. */
     epoch: Count,
-    paused: Nullable(Type.Object({ cause: Type.String(), ...Ended.properties })),
+    paused: Nullable(Type.Object({ cause: PauseCause, ...Ended.properties })),
     rolledBack: Nullable(Type.Object({ ...rolloutFacts.RolloutRolledBack.schema.properties, at: Type.Number() })),
     aborted: Nullable(Ended),
     rootCauses: Type.Array(Type.Object({ text: Type.String(), at: Type.Number() })),
@@ -62,8 +64,7 @@ const empty: RolloutContext = {
   stage: -1,
   entered: null,
   enteredAt: 0,
-  clockMs: 0,
-  clockSince: null,
+  clock: NOT_RUNNING,
   looks: 0,
   judged: null,
   setAside: null,
@@ -79,11 +80,6 @@ const empty: RolloutContext = {
   updatedAt: 0,
 };
 
-const stopClock = (context: RolloutContext, at: number) => ({
-  clockMs: context.clockMs + (context.clockSince === null ? 0 : Math.max(0, at - context.clockSince)),
-  clockSince: null,
-});
-
 const chart = setup({
   types: { context: {} as RolloutContext, events: {} as Event },
   actions: {
@@ -93,8 +89,7 @@ const chart = setup({
             stage: event.data.stage,
             entered: event.data,
             enteredAt: event.at,
-            clockMs: 0,
-            clockSince: event.at,
+            clock: startClock(event.at),
             looks: 0,
             judged: null,
             setAside: null,
@@ -112,21 +107,22 @@ const chart = setup({
           }
         : {},
     ),
-    clockStopped: assign(({ context, event }) => ({ ...stopClock(context, event.at), updatedAt: event.at })),
+    clockStopped: assign(({ context, event }) => ({ clock: stopClock(context.clock, event.at), updatedAt: event.at })),
     paused: assign(({ event }) =>
       event.type === 'RolloutPaused'
         ? { paused: { cause: event.data.cause, reason: event.data.reason, at: event.at } }
         : {},
     ),
-    // An inconclusive stage bakes once more. Of its ramp it keeps what it ran: failing downloads may stop it in the middle.
     resumed: assign(({ context, event }) => ({
       paused: null,
-      ...(context.paused?.cause === 'inconclusive'
-        ? { clockMs: Math.min(context.clockMs, context.entered?.ramp_ms ?? 0), judged: null }
+      ...(context.paused?.cause === 'inconclusive' || context.judged?.verdict === 'INCONCLUSIVE'
+        ? { judged: null }
         : {}),
-      ...(context.judged?.verdict === 'INCONCLUSIVE' ? { judged: null } : {}),
       ...(event.type === 'RolloutResumed' && event.data.set_aside ? { setAside: event.data.set_aside } : {}),
-      clockSince: event.at,
+      clock: resumeClock(context.clock, event.at, {
+        cause: context.paused?.cause ?? null,
+        rampMs: context.entered?.ramp_ms ?? 0,
+      }),
       epoch: context.epoch + 1,
       updatedAt: event.at,
     })),
@@ -147,10 +143,7 @@ const chart = setup({
   },
   guards: {
     holds: ({ context, event }) =>
-      event.type === 'HealthJudged' &&
-      event.data.verdict === 'REGRESSED' &&
-      context.spec !== null &&
-      context.spec.on_regressed === 'hold',
+      event.type === 'HealthJudged' && holdsOn(event.data.verdict, context.spec?.on_regressed),
     convicts: ({ context, event }) =>
       event.type === 'HealthJudged' && event.data.verdict === 'REGRESSED' && context.spec?.on_regressed === 'rollback',
     nextStage: ({ context, event }) => event.type === 'StageEntered' && event.data.stage === context.stage + 1,
@@ -239,10 +232,6 @@ export type RolloutState = Folded<RolloutContext>;
 export const LIVE_STATES = ['Active', 'Held', 'Paused'] as const;
 /** Devices may hold the version because of this rollout, and it has not ended. */
 export const isLive = (state: string) => (LIVE_STATES as readonly string[]).includes(state);
-
-/** Milliseconds the stage has run by `now`: time in Active since StageEntered. */
-export const stageClockMs = (context: RolloutContext, now: number) =>
-  context.clockMs + (context.clockSince === null ? 0 : Math.max(0, now - context.clockSince));
 
 /** A rule on downloads stopped it: whoever resumes it has seen to them, so they no longer count (`set_aside`). */
 export const pausedByDownloads = ({ paused, judged }: RolloutContext) =>

@@ -3,7 +3,8 @@ import { describe, expect, it } from 'vitest';
 import type { RolloutSpec } from '../domain/events/rollout.ts';
 import { cellOf, row, tableOf } from './decisions.fixture.ts';
 import { given, judgement, MODEL, NOW, rollout as f, rolloutSpec, sha, T0 } from './facts.fixture.ts';
-import { rolloutMachine, stageClockMs } from './rollout.ts';
+import { clockMs } from '../domain/rollout/stageClock.ts';
+import { rolloutMachine } from './rollout.ts';
 import { decideRollout, type RolloutCommand } from './rolloutDecision.ts';
 
 const spec = rolloutSpec([10, 100]);
@@ -177,16 +178,16 @@ describe('guards of rollout@1', () => {
 describe('the clock of a stage', () => {
   it('runs in Active only', () => {
     const paused = at(...begun(), f.paused);
-    expect(stageClockMs(paused.context, NOW)).toBe(2 * 20_000);
+    expect(clockMs(paused.context.clock, NOW)).toBe(2 * 20_000);
     const resumed = at(...begun(), f.paused, f.resumed);
-    expect(stageClockMs(resumed.context, T0 + 5 * 20_000)).toBe(2 * 20_000);
-    expect(stageClockMs(resumed.context, T0 + 6 * 20_000)).toBe(3 * 20_000);
+    expect(clockMs(resumed.context.clock, T0 + 5 * 20_000)).toBe(2 * 20_000);
+    expect(clockMs(resumed.context.clock, T0 + 6 * 20_000)).toBe(3 * 20_000);
   });
 
   it('begins the bake again after an inconclusive pause, and grows the epoch', () => {
     const inconclusive = { type: 'RolloutPaused', data: { cause: 'inconclusive', reason: 'too few' } } as const;
     const resumed = at(...begun(), inconclusive, f.resumed);
-    expect(resumed.context).toMatchObject({ clockMs: 0, judged: null, epoch: 2 });
+    expect(resumed.context).toMatchObject({ clock: { ranMs: 0 }, judged: null, epoch: 2 });
   });
 
   it('forgets a look at failing downloads, whoever paused it', () => {
@@ -207,12 +208,12 @@ describe('the clock of a stage', () => {
     const { data } = f.entered(0) as Extract<ReturnType<typeof f.entered>, { type: 'StageEntered' }>;
     const ramping = (ramp_ms: number) => ({ type: 'StageEntered', data: { ...data, ramp_ms } }) as const;
     const resumed = (ramp_ms: number) => at(f.created(spec), f.started, ramping(ramp_ms), inconclusive, f.resumed);
-    expect(resumed(90_000).context).toMatchObject({ clockMs: 20_000, judged: null });
-    expect(resumed(15_000).context).toMatchObject({ clockMs: 15_000, judged: null });
+    expect(resumed(90_000).context).toMatchObject({ clock: { ranMs: 20_000 }, judged: null });
+    expect(resumed(15_000).context).toMatchObject({ clock: { ranMs: 15_000 }, judged: null });
   });
 
   it('begins again with each stage, which forgets the looks before it', () => {
     const second = at(...begun(), f.entered(1, 10_000));
-    expect(second.context).toMatchObject({ stage: 1, clockMs: 0, looks: 0, judged: null });
+    expect(second.context).toMatchObject({ stage: 1, clock: { ranMs: 0 }, looks: 0, judged: null });
   });
 });

@@ -6,9 +6,10 @@ import { durationMs } from '../domain/duration.ts';
 import type { Judgement, RolloutFact, RolloutSpec, SetAside } from '../domain/events/rollout.ts';
 import { isPrerelease } from '../domain/semver.ts';
 import { completesByItself } from '../domain/rollout/plan.ts';
+import { clockMs } from '../domain/rollout/stageClock.ts';
 import { already, decideFacts, guard, type Decision } from './decision.ts';
 import { howToPublish, isUsable } from './modelVersion.ts';
-import { rolloutMachine, stageClockMs, type RolloutContext, type RolloutState } from './rollout.ts';
+import { rolloutMachine, type RolloutContext, type RolloutState } from './rollout.ts';
 
 type DataOf<T extends RolloutFact['type']> = Extract<RolloutFact, { type: T }>['data'];
 
@@ -281,7 +282,7 @@ const stillStable = (isStable: boolean, version: string) =>
 
 function baked(context: RolloutContext, now: number, override: boolean) {
   const needed = (context.entered?.ramp_ms ?? 0) + (context.entered?.min_bake_ms ?? 0);
-  const clock = stageClockMs(context, now);
+  const clock = clockMs(context.clock, now);
   const met = override || clock >= needed;
   const left = Math.max(0, needed - clock);
   return guard(

@@ -4,6 +4,7 @@
  */
 import type { Judgement, RolloutSpec } from '../events/rollout.ts';
 import { isPrerelease } from '../semver.ts';
+import { clockMs, type StageClock } from './stageClock.ts';
 
 /** A rollout as plain data, from the fold of its stream. Times are Unix milliseconds. */
 export interface RolloutView {
@@ -18,9 +19,7 @@ export interface RolloutView {
     readonly minBakeMs: number;
     readonly maxBakeMs: number;
   } | null;
-  /** Milliseconds the stage ran before `clockSince`; null there: the clock stands. */
-  readonly clockMs: number;
-  readonly clockSince: number | null;
+  readonly clock: StageClock;
   /** The last judgement of this stage. */
   readonly lastJudgement: Judgement | null;
 }
@@ -34,11 +33,6 @@ export type NextStep =
   /** Only a fact from outside moves it: a person, a start, a rollback. */
   | { readonly kind: 'wait' }
   | { readonly kind: 'done' };
-
-/** Milliseconds the stage has run by `now`: time in Active since StageEntered. */
-export function stageClock(view: Pick<RolloutView, 'clockMs' | 'clockSince'>, now: number): number {
-  return view.clockMs + (view.clockSince === null ? 0 : Math.max(0, now - view.clockSince));
-}
 
 /**
  * Where the rollout ends by itself: 100 % of everyone. A smaller target, or a cohort, stays where it is and is judged; so does
@@ -62,7 +56,7 @@ export function nextStep(view: RolloutView, now: number): NextStep {
   if (verdict === 'REGRESSED') return { kind: 'wait' };
   if (verdict === 'INCONCLUSIVE') return { kind: 'pauseInconclusive', missing: lastJudgement?.missing ?? [] };
 
-  const clock = stageClock(view, now);
+  const clock = clockMs(view.clock, now);
   const minMs = entered.rampMs + entered.minBakeMs;
   if (clock < minMs) return { kind: 'bake', stage, leftMs: minMs - clock, until: 'min' };
   if (verdict !== 'HEALTHY') {

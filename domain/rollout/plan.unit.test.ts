@@ -2,7 +2,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { RolloutSpec, Verdict } from '../events/rollout.ts';
-import { nextStep, stageClock, type RolloutView } from './plan.ts';
+import { nextStep, type RolloutView } from './plan.ts';
+import { clockMs } from './stageClock.ts';
 import { judgementOf, specOf } from './pointer.fixture.ts';
 
 const spec = specOf('1.1.0');
@@ -12,8 +13,7 @@ const view = (more: Partial<RolloutView> = {}): RolloutView => ({
   spec,
   stage: 0,
   entered,
-  clockMs: 0,
-  clockSince: 0,
+  clock: { ranMs: 0, since: 0 },
   lastJudgement: null,
   ...more,
 });
@@ -65,9 +65,9 @@ describe('the next step', () => {
   });
 
   it('is told by the stage clock: a stopped one does not move', () => {
-    expect(stageClock({ clockMs: 700, clockSince: null }, 9_000)).toBe(700);
-    expect(stageClock({ clockMs: 700, clockSince: 1_000 }, 9_000)).toBe(8_700);
-    expect(stageClock({ clockMs: 700, clockSince: 9_000 }, 1_000)).toBe(700);
+    expect(clockMs({ ranMs: 700, since: null }, 9_000)).toBe(700);
+    expect(clockMs({ ranMs: 700, since: 1_000 }, 9_000)).toBe(8_700);
+    expect(clockMs({ ranMs: 700, since: 9_000 }, 1_000)).toBe(700);
   });
 });
 
@@ -98,8 +98,7 @@ const anyView: fc.Arbitrary<RolloutView> = fc.record({
   spec: anySpec,
   stage: fc.integer({ min: -1, max: 4 }),
   entered: fc.option(fc.record({ from: ms, to: ms, rampMs: ms, minBakeMs: ms, maxBakeMs: ms })),
-  clockMs: ms,
-  clockSince: fc.option(ms),
+  clock: fc.record({ ranMs: ms, since: fc.option(ms) }),
   lastJudgement: fc.option(
     fc
       .record({ verdict: fc.constantFrom(...verdicts), stage: fc.integer({ min: 0, max: 4 }) })
@@ -116,7 +115,7 @@ describe('laws of the plan', () => {
         if (step.kind !== 'complete' && step.kind !== 'enterStage') return;
         expect(v.state).toBe('Active');
         expect(v.lastJudgement).toMatchObject({ verdict: 'HEALTHY', stage: v.stage });
-        expect(stageClock(v, now)).toBeGreaterThanOrEqual(v.entered!.rampMs + v.entered!.minBakeMs);
+        expect(clockMs(v.clock, now)).toBeGreaterThanOrEqual(v.entered!.rampMs + v.entered!.minBakeMs);
         if (step.kind === 'enterStage') {
           expect(step.stage).toBe(v.stage + 1);
           expect(step.stage).toBeLessThan(v.spec.stages.length);
@@ -144,7 +143,7 @@ describe('laws of the plan', () => {
             const verdict = isOver ? 'INCONCLUSIVE' : answers[looks++ % answers.length]!;
             v = { ...v, lastJudgement: judged(verdict, v.stage) };
           } else if (step.kind === 'enterStage') {
-            v = { ...v, stage: step.stage, clockMs: 0, clockSince: now, lastJudgement: null };
+            v = { ...v, stage: step.stage, clock: { ranMs: 0, since: now }, lastJudgement: null };
           } else {
             expect(['complete', 'pauseInconclusive', 'wait']).toContain(step.kind);
             return;

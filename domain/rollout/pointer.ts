@@ -3,18 +3,15 @@
  * behind it. One per model, a fold of the log. The fold is in `pointerFold.ts`, its use for telemetry in `arms.ts`.
  */
 import { bucketOf, isInCohort, isInside, widthAt, type Cohort } from './assignment.ts';
+import { clockMs, readClock, type PauseCause, type WrittenClock } from './stageClock.ts';
 
 export type PointerStatus = 'pending' | 'active' | 'held' | 'paused';
 
-/** A stage in buckets and milliseconds. The clock stands while `clock_since` is null. */
-export interface Threshold {
+/** A stage in buckets and milliseconds, with its clock. */
+export interface Threshold extends WrittenClock {
   readonly from: number;
   readonly to: number;
   readonly ramp_ms: number;
-  /** Milliseconds run before `clock_since`. */
-  readonly clock_ms: number;
-  /** RFC 3339, the log's time. */
-  readonly clock_since: string | null;
 }
 
 /** A rollout that has not ended. A pending one (`seed` and `threshold` are null) is told to nobody. */
@@ -31,7 +28,7 @@ export interface PointerRollout {
   readonly stage: number;
   readonly status: PointerStatus;
   /** Why it is paused. */
-  readonly pause_cause: string | null;
+  readonly pause_cause: PauseCause | null;
 }
 
 export interface Pointer {
@@ -73,16 +70,10 @@ export function isLiveRollout(rollout: PointerRollout): rollout is LiveRollout {
   return rollout.status !== 'pending' && rollout.seed !== null && rollout.threshold !== null;
 }
 
-/** Milliseconds the stage has run by `now`; a stopped clock stays. */
-export function thresholdClockMs(threshold: Threshold, now: Date): number {
-  const { clock_ms, clock_since } = threshold;
-  return clock_ms + (clock_since === null ? 0 : Math.max(0, now.getTime() - Date.parse(clock_since)));
-}
-
 /** Buckets that are in at `now`: a stopped clock freezes them. */
 export function thresholdWidth(threshold: Threshold, now: Date): number {
   const { from, to, ramp_ms } = threshold;
-  return widthAt({ from, to, rampMs: ramp_ms, clockMs: thresholdClockMs(threshold, now) });
+  return widthAt({ from, to, rampMs: ramp_ms, clockMs: clockMs(readClock(threshold), now.getTime()) });
 }
 
 /**

@@ -3,7 +3,8 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { armOf } from './arms.ts';
 import { bucketOf } from './assignment.ts';
-import { assign, thresholdClockMs, thresholdWidth, type Pointer } from './pointer.ts';
+import { assign, thresholdWidth, type Pointer } from './pointer.ts';
+import { clockMs, readClock } from './stageClock.ts';
 import {
   at,
   completedWith,
@@ -81,10 +82,10 @@ describe('who is told what', () => {
     const paused = pointerOf(half);
     expect(told(paused, 999_000)).toEqual(told(pointerOf(rolling), 105_000));
     const threshold = paused.rollouts[0]!.threshold!;
-    expect(thresholdClockMs(threshold, at(999_000))).toBe(5_000);
+    expect(clockMs(readClock(threshold), at(999_000).getTime())).toBe(5_000);
     expect(thresholdWidth(threshold, at(999_000))).toBe(250);
     const resumed = pointerOf([...half, onRollout(2, 'RolloutResumed', {}, 500_000)]);
-    expect(thresholdClockMs(resumed.rollouts[0]!.threshold!, at(502_000))).toBe(7_000);
+    expect(clockMs(readClock(resumed.rollouts[0]!.threshold!), at(502_000).getTime())).toBe(7_000);
   });
 
   it('counts an inconclusive stage’s ramp as behind it', () => {
@@ -93,14 +94,14 @@ describe('who is told what', () => {
       onRollout(2, 'RolloutPaused', { cause: 'inconclusive', reason: 'few' }, 130_000),
       onRollout(2, 'RolloutResumed', {}, 500_000),
     ]);
-    expect(thresholdClockMs(pointer.rollouts[0]!.threshold!, at(501_000))).toBe(11_000);
+    expect(clockMs(readClock(pointer.rollouts[0]!.threshold!), at(501_000).getTime())).toBe(11_000);
   });
 
   it('lets nobody in by resuming a stage that stopped in the middle of its ramp', () => {
     const halted = [...rolling, onRollout(2, 'RolloutPaused', { cause: 'inconclusive', reason: 'downloads' }, 105_000)];
     const resumed = pointerOf([...halted, onRollout(2, 'RolloutResumed', {}, 500_000)]);
     expect(told(resumed, 500_000)).toEqual(told(pointerOf(halted), 105_000));
-    expect(thresholdClockMs(resumed.rollouts[0]!.threshold!, at(501_000))).toBe(6_000);
+    expect(clockMs(readClock(resumed.rollouts[0]!.threshold!), at(501_000).getTime())).toBe(6_000);
   });
 
   it('is frozen by a conviction under hold, and by that only', () => {

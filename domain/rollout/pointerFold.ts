@@ -9,6 +9,7 @@ import { modelStream, parseStream } from '../events/streams.ts';
 import type { VersionFact } from '../events/version.ts';
 import { byPrecedenceDesc, isHigher, isPrerelease } from '../semver.ts';
 import type { Pointer, PointerRollout, Threshold } from './pointer.ts';
+import { holdsOn, readClock, resumeClock, startClock, stopClock, writeClock } from './stageClock.ts';
 import { remembered, type PointerMemory, type Remembered, type RolloutOf } from './pointerMemory.ts';
 
 /** The members a fact changes; undefined where it is none of the pointer's business. */
@@ -197,10 +198,10 @@ function byRolloutFact(
       };
     case 'StageEntered': {
       const { stage, from, to, ramp_ms } = fact.data;
-      return become({ stage, threshold: { from, to, ramp_ms, clock_ms: 0, clock_since: at } });
+      return become({ stage, threshold: { from, to, ramp_ms, ...writeClock(startClock(Date.parse(at))) } });
     }
     case 'HealthJudged': {
-      const holds = fact.data.verdict === 'REGRESSED' && rollout.on_regressed === 'hold' && rollout.status === 'active';
+      const holds = rollout.status === 'active' && holdsOn(fact.data.verdict, rollout.on_regressed);
       return holds ? become({ status: 'held', threshold: stopped(rollout.threshold, at) }) : undefined;
     }
     case 'RolloutPaused':
@@ -245,15 +246,11 @@ const pending = (id: number, { version, spec }: Created): PointerRollout => ({
 });
 
 function stopped(threshold: Threshold | null, at: string): Threshold | null {
-  if (!threshold || threshold.clock_since === null) return threshold;
-  const ran = Math.max(0, Date.parse(at) - Date.parse(threshold.clock_since));
-  return { ...threshold, clock_ms: threshold.clock_ms + ran, clock_since: null };
+  return threshold && { ...threshold, ...writeClock(stopClock(readClock(threshold), Date.parse(at))) };
 }
 
-/** After an inconclusive stage the bake begins again, and the ramp goes on where it stood: nobody changes sides. */
-function running({ threshold, pause_cause }: PointerRollout, at: string): Threshold | null {
+function running({ threshold, pause_cause: cause }: PointerRollout, at: string): Threshold | null {
   if (!threshold) return null;
-  const { ramp_ms, clock_ms: ran } = threshold;
-  const clock_ms = pause_cause === 'inconclusive' ? Math.min(ran, ramp_ms) : ran;
-  return { ...threshold, clock_ms, clock_since: at };
+  const clock = resumeClock(readClock(threshold), Date.parse(at), { cause, rampMs: threshold.ramp_ms });
+  return { ...threshold, ...writeClock(clock) };
 }

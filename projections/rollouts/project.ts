@@ -1,7 +1,16 @@
 /** Pure. `rollouts`: how far each one is and why it moved or stopped; what was judged goes to its own insert-only table. */
 import type { SequencedEvent } from '../../domain/events/envelope.ts';
-import type { RolloutFact } from '../../domain/events/rollout.ts';
+import type { RolloutFact, Verdict } from '../../domain/events/rollout.ts';
 import { parseStream, versionStream } from '../../domain/events/streams.ts';
+import {
+  holdsOn,
+  NOT_RUNNING,
+  readClock,
+  resumeClock,
+  startClock,
+  stopClock,
+  writeClock,
+} from '../../domain/rollout/stageClock.ts';
 import { learnOrg, modelOrgs, needOrg, needsOfLearning, orgOfModel, subjectAmong } from '../modelOrgs.ts';
 import { add, need, put, type Change, type Projection, type Rows } from '../table.ts';
 import { judgements, rolloutRows, type RolloutRow } from './schema.ts';
@@ -9,10 +18,7 @@ import { judgements, rolloutRows, type RolloutRow } from './schema.ts';
 type Created = Extract<RolloutFact, { type: 'RolloutCreated' }>['data'];
 
 /** The stage clock stands from `at`: it runs only while the rollout is Active. */
-const clockStopped = (row: RolloutRow, at: string) => ({
-  clock_ms: row.clock_ms + (row.clock_since === null ? 0 : Math.max(0, Date.parse(at) - Date.parse(row.clock_since))),
-  clock_since: null,
-});
+const clockStopped = (row: RolloutRow, at: string) => writeClock(stopClock(readClock(row), Date.parse(at)));
 
 const created = (rolloutId: number, orgId: string, data: Created, at: string): RolloutRow => ({
   rollout_id: rolloutId,
@@ -29,8 +35,7 @@ const created = (rolloutId: number, orgId: string, data: Created, at: string): R
   stage: -1,
   entered: null,
   entered_at: null,
-  clock_ms: 0,
-  clock_since: null,
+  ...writeClock(NOT_RUNNING),
   is_regressed: false,
   paused: null,
   aborted: null,
@@ -43,9 +48,9 @@ const created = (rolloutId: number, orgId: string, data: Created, at: string): R
 });
 
 /** A judgement moves the row only where it convicts: the rest is in `judgements`. */
-function convicted(row: RolloutRow, verdict: string, at: string): Partial<RolloutRow> | undefined {
+function convicted(row: RolloutRow, verdict: Verdict, at: string): Partial<RolloutRow> | undefined {
   if (verdict !== 'REGRESSED') return undefined;
-  const holds = row.state === 'Active' && row.spec.on_regressed === 'hold';
+  const holds = row.state === 'Active' && holdsOn(verdict, row.spec.on_regressed);
   return { is_regressed: true, ...(holds ? { state: 'Held', ...clockStopped(row, at) } : {}) };
 }
 
@@ -57,7 +62,7 @@ function members(row: RolloutRow, fact: RolloutFact, at: string): Partial<Rollou
     case 'RolloutStarted':
       return { state: 'Active', seed: fact.data.seed, lo: fact.data.lo, started_at: at };
     case 'StageEntered':
-      return { stage: fact.data.stage, entered: fact.data, entered_at: at, clock_ms: 0, clock_since: at };
+      return { stage: fact.data.stage, entered: fact.data, entered_at: at, ...writeClock(startClock(Date.parse(at))) };
     case 'HealthJudged':
       return convicted(row, fact.data.verdict, at);
     case 'RolloutPaused':
@@ -67,10 +72,8 @@ function members(row: RolloutRow, fact: RolloutFact, at: string): Partial<Rollou
         paused: { cause: fact.data.cause, reason: fact.data.reason, at },
       };
     case 'RolloutResumed': {
-      // An inconclusive stage bakes once more, and of its ramp keeps what it ran.
-      const clock_ms = Math.min(row.clock_ms, row.entered?.ramp_ms ?? 0);
-      const again = row.paused?.cause === 'inconclusive' ? { clock_ms } : {};
-      return { state: 'Active', paused: null, clock_since: at, ...again };
+      const paused = { cause: row.paused?.cause ?? null, rampMs: row.entered?.ramp_ms ?? 0 };
+      return { state: 'Active', paused: null, ...writeClock(resumeClock(readClock(row), Date.parse(at), paused)) };
     }
     case 'RolloutCompleted':
       return { ...clockStopped(row, at), state: 'Completed', completed_at: at };

@@ -1,5 +1,6 @@
 /** Tables of `rollouts`: one row per rollout and state of it, one row per judgement. */
 import type { Judgement, RolloutFact, RolloutSpec } from '../../domain/events/rollout.ts';
+import type { PauseCause } from '../../domain/rollout/stageClock.ts';
 import { factsTable, historyTable } from '../table.ts';
 
 type DataOf<T extends RolloutFact['type']> = Extract<RolloutFact, { type: T }>['data'];
@@ -26,7 +27,7 @@ export interface RolloutRow {
   clock_ms: number;
   clock_since: string | null;
   is_regressed: boolean;
-  paused: { readonly cause: string; readonly reason: string; readonly at: string } | null;
+  paused: { readonly cause: PauseCause; readonly reason: string; readonly at: string } | null;
   aborted: { readonly reason: string; readonly at: string } | null;
   rolled_back: (Omit<DataOf<'RolloutRolledBack'>, 'evidence'> & { readonly at: string }) | null;
   created_at: string;

@@ -181,8 +181,8 @@ describe('read models and machines', () => {
           } else if (of.kind === 'rollout') {
             const context = folded.context as RolloutContext;
             const row = rows.get('rollouts')!.get(rolloutRows, of.rolloutId)!;
-            expect(row).toMatchObject({ state: folded.state, stage: context.stage, clock_ms: context.clockMs });
-            expect(row.clock_since).toBe(instant(context.clockSince));
+            expect(row).toMatchObject({ state: folded.state, stage: context.stage, clock_ms: context.clock.ranMs });
+            expect(row.clock_since).toBe(instant(context.clock.since));
             expect(row.is_regressed).toBe(context.regressed !== null);
             expect(row.started_at).toBe(instant(context.startedAt));
           } else {

@@ -1,5 +1,6 @@
 /** A rollout as the own door shows it. */
-import { stageClockMs, type RolloutState } from '../../../machines/rollout.ts';
+import { clockMs } from '../../../domain/rollout/stageClock.ts';
+import type { RolloutState } from '../../../machines/rollout.ts';
 import type { RolloutRow } from '../../../projections/rollouts/schema.ts';
 import type { Rollout, RolloutSummary } from '../../../wire/rollout.ts';
 import { instant, instantOrNull } from '../../instant.ts';
@@ -9,7 +10,7 @@ import { percentNow, rolloutStatus } from '../../rolloutStatus.ts';
 export function rolloutView(id: number, folded: RolloutState, at: number): Rollout {
   const { context, state } = folded;
   const spec = context.spec!; // a rollout that exists was created, and its first fact carries the spec
-  const clock = stageClockMs(context, at);
+  const clock = clockMs(context.clock, at);
   const needed = (context.entered?.ramp_ms ?? 0) + (context.entered?.min_bake_ms ?? 0);
   const { rolledBack, paused, aborted } = context;
   return {
