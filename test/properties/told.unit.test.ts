@@ -1,6 +1,8 @@
 /**
  * What devices are told, the chart of the rollout and the page agree: at the end of every append of random histories, and some time after
- * it. The third reading is written here from the facts and `docs/design/rollout.md` alone: no fold, no clock and no width of the product.
+ * it. The third reading is written here from the facts and the page alone: no fold, no clock and no width of the product.
+ *
+ * @source docs/design/rollout.md "Which version a device is told"
  */
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
