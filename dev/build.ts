@@ -81,7 +81,7 @@ async function buildClient(): Promise<void> {
   writeManifest(CLIENT, {
     name: 'edgeml-lifecycle',
     version,
-    description: 'EdgeML Lifecycle: SDK for Node and browsers, and the edgeml command.',
+    description: 'EdgeML Lifecycle: the SDK and the edgeml command.',
     type: 'module',
     engines,
     bin: { edgeml: './cli.js' },

@@ -1,8 +1,7 @@
 /** What devices of both kinds, ours and those of existing SDKs, are answered on the calls that they share. */
 import Type, { type Static } from 'typebox';
-import { Count } from './common.ts';
+import { closed, Count } from './common.ts';
 
-const shut = { additionalProperties: false } as const;
 /** RFC 3339 without a fraction: some parsers refuse one. */
 export const Seconds = Type.String({ pattern: '^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\dZ$' });
 
@@ -28,7 +27,7 @@ export const RegisteredDevice = Type.Object(
     capabilities: Type.Record(Type.String(), Type.String()),
     metadata: Type.Record(Type.String(), Type.String()),
   },
-  shut,
+  closed,
 );
 export type RegisteredDevice = Static<typeof RegisteredDevice>;
 
@@ -45,7 +44,7 @@ export const AssignedVersion = Type.Object(
     rollout_id: Type.Optional(Type.Integer()),
     device_bucket: Type.Optional(Type.Integer({ minimum: 0, maximum: 9_999 })),
   },
-  shut,
+  closed,
 );
 export type AssignedVersion = Static<typeof AssignedVersion>;
 
@@ -61,6 +60,6 @@ export const DownloadLink = Type.Object(
     format: Type.String(),
     version: Type.String(),
   },
-  shut,
+  closed,
 );
 export type DownloadLink = Static<typeof DownloadLink>;

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { childEnvironment } from '../../config.ts';
 import { testHome } from '../support/services.ts';
 import { startProduct, type Product } from './stack.ts';
 
@@ -44,7 +45,7 @@ afterAll(async () => {
   if (user) rmSync(user, { recursive: true, force: true });
 });
 
-const env = () => ({ PATH: process.env['PATH']!, EDGEML_URL: product.stack.url, EDGEML_API_KEY: product.adminKey }); // eslint-disable-line no-restricted-syntax -- npm's own search path
+const env = () => childEnvironment({ EDGEML_URL: product.stack.url, EDGEML_API_KEY: product.adminKey });
 const edgeml = async (...args: string[]) =>
   (await run(process.execPath, [join(user, 'node_modules', '.bin', 'edgeml'), ...args], { cwd: user, env: env() }))
     .stdout;
