@@ -6,12 +6,14 @@ import { createPointerTable } from '../projections/pointerTable.ts';
 import { createReadModels, type ReadModelStatus } from '../projections/readModels.ts';
 import type { ArtifactStore } from '../store/artifacts/artifactStore.ts';
 import { createPool } from '../store/connect.ts';
+import { createKeyCache } from '../store/keys/keyCache.ts';
 import { createKeyStore, type KeyStore } from '../store/keys/keyStore.ts';
 import { newestCheckpoint } from '../store/ledger/newest.ts';
 import type { Queryable } from '../store/log/eventStore.ts';
 import { createEventStore } from '../store/log/postgresEventStore.ts';
 import { queryableOf } from '../store/queryable.ts';
 import { createOrgStore } from '../store/orgs/orgStore.ts';
+import { createActiveDevices } from '../store/devices/activeDevices.ts';
 import { createDeviceStore } from '../store/devices/deviceStore.ts';
 import { recordReport } from '../store/telemetry/recordReport.ts';
 import { createTelemetryReader } from '../store/telemetry/telemetryReader.ts';
@@ -104,8 +106,9 @@ export function openDoor(options: OpenOptions): OpenDoor {
   });
   const log = observeLog(store, metrics);
   const forStops = { keys: stops.keys, log: observeLog(stops.log, metrics) };
-  const keys = createKeyStore(pool);
-  const devices = createDeviceStore(on);
+  const keys = createKeyCache(createKeyStore(pool), connectionString);
+  const devices = createDeviceStore(on, (id) => active.changed(id));
+  const active = createActiveDevices(devices, pool, connectionString);
   const auditor = createAuditor({ connectionString, blobDir: options.blobDir, env: options.childEnv ?? {} });
   const deps: ApiDeps = {
     log,
@@ -120,6 +123,7 @@ export function openDoor(options: OpenOptions): OpenDoor {
     pointers,
     telemetry: createTelemetryReader(on),
     devices,
+    active,
     fleetSize: createFleetSize(async (orgId) => (await devices.listDevices(orgId, { limit: 0, offset: 0 })).total),
     recordReport: (device, report, attribution) => recordReport(on, device, report, attribution),
     watch,
@@ -152,7 +156,7 @@ export function openDoor(options: OpenOptions): OpenDoor {
       await app.close();
       stop.abort();
       await pointers.done;
-      await Promise.all([watch.close(), log.close(), reads.close(), stops.close()]);
+      await Promise.all([watch.close(), log.close(), reads.close(), stops.close(), keys.close(), active.close()]);
       await pool.end();
     },
   };
