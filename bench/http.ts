@@ -71,6 +71,9 @@ async function prepare(): Promise<{ readonly modelId: string; readonly ids: read
   const size = { models: 0, deep: 1, versions: 2, rollouts: 1, judgements: 1 };
   const [rolloutId] = await loadLog({ store, pool }, ORG, size);
   await Promise.all([pool.end(), store.close()]);
+  // Read models are filled a moment after the server listens.
+  const isStarting = async () => (await (await fetch(`${stack.url}/readyz`)).text()).includes('"starting"');
+  while (await isStarting()) await new Promise((resolve) => setTimeout(resolve, 50));
   const listed = await call<{ id: string }>({
     method: 'GET',
     path: `/api/v1/models/${encodeURIComponent(deepNameOf(0))}`,

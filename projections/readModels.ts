@@ -195,6 +195,13 @@ export function createReadModels({
       return readOnce(names, asOf, list);
     });
 
+  /** The same of what holds now, without a look at where they are: a schema has its name once it is complete. */
+  const readNow = <T>(names: readonly ReadModelName[], list: (db: ReadDb) => Promise<T>): Promise<T> =>
+    list(whole).catch((error: unknown) => {
+      if (!isMissing(error)) throw error;
+      return read(names, undefined, list);
+    });
+
   return {
     position: async (name) => (await answering(named(name)))?.log_index ?? -1,
 
@@ -215,7 +222,7 @@ export function createReadModels({
 
     models: (filter, page = {}) => read(['catalog'], undefined, (db, at) => listModels(db, filter, page, at)),
     model: (orgId, modelId, asOf) => read(['catalog'], asOf, (db, at) => findModel(db, orgId, modelId, at)),
-    modelCount: (kind) => read(['catalog'], undefined, (db) => countModels(db, kind)),
+    modelCount: (kind) => readNow(['catalog'], (db) => countModels(db, kind)),
     modelsNow: (kind, from, limit) =>
       read(['catalog', 'versions'], undefined, async (db) => {
         const rows = await modelsNow(db, kind, from, limit);
@@ -226,9 +233,9 @@ export function createReadModels({
         return rows.map((row) => ({ ...row, lifecycle: newest.get(row.model_id) ?? null }));
       }),
     versions: (filter, page = {}) => read(['versions'], undefined, (db, at) => listVersions(db, filter, page, at)),
-    listedVersions: (filter, page) => read(['versions'], undefined, (db) => listedVersions(db, filter, page)),
+    listedVersions: (filter, page) => readNow(['versions'], (db) => listedVersions(db, filter, page)),
     newestLifecycle: (modelId) =>
-      read(['versions'], undefined, async (db) => (await newestLifecycles(db, [modelId])).get(modelId) ?? null),
+      readNow(['versions'], async (db) => (await newestLifecycles(db, [modelId])).get(modelId) ?? null),
     lineage: (of, page = {}) => read(['versions', 'rollouts'], undefined, (db, at) => readLineage(db, of, page, at)),
     rollouts: (filter, page = {}) => read(['rollouts'], undefined, (db, at) => listRollouts(db, filter, page, at)),
     judgements: (orgId, rolloutId, asOf) =>

@@ -3,6 +3,7 @@ import { Kysely, PostgresDialect } from 'kysely';
 import type { StoredEvent } from '../../domain/events/envelope.ts';
 import { createPool, type Waits } from '../connect.ts';
 import { mapInTurns } from '../turns.ts';
+import { shareNext } from '../shareNext.ts';
 import { namedSql } from '../sql/namedSql.ts';
 import { resolveAsOf } from './asOf.ts';
 import { createDoorbell } from './doorbell.ts';
@@ -33,6 +34,7 @@ export interface PostgresEventStore extends EventStore {
 
 const LOAD = namedSql('load');
 const STREAM_VERSIONS = namedSql('stream_versions');
+const HEAD = namedSql('log_head');
 
 interface StreamVersion {
   readonly stream_id: string;
@@ -178,15 +180,10 @@ export function createEventStore(options: EventStoreOptions): PostgresEventStore
       }));
     },
 
-    async head() {
-      const row = await db
-        .selectFrom('store.log')
-        .select('log_index')
-        .orderBy('log_index', 'desc')
-        .limit(1)
-        .executeTakeFirst();
-      return row?.log_index ?? -1;
-    },
+    head: shareNext(async () => {
+      const { rows } = await reads.query<{ log_index: number }>({ name: 'head', text: HEAD });
+      return rows[0]?.log_index ?? -1;
+    }),
 
     logIndexOf: async (eventId) => (await logIndexes([eventId])).get(eventId),
     awaitLogIndex: (eventId, waitMs) => waiter.wait(eventId, waitMs),

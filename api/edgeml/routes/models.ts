@@ -13,6 +13,7 @@ import { runCommand } from '../../command.ts';
 import type { ApiDeps } from '../../context.ts';
 import { answerListText } from '../../http/listText.ts';
 import { waitUntil } from '../../logWatch.ts';
+import type { ModelState } from '../../../machines/model.ts';
 import { existingModel, existingVersion, viewOf, type View } from '../../reading.ts';
 import { SdkModel, SdkModels, SdkRegisterModel, SdkVersion, SdkVersions } from '../schemas.ts';
 import { DownloadLink } from '../../../wire/deviceCalls.ts';
@@ -84,7 +85,10 @@ export function sdkModelRoutes(app: App, deps: ApiDeps): void {
       );
       reply.code(outcome.outcome === 'appended' ? 201 : 200);
       const { modelId, warnings } = outcome;
-      const shown = await shownModel(deps, await viewOf(deps, request, reply), modelId);
+      const view = await viewOf(deps, request, reply);
+      const isNew = outcome.outcome === 'appended';
+      const model = await existingModel(view, modelId);
+      const shown = isNew ? newModel(model) : await shownModel(deps, view, model);
       return { ...shown, ...warned(warnings) };
     },
   });
@@ -94,8 +98,7 @@ export function sdkModelRoutes(app: App, deps: ApiDeps): void {
     schema: { tags, params: ModelPath, response: { 200: SdkModel } },
     handler: async (request, reply) => {
       const view = await viewOf(deps, request, reply);
-      const { id } = await existingModel(view, request.params.model);
-      return shownModel(deps, view, id);
+      return shownModel(deps, view, await existingModel(view, request.params.model));
     },
   });
 
@@ -243,9 +246,16 @@ const orgHeader = (request: FastifyRequest): string | undefined => {
 
 const unlessPublishing = (state: VersionState) => (state.state === 'Trained.publishing' ? undefined : state);
 
-async function shownModel(deps: ApiDeps, view: View, id: string): Promise<SdkModel> {
-  const { state } = await view.model(id);
-  const latest = await latestVersion(view, id, state.context);
-  const lifecycle = (await deps.reads.newestLifecycle(id)) ?? NO_VERSION;
-  return sdkModel(modelOfState(id, state, { latest, lifecycle }));
+type KnownModel = ModelState & { readonly id: string };
+
+/** Nothing has happened to it since its first fact; or it has a version by now, which its next reader sees. */
+const newModel = (model: KnownModel): SdkModel =>
+  sdkModel(modelOfState(model.id, model, { latest: null, lifecycle: NO_VERSION }));
+
+async function shownModel(deps: ApiDeps, view: View, model: KnownModel): Promise<SdkModel> {
+  const [latest, lifecycle] = await Promise.all([
+    latestVersion(view, model.id, model.context),
+    deps.reads.newestLifecycle(model.id),
+  ]);
+  return sdkModel(modelOfState(model.id, model, { latest, lifecycle: lifecycle ?? NO_VERSION }));
 }
