@@ -5,7 +5,6 @@ import type { RolloutFact } from '../domain/events/rollout.ts';
 import { modelStream, rolloutStream } from '../domain/events/streams.ts';
 import { postMortem, TOLD_OF_MODEL } from '../domain/rollout/postMortem.ts';
 import { renderMarkdown } from '../domain/rollout/postMortemText.ts';
-import { rolloutMachine } from '../machines/rollout.ts';
 import { countedWithin } from '../store/within.ts';
 import type { ActivityDeps } from './deps.ts';
 import { foldStream } from './foldStream.ts';
@@ -25,7 +24,7 @@ export async function draftPostMortem(
 ): Promise<{ readonly sha256: string; readonly bytes: number }> {
   const { log, blobs, grants, owners } = deps.commands;
   const stream = rolloutStream(rolloutId);
-  const { folded } = await foldStream(log, rolloutMachine, stream, 'rollout_not_found');
+  const { folded } = await foldStream(log, stream, 'rollout_not_found');
   const { modelId, version } = folded.context;
   const events = await log.readStream(stream);
   const draft = postMortem({

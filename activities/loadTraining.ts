@@ -2,13 +2,8 @@
 import { finishRunId, pauseRunId, roundStepId } from '../domain/events/commandIds.ts';
 import { trainingStream } from '../domain/events/streams.ts';
 import { planTraining, type TrainingStanding, type TrainingStep } from '../domain/learning/plan.ts';
-import {
-  isPaused,
-  roundState,
-  trainingMachine,
-  type TrainingContext,
-  type TrainingState,
-} from '../machines/trainingRun.ts';
+import { exists } from '../machines/fold.ts';
+import { isPaused, roundState, type TrainingContext, type TrainingState } from '../machines/trainingRun.ts';
 import { roundIdOf } from '../store/rounds/roundRow.ts';
 import type { TrainingStepView, TrainingView } from './contract.ts';
 import type { ActivityDeps } from './deps.ts';
@@ -16,8 +11,8 @@ import { foldStream } from './foldStream.ts';
 import { resumesOf } from './resumes.ts';
 
 const phaseOf = (state: TrainingState): TrainingStanding['phase'] => {
-  if (state.context.ended) return 'over';
-  return state.state === 'Ending' ? 'ending' : (roundState(state) ?? 'between');
+  if (!exists(state)) return 'between';
+  return state.state === 'Ending' ? 'ending' : roundState(state.state);
 };
 
 /** The fold as the planner's plain data. `counted` comes from the open round's row. */
@@ -52,7 +47,7 @@ const roundOfView = ({ current, rounds }: TrainingContext) => current ?? rounds.
 /** @throws LifecycleError `training_not_found`, `stream_diverged` */
 export async function loadTraining(deps: ActivityDeps, { runId }: { readonly runId: string }): Promise<TrainingView> {
   const stream = trainingStream(runId);
-  const run = await foldStream(deps.commands.log, trainingMachine, stream, 'training_not_found');
+  const run = await foldStream(deps.commands.log, stream, 'training_not_found');
   const { folded, now } = run;
   const { round, attempt } = roundOfView(folded.context);
   const row = folded.context.current && (await deps.commands.rounds.round(roundIdOf(runId, round, attempt)));

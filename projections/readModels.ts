@@ -3,6 +3,7 @@ import { Kysely, PostgresDialect } from 'kysely';
 import { LifecycleError } from '../domain/errors.ts';
 import type { SequencedEvent } from '../domain/events/envelope.ts';
 import type { OrgId } from '../domain/org.ts';
+import type { LifecycleState } from '../domain/states.ts';
 import { createPool } from '../store/connect.ts';
 import type { LogDatabase } from '../store/log/tables.ts';
 import { listEvents, type EventFilter } from './activity/query.ts';
@@ -57,7 +58,7 @@ export interface Listed<T> {
 }
 
 /** `lifecycle`: of the newest version. */
-export type ModelNow = ShownModelRow & { readonly lifecycle: string | null };
+export type ModelNow = ShownModelRow & { readonly lifecycle: LifecycleState | null };
 
 export interface ReadModels {
   position(name: ReadModelName): Promise<number>;
@@ -79,7 +80,7 @@ export interface ReadModels {
     page: { readonly limit: number; readonly offset: number },
   ): Promise<VersionRow[]>;
   /** Of a model's newest version now; null: it has none. */
-  newestLifecycle(modelId: string): Promise<string | null>;
+  newestLifecycle(modelId: string): Promise<LifecycleState | null>;
   lineage(of: { readonly orgId: OrgId; readonly modelId: string }, page?: PageRequest): Promise<Page<LineageNode>>;
   rollouts(filter: RolloutFilter, page?: PageRequest): Promise<Page<RolloutRow>>;
   judgements(

@@ -2,13 +2,14 @@
 import type { SequencedEvent } from '../../domain/events/envelope.ts';
 import { parseStream } from '../../domain/events/streams.ts';
 import type { ArtifactFile, VersionFact } from '../../domain/events/version.ts';
+import type { VersionStateName } from '../../domain/states.ts';
 import { precedenceKey } from '../../domain/semver.ts';
 import { lifecycleState } from '../../machines/modelVersion.ts';
 import { learnOrg, modelOrgs, needOrg, needsOfLearning, orgOfModel, subjectAmong } from '../modelOrgs.ts';
 import { need, put, type Change, type Projection, type Rows } from '../table.ts';
 import { listingOf, newestVersions, versionRows, type VersionRow } from './schema.ts';
 
-const STATE_AFTER: Readonly<Record<VersionFact['type'], string>> = {
+const STATE_AFTER: Readonly<Record<VersionFact['type'], VersionStateName>> = {
   VersionDrafted: 'Draft',
   TrainingStarted: 'Training',
   TrainingCompleted: 'Trained.ready',

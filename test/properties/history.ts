@@ -6,7 +6,7 @@ import { durationMs } from '../../domain/duration.ts';
 import { currentSchemaVersion } from '../../domain/events/codec.ts';
 import type { SequencedEvent } from '../../domain/events/envelope.ts';
 import type { Verdict } from '../../domain/events/rollout.ts';
-import { isUsable } from '../../machines/modelVersion.ts';
+import { isUsable, type VersionState } from '../../machines/modelVersion.ts';
 import { machineFor } from '../../machines/registry.ts';
 import { releasesIn } from './releases.ts';
 import { trainingIn } from './trainingMoves.ts';
@@ -36,7 +36,7 @@ export function historyOf(moves: readonly number[]): HistoryAppend[] {
     const fitting = all.filter(fits);
     return fitting[a % Math.max(1, fitting.length)];
   };
-  const pickVersion = (a: number, fits: (state: string) => boolean) =>
+  const pickVersion = (a: number, fits: (state: VersionState['state']) => boolean) =>
     pick(ALL, a, ({ id, v }) => model(id).state === 'Registered' && fits(version(id, v).state));
   const pickRollout = (a: number, ...states: string[]) => pick(rollouts, a, (r) => states.includes(rollout(r).state));
 
