@@ -1,7 +1,4 @@
 /** The draft of a rollback's post-mortem, as a blob, and a notice that it is there. */
-import type { StoredEvent } from '../domain/events/envelope.ts';
-import type { ModelFact } from '../domain/events/model.ts';
-import type { RolloutFact } from '../domain/events/rollout.ts';
 import { modelStream, rolloutStream } from '../domain/events/streams.ts';
 import { postMortem, TOLD_OF_MODEL } from '../domain/rollout/postMortem.ts';
 import { renderMarkdown } from '../domain/rollout/postMortemText.ts';
@@ -29,11 +26,8 @@ export async function draftPostMortem(
   const events = await log.readStream(stream);
   const draft = postMortem({
     rolloutId,
-    // Safe: a stream's facts are of its kind; the codec checked them when they were read.
-    events: events as readonly StoredEvent<RolloutFact>[],
-    modelEvents: (await log.readPart(modelStream(modelId), {
-      types: TOLD_OF_MODEL,
-    })) as readonly StoredEvent<ModelFact>[],
+    events,
+    modelEvents: await log.readPart(modelStream(modelId), { types: TOLD_OF_MODEL }),
     leaves: await deps.telemetry.readLeaves(rolloutId),
     devices: await countedWithin(COUNT_MS, deps.telemetry.devicesStillOn(rolloutId)),
   });

@@ -2,7 +2,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { ownerOf } from '../commands/ownership.ts';
 import { LifecycleError } from '../domain/errors.ts';
-import type { SequencedEvent, StoredEvent } from '../domain/events/envelope.ts';
+import type { EventIn, SequencedEvent, StoredEvent } from '../domain/events/envelope.ts';
 import {
   modelStream,
   rolloutStream,
@@ -62,7 +62,7 @@ export interface View {
   rolledBack(modelId: string): Promise<ReadonlySet<string>>;
   stream(stream: string): Promise<Read<Folded<unknown>>>;
   /** Facts of a stream, for what a fold does not hold; all of them where no part is named. */
-  facts(stream: string, part?: Omit<StreamPart, 'upTo'>): Promise<readonly StoredEvent[]>;
+  facts<S extends string>(stream: S, part?: Omit<StreamPart, 'upTo'>): Promise<readonly EventIn<S>[]>;
 }
 
 /**
@@ -115,7 +115,7 @@ export async function viewOf(
     rollout: (id) => one(rolloutStream(id)),
     rolledBack: (id) => lane.commands.rollouts.rolledBack(id, upTo),
     stream,
-    async facts(name, part = {}) {
+    async facts<S extends string>(name: S, part: Omit<StreamPart, 'upTo'> = {}): Promise<readonly EventIn<S>[]> {
       const [first] = await log.readPart(name, { limit: 1, upTo });
       return (await isOf(lane, orgId, first)) ? log.readPart(name, { ...part, upTo }) : [];
     },

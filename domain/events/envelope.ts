@@ -1,5 +1,5 @@
 /** Pure. What surrounds every fact. */
-import type { AnyFact, FactsByKind, StreamKind } from './streams.ts';
+import type { AnyFact, FactsByKind, StreamKind, StreamName } from './streams.ts';
 
 export type ActorKind = 'key' | 'device' | 'workflow' | 'system';
 /** Who did it. `id` is opaque: key id, device id, process id or a part of this product; names live outside the log. */
@@ -28,6 +28,8 @@ export interface StoredEvent<F = AnyFact> {
   readonly sequencedAt: string | null;
 }
 export type StoredEventOf<K extends StreamKind> = StoredEvent<FactsByKind[K]>;
+/** What the stream of that name holds: events of its kind, where the type of the name says which. */
+export type EventIn<S extends string> = S extends StreamName<infer K> ? StoredEventOf<K> : StoredEvent;
 
 /** A fact that has its place in the log. */
 export type SequencedEvent<F = AnyFact> = StoredEvent<F> & { readonly logIndex: number; readonly sequencedAt: string };

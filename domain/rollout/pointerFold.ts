@@ -2,6 +2,7 @@
  * Pure. How facts move the pointer document. The facts of one append arrive one after another and a reader may look in between,
  * so each step by itself leaves a version in force: completing makes the version stable at once, a rollback brings the target.
  */
+import { tagged } from '../events/codec.ts';
 import type { SequencedEvent } from '../events/envelope.ts';
 import type { ModelFact } from '../events/model.ts';
 import type { RolloutFact } from '../events/rollout.ts';
@@ -29,20 +30,19 @@ export interface Applied {
  * @param memory  asked for the rollout of the fact and for the versions that `versionsNamed` lists
  */
 export function applyFact(pointer: Pointer | undefined, event: SequencedEvent, memory: PointerMemory): Applied {
-  const stream = parseStream(event.stream);
-  if (!stream || stream.kind === 'training') return { pointer, news: {} };
-  const rollout = stream.kind === 'rollout' ? memory.rollout(stream.rolloutId) : undefined;
+  const of = tagged(event);
+  if (!of || of.kind === 'training') return { pointer, news: {} };
+  const rollout = of.kind === 'rollout' ? memory.rollout(of.rolloutId) : undefined;
   const news = remembered(event, rollout);
   if (!pointer) {
-    if (stream.kind !== 'model' || event.fact.type !== 'ModelRegistered') return { pointer, news };
-    return { pointer: emptyPointer(event.fact.data.org_id, stream.modelId, event.logIndex), news };
+    if (of.kind !== 'model' || of.fact.type !== 'ModelRegistered') return { pointer, news };
+    return { pointer: emptyPointer(of.fact.data.org_id, of.modelId, event.logIndex), news };
   }
   if (event.logIndex <= pointer.epoch) return { pointer, news };
   let changed: Changed;
-  // Safe: the codec admits to a stream only facts of its kind.
-  if (stream.kind === 'model') changed = byModelFact(pointer, event.fact as ModelFact);
-  else if (stream.kind === 'version') changed = byVersionFact(pointer, stream.version, event.fact as VersionFact);
-  else changed = byRolloutFact(pointer, stream.rolloutId, rollout, event.fact as RolloutFact, event.recordedAt);
+  if (of.kind === 'model') changed = byModelFact(pointer, of.fact);
+  else if (of.kind === 'version') changed = byVersionFact(pointer, of.version, of.fact);
+  else changed = byRolloutFact(pointer, of.rolloutId, rollout, of.fact, event.recordedAt);
   if (!changed) return { pointer, news };
   const isMarked = (version: string) =>
     version === news.rolledBack?.version || memory.isRolledBack(pointer.model_id, version);

@@ -22,7 +22,7 @@ export interface RunRow {
   stream_version: number;
 }
 
-type RoundFact = Extract<
+export type RoundFact = Extract<
   TrainingFact,
   { type: 'RoundOpened' | 'RoundClosed' | 'RoundAggregated' | 'RoundEvaluated' | 'RoundAbandoned' }
 >;

@@ -1,5 +1,5 @@
 /** The port of the event log. Durable when it returns; concurrent; ordered by `logIndex`; idempotent by command id. */
-import type { Actor, SequencedEvent, StoredEvent } from '../../domain/events/envelope.ts';
+import type { Actor, EventIn, SequencedEvent, StoredEvent } from '../../domain/events/envelope.ts';
 import type { AnyFact } from '../../domain/events/streams.ts';
 import type { Snapshot } from '../snapshots/snapshot.ts';
 import type { Upkeep } from '../snapshots/snapshotTable.ts';
@@ -137,10 +137,10 @@ export interface EventStore {
   transaction<T>(lane: Lane, body: (tx: AppendTransaction) => Promise<T>): Promise<T>;
 
   /** Events of one stream, in version order, up to a log index (inclusive) if given; undecodable ones as in {@link Loaded}. */
-  readStream(stream: string, upTo?: number): Promise<StoredEvent[]>;
+  readStream<S extends string>(stream: S, upTo?: number): Promise<EventIn<S>[]>;
 
   /** Some events of one stream, in version order: what is asked of a long one. */
-  readPart(stream: string, part: StreamPart): Promise<StoredEvent[]>;
+  readPart<S extends string>(stream: S, part: StreamPart): Promise<EventIn<S>[]>;
 
   /** The version of each stream's last fact, placed in the log or not; a stream that does not exist is left out. */
   streamVersions(streams: readonly string[]): Promise<ReadonlyMap<string, number>>;

@@ -1,6 +1,6 @@
 /** The event log in Postgres: the port of `eventStore.ts`, over the functions of `store/sql/migrations`. */
 import { Kysely, PostgresDialect } from 'kysely';
-import type { StoredEvent } from '../../domain/events/envelope.ts';
+import type { EventIn, StoredEvent } from '../../domain/events/envelope.ts';
 import { createPool, type Waits } from '../connect.ts';
 import { mapInTurns } from '../turns.ts';
 import { namedSql } from '../sql/namedSql.ts';
@@ -8,7 +8,7 @@ import { resolveAsOf } from './asOf.ts';
 import { createDoorbell } from './doorbell.ts';
 import { createSnapshotTable } from '../snapshots/snapshotTable.ts';
 import type { Snapshot } from '../snapshots/snapshot.ts';
-import type { AppendedEvent, AppendResult, Beginning, EventStore, Lane, Loaded } from './eventStore.ts';
+import type { AppendedEvent, AppendResult, Beginning, EventStore, Lane, Loaded, StreamPart } from './eventStore.ts';
 import { createIndexWaiter } from './indexWaiter.ts';
 import { eventToFold, sequencedEventOf, type PlacedRow, type RawLogRow } from './rows.ts';
 import { selectEvents, selectLog, selectRawLog, type LogDatabase } from './tables.ts';
@@ -146,7 +146,7 @@ export function createEventStore(options: EventStoreOptions): PostgresEventStore
 
     readStream: (stream, upTo) => store.readPart(stream, { upTo }),
 
-    async readPart(stream, { after, upTo, types, limit, fromEnd = false }) {
+    async readPart<S extends string>(stream: S, { after, upTo, types, limit, fromEnd = false }: StreamPart) {
       let query = selectEvents(db)
         .where('e.stream_id', '=', stream)
         .orderBy('e.stream_version', fromEnd ? 'desc' : 'asc');
@@ -154,7 +154,8 @@ export function createEventStore(options: EventStoreOptions): PostgresEventStore
       if (upTo !== undefined) query = query.where('l.log_index', '<=', upTo);
       if (types !== undefined) query = query.where('e.type', 'in', types);
       if (limit !== undefined) query = query.limit(limit);
-      const events = (await query.execute()).map(eventToFold);
+      // `decode` admits to a stream only facts of its kind.
+      const events = (await query.execute()).map((row) => eventToFold(row) as EventIn<S>);
       return fromEnd ? events.reverse() : events;
     },
 

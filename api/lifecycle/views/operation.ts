@@ -1,9 +1,8 @@
 /** Long work as the own door shows it: its state is a fold of facts, so any process answers the same. */
 import { ERRORS, LifecycleError, type ErrorCode } from '../../../domain/errors.ts';
 import { parseProcess, publishProcess, trainingProcess } from '../../../domain/events/processes.ts';
-import type { StoredEvent } from '../../../domain/events/envelope.ts';
+import type { StoredEventOf } from '../../../domain/events/envelope.ts';
 import { versionStream } from '../../../domain/events/streams.ts';
-import type { VersionFact } from '../../../domain/events/version.ts';
 import { exists, type Existing } from '../../../machines/fold.ts';
 import type { TrainingState } from '../../../machines/trainingRun.ts';
 import { OWN_PREFIX, problemOf } from '../../http/problem.ts';
@@ -83,12 +82,11 @@ async function trainingOperation(
 function publishOperation(
   view: View,
   process: { modelId: string; version: string; n: number },
-  events: readonly StoredEvent[],
+  events: readonly StoredEventOf<'version'>[],
   base: string,
 ): Operation | undefined {
   const id = publishProcess(process.modelId, process.version, process.n);
-  // A version stream holds facts of versions only: the codec has checked it.
-  const facts = events.map((e) => e.fact as VersionFact).filter((f) => 'n' in f.data && f.data.n === process.n);
+  const facts = events.map(({ fact }) => fact).filter((f) => 'n' in f.data && f.data.n === process.n);
   const requested = facts.find((f) => f.type === 'PublishRequested');
   if (!requested) return undefined;
   const total = requested.data.formats.length;

@@ -1,5 +1,5 @@
 /** A training run and its rounds as the own door shows them. */
-import type { StoredEvent } from '../../../domain/events/envelope.ts';
+import type { StoredEventOf } from '../../../domain/events/envelope.ts';
 import type { TrainingFact } from '../../../domain/events/training.ts';
 import type { Existing } from '../../../machines/fold.ts';
 import { roundState, runStatus, type AggregatedRound, type TrainingState } from '../../../machines/trainingRun.ts';
@@ -50,15 +50,16 @@ const lastRound = ({ round, aggregated, evaluated }: AggregatedRound): Training[
 });
 
 /** Every attempt of every round, in order, from the run's facts. */
-export function roundViews(events: readonly StoredEvent[], acceptedOf: (roundKey: string) => number): Round[] {
+export function roundViews(
+  events: readonly StoredEventOf<'training'>[],
+  acceptedOf: (roundKey: string) => number,
+): Round[] {
   const rounds = new Map<string, Round>();
-  for (const event of events) {
-    // A training stream holds facts of training runs only: the codec has checked it.
-    const fact = event.fact as TrainingFact;
+  for (const { fact, recordedAt } of events) {
     if (!('round' in fact.data) || !('attempt' in fact.data)) continue;
     const key = `${fact.data.round}.${fact.data.attempt}`;
-    const before = rounds.get(key) ?? emptyRound(fact.data.round, fact.data.attempt, event.recordedAt);
-    rounds.set(key, { ...before, ...changeOf(fact, acceptedOf(key)), at: event.recordedAt });
+    const before = rounds.get(key) ?? emptyRound(fact.data.round, fact.data.attempt, recordedAt);
+    rounds.set(key, { ...before, ...changeOf(fact, acceptedOf(key)), at: recordedAt });
   }
   return [...rounds.values()];
 }
