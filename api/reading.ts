@@ -1,6 +1,7 @@
 /** Reads of single things: a fold of their stream, as it is now or as it was, for one organisation. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { ownerOf } from '../commands/ownership.ts';
+import type { LogIndex } from '../domain/brands.ts';
 import { LifecycleError } from '../domain/errors.ts';
 import type { EventIn, SequencedEvent, StoredEvent } from '../domain/events/envelope.ts';
 import {
@@ -48,7 +49,7 @@ export interface Read<S extends Folded<unknown>> {
 export interface View {
   readonly orgId: OrgId;
   /** Log index up to which facts are surely in; every read is at it, or newer where it is not fixed. */
-  readonly position: number;
+  readonly position: LogIndex;
   /** Time by which clocks of charts are read: now, or when the position was given out. */
   readonly at: number;
   readonly isPast: boolean;
@@ -151,7 +152,7 @@ export async function ownEvent(
  *
  * @throws LifecycleError as `resolveAsOf` says; `event_not_found` also for another organisation's event
  */
-export async function asOfIndex(deps: Reading, orgId: OrgId, asOf: string): Promise<number> {
+export async function asOfIndex(deps: Reading, orgId: OrgId, asOf: string): Promise<LogIndex> {
   const index = await deps.log.resolveAsOf(asOf);
   const id = eventIn(asOf);
   if (id !== undefined) await ownEvent(deps, orgId, id, `as_of names event ${id}, which is not stored`);
@@ -163,7 +164,7 @@ export const eventIn = (place: string): string | undefined =>
   place.startsWith('event:') ? place.slice('event:'.length) : undefined;
 
 /** Unix ms at which the log index was given out; 0 before the first. */
-async function givenOutAt(log: Reading['log'], logIndex: number): Promise<number> {
+async function givenOutAt(log: Reading['log'], logIndex: LogIndex): Promise<number> {
   const [event] = logIndex < 0 ? [] : await log.readLog(logIndex - 1, 1);
   return event ? Date.parse(event.sequencedAt) : 0;
 }

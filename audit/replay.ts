@@ -1,4 +1,5 @@
 /** How a stream came to its state, fact by fact; and what it was at any place of the log. */
+import type { LogIndex } from '../domain/brands.ts';
 import { LifecycleError } from '../domain/errors.ts';
 import type { StoredEvent } from '../domain/events/envelope.ts';
 import { parseStream } from '../domain/events/streams.ts';
@@ -80,7 +81,7 @@ export async function replay(log: Log, stream: string, to?: ReplayTo): Promise<R
 export async function foldAsOf(
   log: Pick<EventStore, 'readStream'>,
   stream: string,
-  logIndex: number,
+  logIndex: LogIndex,
 ): Promise<Folded<unknown>> {
   return machineFor(stream).fold(await log.readStream(stream, logIndex));
 }

@@ -2,6 +2,7 @@
 import { Kysely, PostgresDialect } from 'kysely';
 import { LifecycleError } from '../domain/errors.ts';
 import type { SequencedEvent } from '../domain/events/envelope.ts';
+import type { LogIndex } from '../domain/brands.ts';
 import type { OrgId } from '../domain/org.ts';
 import type { LifecycleState } from '../domain/states.ts';
 import { createPool } from '../store/connect.ts';
@@ -68,7 +69,7 @@ export interface ReadModels {
   waitFor(name: ReadModelName, logIndex: number, timeoutMs: number): Promise<boolean>;
 
   models(filter: ModelFilter, page?: PageRequest): Promise<Page<ShownModelRow>>;
-  model(orgId: OrgId, modelId: string, asOf?: number): Promise<ShownModelRow | undefined>;
+  model(orgId: OrgId, modelId: string, asOf?: LogIndex): Promise<ShownModelRow | undefined>;
   /** How many models of a kind there are now. */
   modelCount(kind: ModelKind): Promise<number>;
   /** At most `limit` models as they are now, by name, each with the lifecycle state of its newest version; null: it has none. */
@@ -86,10 +87,10 @@ export interface ReadModels {
   judgements(
     orgId: OrgId,
     rolloutId: number,
-    asOf?: number,
+    asOf?: LogIndex,
   ): Promise<Listed<JudgementRow & { readonly log_index: number }>>;
   runs(filter: RunFilter, page?: PageRequest): Promise<Page<ListedRun>>;
-  roundFacts(orgId: OrgId, runId: string, asOf?: number): Promise<Listed<RoundRow & { readonly log_index: number }>>;
+  roundFacts(orgId: OrgId, runId: string, asOf?: LogIndex): Promise<Listed<RoundRow & { readonly log_index: number }>>;
   events(filter: EventFilter, page?: PageRequest): Promise<Page<SequencedEvent>>;
 
   close(): Promise<void>;
@@ -174,7 +175,7 @@ export function createReadModels({
 
   async function readOnce<T>(
     names: readonly ReadModelName[],
-    asOf: number | undefined,
+    asOf: LogIndex | undefined,
     list: (db: ReadDb, at: number) => Promise<T>,
   ): Promise<T> {
     const found = await Promise.all(names.map(complete));

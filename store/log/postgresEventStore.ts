@@ -1,5 +1,6 @@
 /** The event log in Postgres: the port of `eventStore.ts`, over the functions of `store/sql/migrations`. */
 import { Kysely, PostgresDialect } from 'kysely';
+import { asLogIndex, type LogIndex } from '../../domain/brands.ts';
 import type { EventIn, StoredEvent } from '../../domain/events/envelope.ts';
 import { createPool, type Waits } from '../connect.ts';
 import { mapInTurns } from '../turns.ts';
@@ -110,17 +111,17 @@ export function createEventStore(options: EventStoreOptions): PostgresEventStore
   const doorbell = createDoorbell(bell);
   const ring = () => doorbell.ring();
 
-  async function logIndexes(ids: string[]): Promise<Map<string, number | null>> {
+  async function logIndexes(ids: string[]): Promise<Map<string, LogIndex | null>> {
     const rows = await db
       .selectFrom('store.events as e')
       .leftJoin('store.log as l', 'l.position', 'e.position')
       .select(['e.event_id', 'l.log_index'])
       .where('e.event_id', 'in', ids)
       .execute();
-    return new Map(rows.map((r) => [r.event_id, r.log_index]));
+    return new Map(rows.map((r) => [r.event_id, r.log_index === null ? null : asLogIndex(r.log_index)]));
   }
   const placed = async (ids: string[]) =>
-    new Map([...(await logIndexes(ids))].filter((entry): entry is [string, number] => entry[1] !== null));
+    new Map([...(await logIndexes(ids))].filter((entry): entry is [string, LogIndex] => entry[1] !== null));
   const waiter = createIndexWaiter(connectionString, placed);
 
   const store: PostgresEventStore = {
@@ -186,7 +187,7 @@ export function createEventStore(options: EventStoreOptions): PostgresEventStore
         .orderBy('log_index', 'desc')
         .limit(1)
         .executeTakeFirst();
-      return row?.log_index ?? -1;
+      return asLogIndex(row?.log_index ?? -1);
     },
 
     logIndexOf: async (eventId) => (await logIndexes([eventId])).get(eventId),

@@ -2,6 +2,7 @@
  * Random histories of legal commands only: each move asks the machines as a use case would, and what they refuse is left out.
  * Pure: a list of numbers becomes a list of appends, the same one every time.
  */
+import { asLogIndex, asStreamVersion } from '../../domain/brands.ts';
 import { durationMs } from '../../domain/duration.ts';
 import { currentSchemaVersion } from '../../domain/events/codec.ts';
 import type { SequencedEvent } from '../../domain/events/envelope.ts';
@@ -152,7 +153,7 @@ export function sequence(appends: readonly HistoryAppend[]): SequencedEvent[] {
       events.push({
         id: `00000000-0000-7000-8000-${String(events.length).padStart(12, '0')}`,
         stream,
-        version,
+        version: asStreamVersion(version),
         fact,
         schemaVersion: currentSchemaVersion(stream, fact.type),
         machine: machineFor(stream).name,
@@ -162,7 +163,7 @@ export function sequence(appends: readonly HistoryAppend[]): SequencedEvent[] {
         correlationId: null,
         causationId: null,
         recordedAt: at,
-        logIndex: events.length,
+        logIndex: asLogIndex(events.length),
         sequencedAt: at,
       });
     });
