@@ -10,22 +10,19 @@ import type { ActivityDeps } from './deps.ts';
 import { foldStream } from './foldStream.ts';
 import { resumesOf } from './resumes.ts';
 
-const phaseOf = (state: TrainingState): TrainingStanding['phase'] => {
-  if (!exists(state)) return 'between';
-  return state.state === 'Ending' ? 'ending' : roundState(state.state);
-};
+type Phase =
+  | Pick<Extract<TrainingStanding, { phase: 'collecting' }>, 'phase' | 'current'>
+  | { readonly phase: Exclude<TrainingStanding['phase'], 'collecting'> };
 
-/** The fold as the planner's plain data. `counted` comes from the open round's row. */
-export function standingOf(state: TrainingState, counted: number, now: number): TrainingStanding {
-  const { context } = state;
-  const { current } = context;
+function phaseOf(state: TrainingState, counted: number): Phase {
+  if (!exists(state)) return { phase: 'between' };
+  if (state.state === 'Ending') return { phase: 'ending' };
+  const phase = roundState(state.state);
+  if (phase !== 'collecting') return { phase };
+  const current = state.context.current!; // RoundOpened leads there, and sets it
   return {
-    spec: context.spec!, // set by TrainingRequested, the first fact
-    now,
-    isPaused: isPaused(state),
-    isFaulty: isPaused(state) && context.paused?.code === 'internal_fault',
-    phase: phaseOf(state),
-    current: current && {
+    phase,
+    current: {
       round: current.round,
       attempt: current.attempt,
       deadline: Date.parse(current.deadline),
@@ -33,6 +30,18 @@ export function standingOf(state: TrainingState, counted: number, now: number): 
       minUpdates: current.min_updates,
       counted,
     },
+  };
+}
+
+/** The fold as the planner's plain data. `counted` comes from the open round's row. */
+export function standingOf(state: TrainingState, counted: number, now: number): TrainingStanding {
+  const { context } = state;
+  return {
+    spec: context.spec!, // set by TrainingRequested, the first fact
+    now,
+    isPaused: isPaused(state),
+    isFaulty: isPaused(state) && context.paused?.code === 'internal_fault',
+    ...phaseOf(state, counted),
     rounds: context.rounds.length,
     isUnevaluated: context.rounds.at(-1)?.evaluated === null,
     attempts: context.attempts,

@@ -240,19 +240,26 @@ const LIFECYCLE: Readonly<Record<VersionStateName, LifecycleState>> = {
 };
 export const lifecycleState = (state: VersionStateName): LifecycleState => LIFECYCLE[state];
 
-const USABLE: Readonly<Record<LifecycleState, boolean>> = {
+type Usable = Extract<VersionStateName, 'Published' | `Deployed.${string}`>;
+/** The state of a version that devices may not be told. */
+export type Unusable = Exclude<VersionStateName | None, Usable>;
+
+const USABLE: { readonly [S in VersionStateName]: S extends Usable ? true : false } = {
   Draft: false,
   Training: false,
-  Trained: false,
+  'Trained.ready': false,
+  'Trained.publishing': false,
   Published: true,
-  Deployed: true,
+  'Deployed.rolling': true,
+  'Deployed.live': true,
+  'Deployed.standby': true,
   Rollback: false,
 };
 /** Whether devices may be told this version: it was published and is not rolled back. */
-export const isUsable = (state: VersionStateName | None) => state !== 'None' && USABLE[lifecycleState(state)];
+export const isUsable = (state: VersionStateName | None): state is Usable => state !== 'None' && USABLE[state];
 
 /** What leads a version to where devices may be told it, from its state. */
-export function howToPublish(state: VersionStateName | None): string {
+export function howToPublish(state: Unusable): string {
   switch (state) {
     case 'Rollback':
       return 'choose another version; a rolled-back one never returns';
@@ -265,11 +272,6 @@ export function howToPublish(state: VersionStateName | None): string {
     case 'None':
     case 'Draft':
       return 'attach its weights or train it, then publish it';
-    case 'Published':
-    case 'Deployed.rolling':
-    case 'Deployed.live':
-    case 'Deployed.standby':
-      return ''; // a guard that is met says nothing
     default:
       return state satisfies never;
   }

@@ -271,7 +271,9 @@ function reachesItsCohort({ version, cohort }: RolloutSpec) {
 }
 
 const published = (versionState: VersionStateName | None, version: string) =>
-  guard('published', isUsable(versionState), `${version} is ${versionState}`, howToPublish(versionState));
+  isUsable(versionState)
+    ? guard('published', true, `${version} is ${versionState}`, '')
+    : guard('published', false, `${version} is ${versionState}`, howToPublish(versionState));
 
 const stillStable = (isStable: boolean, version: string) =>
   guard(

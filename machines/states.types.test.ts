@@ -3,7 +3,7 @@ import { expect, it } from 'vitest';
 import { setup } from 'xstate';
 import type { LifecycleState, RolloutStateName, VersionStateName } from '../domain/states.ts';
 import { exists, wrap, type Existing, type Machine, type StateNameOf } from './fold.ts';
-import { isUsable, lifecycleState, type VersionState } from './modelVersion.ts';
+import { howToPublish, isUsable, lifecycleState, type VersionState } from './modelVersion.ts';
 import { isLive, rolloutMachine, type RolloutContext, type RolloutState } from './rollout.ts';
 import { runStatus } from './trainingRun.ts';
 
@@ -36,6 +36,10 @@ export function impossible() {
   isLive('Halted');
   // @ts-expect-error a version is never Active
   isUsable(rollout.state);
+  // @ts-expect-error a draft is not deployed: only what is usable is past publishing
+  if (isUsable(version.state)) void (version.state === 'Draft');
+  // @ts-expect-error a version that is live has been published
+  howToPublish('Deployed.live');
   // @ts-expect-error a version that was never drafted has no word
   lifecycleState(version.state);
   // @ts-expect-error nor a view
