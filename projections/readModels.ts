@@ -2,7 +2,9 @@
 import { Kysely, PostgresDialect } from 'kysely';
 import { LifecycleError } from '../domain/errors.ts';
 import type { SequencedEvent } from '../domain/events/envelope.ts';
+import type { LogIndex } from '../domain/brands.ts';
 import type { OrgId } from '../domain/org.ts';
+import type { LifecycleState } from '../domain/states.ts';
 import { createPool } from '../store/connect.ts';
 import type { LogDatabase } from '../store/log/tables.ts';
 import { listEvents, type EventFilter } from './activity/query.ts';
@@ -57,7 +59,7 @@ export interface Listed<T> {
 }
 
 /** `lifecycle`: of the newest version. */
-export type ModelNow = ShownModelRow & { readonly lifecycle: string | null };
+export type ModelNow = ShownModelRow & { readonly lifecycle: LifecycleState | null };
 
 export interface ReadModels {
   position(name: ReadModelName): Promise<number>;
@@ -67,7 +69,7 @@ export interface ReadModels {
   waitFor(name: ReadModelName, logIndex: number, timeoutMs: number): Promise<boolean>;
 
   models(filter: ModelFilter, page?: PageRequest): Promise<Page<ShownModelRow>>;
-  model(orgId: OrgId, modelId: string, asOf?: number): Promise<ShownModelRow | undefined>;
+  model(orgId: OrgId, modelId: string, asOf?: LogIndex): Promise<ShownModelRow | undefined>;
   /** How many models of a kind there are now. */
   modelCount(kind: ModelKind): Promise<number>;
   /** At most `limit` models as they are now, by name, each with the lifecycle state of its newest version; null: it has none. */
@@ -79,16 +81,16 @@ export interface ReadModels {
     page: { readonly limit: number; readonly offset: number },
   ): Promise<VersionRow[]>;
   /** Of a model's newest version now; null: it has none. */
-  newestLifecycle(modelId: string): Promise<string | null>;
+  newestLifecycle(modelId: string): Promise<LifecycleState | null>;
   lineage(of: { readonly orgId: OrgId; readonly modelId: string }, page?: PageRequest): Promise<Page<LineageNode>>;
   rollouts(filter: RolloutFilter, page?: PageRequest): Promise<Page<RolloutRow>>;
   judgements(
     orgId: OrgId,
     rolloutId: number,
-    asOf?: number,
+    asOf?: LogIndex,
   ): Promise<Listed<JudgementRow & { readonly log_index: number }>>;
   runs(filter: RunFilter, page?: PageRequest): Promise<Page<ListedRun>>;
-  roundFacts(orgId: OrgId, runId: string, asOf?: number): Promise<Listed<RoundRow & { readonly log_index: number }>>;
+  roundFacts(orgId: OrgId, runId: string, asOf?: LogIndex): Promise<Listed<RoundRow & { readonly log_index: number }>>;
   events(filter: EventFilter, page?: PageRequest): Promise<Page<SequencedEvent>>;
 
   close(): Promise<void>;
@@ -173,7 +175,7 @@ export function createReadModels({
 
   async function readOnce<T>(
     names: readonly ReadModelName[],
-    asOf: number | undefined,
+    asOf: LogIndex | undefined,
     list: (db: ReadDb, at: number) => Promise<T>,
   ): Promise<T> {
     const found = await Promise.all(names.map(complete));

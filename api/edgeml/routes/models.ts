@@ -5,6 +5,8 @@ import { registerModel } from '../../../commands/registerModel.ts';
 import { requestPublish } from '../../../commands/requestPublish.ts';
 import { LifecycleError } from '../../../domain/errors.ts';
 import { versionStream } from '../../../domain/events/streams.ts';
+import { exists, type Existing } from '../../../machines/fold.ts';
+import type { ModelState } from '../../../machines/model.ts';
 import { isUsable, type VersionState } from '../../../machines/modelVersion.ts';
 import type { VersionRow } from '../../../projections/versions/schema.ts';
 import { orgOf, whoAsks } from '../../access/principal.ts';
@@ -130,7 +132,7 @@ export function sdkModelRoutes(app: App, deps: ApiDeps): void {
       const view = await viewOf(deps, request, reply);
       const model = await existingModel(view, request.params.model);
       const latest = await existingLatest(view, model.id, model.context);
-      return sdkVersion(versionOfState((await view.version(model.id, latest)).state));
+      return sdkVersion(versionOfState(await existingVersion(view, model, latest)));
     },
   });
 
@@ -149,13 +151,13 @@ export function sdkModelRoutes(app: App, deps: ApiDeps): void {
       response: { 200: SdkVersion, 202: SdkVersion },
     },
     handler: async (request, reply) => {
-      const { modelId, state } = await versionAt(deps, request, reply);
+      const { model, state } = await versionAt(deps, request, reply);
       const version = request.params.version;
       if (isUsable(state.state)) return sdkVersion(versionOfState(state));
       await runCommand(deps, request, reply, {}, (commands, caller) =>
-        requestPublish(commands, caller, { modelId, version }),
+        requestPublish(commands, caller, { modelId: model.id, version }),
       );
-      const now = async () => (await (await viewOf(deps, request, reply)).version(modelId, version)).state;
+      const now = async () => existingVersion(await viewOf(deps, request, reply), model, version);
       const ended = await waitUntil(deps.watch, PUBLISH_WAIT_MS, async () => unlessPublishing(await now()));
       if (!ended)
         return reply.code(202).send({ ...sdkVersion(versionOfState(await now())), publishing: true as const });
@@ -212,11 +214,11 @@ async function versionAt(
   deps: ApiDeps,
   request: FastifyRequest<{ Params: { model: string; version: string } }> | VersionRequest,
   reply: FastifyReply,
-): Promise<{ modelId: string; state: VersionState }> {
+): Promise<{ model: ModelState & { id: string }; state: Existing<VersionState> }> {
   const view = await viewOf(deps, request, reply);
   const { model, version } = request.params;
   const found = await existingModel(view, model);
-  return { modelId: found.id, state: await existingVersion(view, found, version) };
+  return { model: found, state: await existingVersion(view, found, version) };
 }
 interface VersionRequest extends FastifyRequest {
   readonly params: { readonly model: string; readonly version: string };
@@ -234,7 +236,7 @@ async function* versionPages({ log }: Pick<ApiDeps, 'log'>, view: View, modelId:
     );
     yield page.map((row) => {
       const state = folded.get(row.version);
-      return sdkVersion(state ? versionOfState(state) : versionOfRow(row));
+      return sdkVersion(state && exists(state) ? versionOfState(state) : versionOfRow(row));
     });
   }
 }
@@ -244,7 +246,7 @@ const orgHeader = (request: FastifyRequest): string | undefined => {
   return typeof sent === 'string' ? sent : undefined;
 };
 
-const unlessPublishing = (state: VersionState) => (state.state === 'Trained.publishing' ? undefined : state);
+const unlessPublishing = (state: Existing<VersionState>) => (state.state === 'Trained.publishing' ? undefined : state);
 
 type KnownModel = ModelState & { readonly id: string };
 
