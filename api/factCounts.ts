@@ -1,6 +1,6 @@
 /** Counters over the facts that entered the log since this server began, whoever appended them: the worker's are among them. */
 import { Counter, type Registry } from 'prom-client';
-import { Verdict } from '../domain/events/rollout.ts';
+import { RollbackTrigger, Verdict } from '../domain/events/rollout.ts';
 import type { Queryable } from '../store/log/eventStore.ts';
 import { namedSql } from '../store/sql/namedSql.ts';
 import { within } from '../store/within.ts';
@@ -11,7 +11,7 @@ const COUNTED = namedSql('facts_counted');
 const MOST = 2_000;
 const STREAMS = ['model', 'version', 'training', 'rollout'];
 const VERDICTS = Verdict.anyOf.map((one) => one.const);
-const TRIGGERS = ['verdict', 'manual'];
+const TRIGGERS = RollbackTrigger.anyOf.map((one) => one.const);
 
 type Counted = {
   readonly stream: string;

@@ -5,13 +5,19 @@
 import Type, { type Static } from 'typebox';
 import { assign, setup } from 'xstate';
 import { Count, Nullable } from '../domain/events/fact.ts';
-import { Judgement, rolloutFacts, RolloutSpec, SetAside, type RolloutFact } from '../domain/events/rollout.ts';
+import {
+  Judgement,
+  PauseCause,
+  rolloutFacts,
+  RolloutSpec,
+  SetAside,
+  type RolloutFact,
+} from '../domain/events/rollout.ts';
 import { holdsOn, NOT_RUNNING, resumeClock, startClock, stopClock } from '../domain/rollout/stageClock.ts';
 import { wrap, type FactEvent, type Folded } from './fold.ts';
 import { appended } from './growing.ts';
 
 const Ended = Type.Object({ reason: Type.String(), at: Type.Number() });
-const PauseCause = rolloutFacts.RolloutPaused.schema.properties.cause;
 
 const Context = Type.Object(
   {

@@ -4,7 +4,7 @@
  */
 import { durationMs } from '../domain/duration.ts';
 import type { Guard } from '../domain/errors.ts';
-import type { Judgement, RolloutFact, SetAside } from '../domain/events/rollout.ts';
+import type { Judgement, PauseCause, RollbackTrigger, RolloutFact, SetAside } from '../domain/events/rollout.ts';
 import { already, decideFacts, type Decision } from './decision.ts';
 import { rolloutMachine, type RolloutContext, type RolloutState } from './rollout.ts';
 import {
@@ -30,7 +30,7 @@ type DataOf<T extends RolloutFact['type']> = Extract<RolloutFact, { type: T }>['
 export type RolloutCommand =
   | { type: 'create'; data: DataOf<'RolloutCreated'>; versionState: string }
   | { type: 'start'; rolloutId: number; versionState: string; otherLive: number | null }
-  | { type: 'pause'; cause: DataOf<'RolloutPaused'>['cause']; reason: string; missing?: readonly string[] }
+  | { type: 'pause'; cause: PauseCause; reason: string; missing?: readonly string[] }
   /** `setAside`: the stage's downloads so far, where a rule on downloads paused it. */
   | { type: 'resume'; reason?: string; setAside?: SetAside }
   | { type: 'enterStage'; stage: number }
@@ -47,7 +47,7 @@ export type RolloutCommand =
       named?: boolean;
       /** Why the version that a person named may not come back; undefined where none was named, or it may. */
       noTarget?: string;
-      trigger: 'verdict' | 'manual';
+      trigger: RollbackTrigger;
       reason: string;
       evidence: Judgement | null;
       isStable: boolean;
