@@ -1,5 +1,6 @@
 /** Models, versions and rollouts in the words that existing SDKs read (docs/design/http.md "Words for existing SDKs"). */
 import type { ArtifactFile, TrainingCompletedData } from '../../domain/events/version.ts';
+import { firstOf, formatsFor } from '../../domain/formats/fileFormats.ts';
 import type { ModelState } from '../../machines/model.ts';
 import { isUsable, lifecycleState, type VersionState } from '../../machines/modelVersion.ts';
 import type { RolloutState } from '../../machines/rollout.ts';
@@ -90,7 +91,7 @@ export function sdkStatus(state: string): 'draft' | 'published' | 'rolled_back' 
 }
 
 /** What a download without a format gives, best first: tensors, then a graph. */
-const PREFERRED = ['safetensors', 'onnx'];
+const PREFERRED = formatsFor(true);
 
 /** Members that a version's row and its fold both have. */
 export interface ShownVersion {
@@ -132,7 +133,7 @@ export const versionOfState = ({ state, context }: VersionState): ShownVersion =
 
 export function sdkVersion(shown: ShownVersion): SdkVersion {
   const { files, training } = shown;
-  const main = PREFERRED.map((f) => files.find((file) => file.format === f)).find((f) => f) ?? files[0];
+  const main = firstOf(files, PREFERRED) ?? files[0];
   return {
     id: `${shown.modelId}@${shown.version}`,
     model_id: shown.modelId,

@@ -1,7 +1,8 @@
 /** Pure. `versions`: the state of each version, where it came from, its files. Each fact of a version names the state after it. */
 import type { SequencedEvent } from '../../domain/events/envelope.ts';
 import { parseStream } from '../../domain/events/streams.ts';
-import type { ArtifactFile, VersionFact } from '../../domain/events/version.ts';
+import type { VersionFact } from '../../domain/events/version.ts';
+import { tensorsShaOf } from '../../domain/formats/fileFormats.ts';
 import { precedenceKey } from '../../domain/semver.ts';
 import { lifecycleState } from '../../machines/modelVersion.ts';
 import { learnOrg, modelOrgs, needOrg, needsOfLearning, orgOfModel, subjectAmong } from '../modelOrgs.ts';
@@ -24,9 +25,6 @@ const STATE_AFTER: Readonly<Record<VersionFact['type'], string>> = {
   VersionRolledBack: 'Rollback',
 };
 
-const tensorsOf = (files: readonly ArtifactFile[], before: string | null) =>
-  files.find((f) => f.format === 'safetensors')?.sha256 ?? before;
-
 /** The members that a fact changes, apart from state, time and stream version. */
 function members(row: VersionRow, fact: VersionFact, at: string): Partial<VersionRow> {
   switch (fact.type) {
@@ -39,7 +37,7 @@ function members(row: VersionRow, fact: VersionFact, at: string): Partial<Versio
     case 'TrainingFailed':
       return { run_id: null };
     case 'ArtifactUploaded':
-      return { files: [...row.files, ...fact.data.files], tensors_sha: tensorsOf(fact.data.files, row.tensors_sha) };
+      return { files: [...row.files, ...fact.data.files], tensors_sha: tensorsShaOf(fact.data.files, row.tensors_sha) };
     case 'PublishRequested':
       return { publication: { n: fact.data.n, state: 'running' }, requested_formats: fact.data.formats };
     case 'PublishRefused':
