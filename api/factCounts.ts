@@ -1,7 +1,7 @@
 /** Counters over the facts that entered the log since this server began, whoever appended them: the worker's are among them. */
 import { Counter, type Registry } from 'prom-client';
 import { RollbackTrigger, Verdict } from '../domain/events/rollout.ts';
-import type { Queryable } from '../store/log/eventStore.ts';
+import type { Queryable } from '../store/queryable.ts';
 import { namedSql } from '../store/sql/namedSql.ts';
 import { within } from '../store/within.ts';
 import { PROBE_MS } from './http/shared.ts';

@@ -8,7 +8,7 @@ import type { ArtifactStore } from '../store/artifacts/artifactStore.ts';
 import { createPool } from '../store/connect.ts';
 import { createKeyStore, type KeyStore } from '../store/keys/keyStore.ts';
 import { newestCheckpoint } from '../store/ledger/newest.ts';
-import type { Queryable } from '../store/log/eventStore.ts';
+import type { Queryable } from '../store/queryable.ts';
 import { createEventStore } from '../store/log/postgresEventStore.ts';
 import { queryableOf } from '../store/queryable.ts';
 import { createOrgStore } from '../store/orgs/orgStore.ts';

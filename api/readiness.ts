@@ -4,7 +4,7 @@
  */
 import type { PointerTable } from '../projections/pointerTable.ts';
 import type { ReadModels, ReadModelStatus } from '../projections/readModels.ts';
-import type { Queryable } from '../store/log/eventStore.ts';
+import type { Queryable } from '../store/queryable.ts';
 import { namedSql } from '../store/sql/namedSql.ts';
 import type { PartState } from './context.ts';
 import { STALE_MS } from './knownDevice.ts';

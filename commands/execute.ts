@@ -16,7 +16,8 @@ import { machineFor } from '../machines/registry.ts';
 import { foldStreams, type FoldedStream } from '../store/snapshots/foldStreams.ts';
 import type { RolloutContext, RolloutState } from '../machines/rollout.ts';
 import type { TrainingContext, TrainingState } from '../machines/trainingRun.ts';
-import type { AppendRequest, AppendResult, Known, Queryable } from '../store/log/eventStore.ts';
+import type { AppendRequest, AppendResult, Known } from '../store/log/eventStore.ts';
+import type { Queryable } from '../store/queryable.ts';
 import { laneOf, type Caller, type CommandDeps, type Outcome } from './context.ts';
 
 /** The streams a use case reads. Whatever is read is also expected at that version when it appends. */

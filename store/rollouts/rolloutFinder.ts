@@ -3,7 +3,7 @@
  * themselves. Callers fold the stream they pick, and hold the model's lock where two answers must not both be used.
  */
 import { versionStream } from '../../domain/events/streams.ts';
-import type { Queryable } from '../log/eventStore.ts';
+import type { Queryable } from '../queryable.ts';
 import { namedSql } from '../sql/namedSql.ts';
 
 export interface FoundRollout {
