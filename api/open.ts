@@ -25,7 +25,8 @@ import { createFleetSize } from './fleetSize.ts';
 import { createLogWatch } from './logWatch.ts';
 import { openStopLane } from './stopLane.ts';
 import { createMetrics, observeLog } from './metrics.ts';
-import { partsInDatabase, relayPlaces, sequencerLag } from './readiness.ts';
+import { relayPlaces, sequencerLag } from '../store/log/progress.ts';
+import { partsInDatabase } from './readiness.ts';
 import { rebuildable } from './rebuildable.ts';
 import { createServer } from './server.ts';
 
