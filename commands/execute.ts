@@ -43,8 +43,14 @@ export type Conclusion =
   | { readonly kind: 'already' }
   | { readonly kind: 'refused'; readonly refusal: Refusal };
 
+/** No fact follows, and rows change all the same: only under a lock, in its transaction. The outcome is `already`. */
+export interface RowsAlone {
+  readonly kind: 'rows';
+  readonly write: (tx: Queryable) => Promise<void>;
+}
+
 /** Stops are decided from the last good state; every other command on a diverged stream is refused. */
-const DIVERGED = 'stream_diverged';
+export const DIVERGED = 'stream_diverged';
 const REDECIDE_LIMIT = 20;
 
 class KnownCommand extends Error {
@@ -207,23 +213,31 @@ export function executeUnder(
   deps: CommandDeps,
   caller: Caller,
   lock: (tx: Queryable) => Promise<void>,
-  decide: (streams: Streams, tx: Queryable) => Promise<Conclusion>,
+  decide: (streams: Streams, tx: Queryable) => Promise<Conclusion | RowsAlone>,
 ): Promise<Outcome> {
   const locked = (upkeep: (() => void)[]) =>
     deps.log.transaction(laneOf(caller), async (tx) => {
       await lock(tx);
-      const reads = (streams: Streams) => decide(streams, tx);
-      return attempt(deps, caller, upkeep, reads, async (request, also) => {
-        const result = await tx.append(request);
-        if (result.outcome === 'appended') await also?.(tx);
-        return result;
+      let rows: RowsAlone | undefined;
+      const reads = async (streams: Streams): Promise<Conclusion> => {
+        const conclusion = await decide(streams, tx);
+        if (conclusion.kind !== 'rows') return conclusion;
+        rows = conclusion;
+        return { kind: 'already' };
+      };
+      const result = await attempt(deps, caller, upkeep, reads, async (request, also) => {
+        const appended = await tx.append(request);
+        if (appended.outcome === 'appended') await also?.(tx);
+        return appended;
       });
+      if (result.outcome === 'already') await rows?.write(tx);
+      return result;
     });
   return withUpkeep((upkeep) => untilDecided(caller, () => locked(upkeep)));
 }
 
 /** Facts with ids, machine and schema version, in order. @throws Error for a fact in a stream of another kind (a bug) */
-export function toEvents(facts: readonly NewFact[], newId: () => string) {
+function toEvents(facts: readonly NewFact[], newId: () => string) {
   return facts.map(({ stream, fact }) => {
     if (!parseStream(stream)) throw new Error(`${fact.type} cannot go to ${stream}`);
     return {
