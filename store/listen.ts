@@ -1,8 +1,11 @@
 /** NOTIFY of Postgres as rings. One may be lost with its connection, so whoever listens also looks by itself now and then. */
 import { keepAsking, openSession, type Session } from './connect.ts';
 
-/** `edgeml_append`: facts wait for a place. `edgeml_log`: the log has grown, up to the index in the payload. */
-export type Channel = 'edgeml_append' | 'edgeml_log';
+/**
+ * `edgeml_append`: facts wait for a place. `edgeml_log`: the log has grown, up to the index in the payload. `edgeml_devices`: what those ids say
+ * of themselves has changed. `edgeml_key_revoked`: the key of that id was.
+ */
+export type Channel = 'edgeml_append' | 'edgeml_log' | 'edgeml_devices' | 'edgeml_key_revoked';
 
 /** Calls `ring` for each NOTIFY until the session ends. @throws the driver's error if the session is gone */
 export async function listen({ client }: Session, channel: Channel, ring: (payload: string) => void): Promise<void> {
@@ -17,8 +20,18 @@ export interface Listener {
   close(): Promise<void>;
 }
 
-/** A session of its own that does nothing but listen; not connected yet. The caller closes it. */
-export function createListener(connectionString: string, name: string, channel: Channel, ring: () => void): Listener {
+/**
+ * A session of its own that does nothing but listen; not connected yet. The caller closes it.
+ *
+ * @param onConnected called when it begins to listen: rings before that were missed
+ */
+export function createListener(
+  connectionString: string,
+  name: string,
+  channel: Channel,
+  ring: (payload: string) => void,
+  onConnected: () => void = () => undefined,
+): Listener {
   let session: Promise<Session | undefined> | undefined;
   let closed = false;
 
@@ -32,6 +45,7 @@ export function createListener(connectionString: string, name: string, channel: 
       throw error;
     }
     keepAsking(opened);
+    onConnected();
     return opened;
   }
 

@@ -4,7 +4,8 @@
  */
 import { LRUCache } from 'lru-cache';
 import type { OrgId } from '../../domain/org.ts';
-import { keepAsking, openSession, type Pool, type Session } from '../connect.ts';
+import type { Pool } from '../connect.ts';
+import { createListener, type Channel } from '../listen.ts';
 import { queryableOf } from '../queryable.ts';
 import type { Device, DeviceStore } from './deviceStore.ts';
 import { createToldMarks } from './toldMarks.ts';
@@ -39,7 +40,7 @@ const KNOWN_MS = 10 * 60_000;
 const RING_MS = 100;
 const RECONNECT_MS = 1_000;
 const IDS_IN_A_RING = 200; // a payload has fewer than 8,000 bytes
-const CHANNEL = 'edgeml_devices';
+const CHANNEL: Channel = 'edgeml_devices';
 
 interface Known {
   readonly device: ActiveDevice;
@@ -61,16 +62,12 @@ export function createActiveDevices(
   );
   /** A device that is read while it changes must not be kept. */
   let changes = 0;
-  let session: Session | undefined;
-  let isConnecting = false;
-  let isClosed = false;
   const ringing = new Set<string>();
   let ringer: NodeJS.Timeout | undefined;
 
   function forget(id: string): void {
     changes += 1;
-    const one = known.get(id);
-    if (one) known.delete(id);
+    known.delete(id);
   }
 
   function ring(): void {
@@ -83,26 +80,18 @@ export function createActiveDevices(
     }
   }
 
-  async function listen(): Promise<void> {
-    if (session || isConnecting || isClosed) return;
-    isConnecting = true;
-    try {
-      const opened = await openSession(connectionString, 'listen devices');
-      opened.gone.addEventListener('abort', () => (session = undefined));
-      opened.client.on('notification', ({ payload = '' }) => payload.split(',').forEach(forget));
-      await opened.client.query(`LISTEN ${CHANNEL}`);
-      keepAsking(opened);
+  const listener = createListener(
+    connectionString,
+    'listen devices',
+    CHANNEL,
+    (payload) => payload.split(',').forEach(forget),
+    () => {
       changes += 1;
       known.clear(); // rings were missed
-      session = opened;
-    } catch {
-      // tried again below
-    } finally {
-      isConnecting = false;
-    }
-  }
-  void listen();
-  const reconnect = setInterval(() => void listen(), RECONNECT_MS);
+    },
+  );
+  listener.keepConnected();
+  const reconnect = setInterval(() => listener.keepConnected(), RECONNECT_MS);
 
   async function read(orgId: OrgId, text: string): Promise<Known | undefined> {
     const before = changes;
@@ -135,12 +124,11 @@ export function createActiveDevices(
     },
     flush: marks.flush,
     async close() {
-      isClosed = true;
       clearInterval(reconnect);
       clearTimeout(ringer);
       if (ringing.size > 0) ring();
       await marks.close();
-      await session?.end();
+      await listener.close();
     },
   };
 }

@@ -4,6 +4,7 @@
  */
 import { LRUCache } from 'lru-cache';
 import { openSession, type Session } from '../connect.ts';
+import { listen } from '../listen.ts';
 import { keyHash } from './keyFormat.ts';
 import { KEY_REVOKED, NOTE_USE_MS, type ApiKey, type KeyStore } from './keyStore.ts';
 
@@ -43,8 +44,7 @@ export function createKeyCache(keys: KeyStore, connectionString: string): KeyCac
   async function listening(): Promise<Session> {
     const opened = await openSession(connectionString, 'listen keys');
     opened.gone.addEventListener('abort', () => (session = undefined));
-    opened.client.on('notification', ({ payload = '' }) => forget(payload));
-    await opened.client.query(`LISTEN ${KEY_REVOKED}`);
+    await listen(opened, KEY_REVOKED, forget);
     return opened;
   }
 

@@ -3,6 +3,7 @@ import { Kysely, PostgresDialect, sql } from 'kysely';
 import { LifecycleError } from '../../domain/errors.ts';
 import { asOrgId, type OrgId } from '../../domain/org.ts';
 import { isBusy, type Pool } from '../connect.ts';
+import type { Channel } from '../listen.ts';
 import { keyHash, newSecret, randomDigits, type KeyKind } from './keyFormat.ts';
 
 export interface ApiKey {
@@ -73,7 +74,7 @@ const COLUMNS = [
 const LEAST_LENGTH = 32;
 export const NOTE_USE_MS = 60_000;
 /** Rung with the id of a key that was revoked. */
-export const KEY_REVOKED = 'edgeml_key_revoked';
+export const KEY_REVOKED: Channel = 'edgeml_key_revoked';
 
 const keyOf = (row: KeyRow): ApiKey => ({
   id: row.id,
