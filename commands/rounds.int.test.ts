@@ -14,6 +14,7 @@ import { abortTraining } from './abortTraining.ts';
 import { admitUpdate, type UpdateOutcome } from './admitUpdate.ts';
 import { closeRound } from './closeRound.ts';
 import {
+  bodyOf,
   facts,
   GRAPH,
   heldOut,
@@ -170,7 +171,11 @@ describe('an update', () => {
     const good = updateFor(task);
     expect(await admitUpdate(c.deps, { ...good, digest: '0'.repeat(64) })).toMatchObject({ code: 'checksum_mismatch' });
     const bad = updateFor(task, Number.NaN);
-    expect(await admitUpdate(c.deps, bad)).toMatchObject({ outcome: 'refused', code: 'non_finite', tensor: 'bias' });
+    expect(await admitUpdate(c.deps, bad)).toMatchObject({
+      outcome: 'refused',
+      code: 'non_finite',
+      more: { tensor: 'bias' },
+    });
     expect(await admitUpdate(c.deps, good)).toMatchObject({ code: 'task_ended' });
     expect(await c.deps.rounds.refused(`${runId}.1.1`)).toEqual({ checksum_mismatch: 1, non_finite: 1 });
     expect(await answer(runId, 'device-1')).toMatchObject({ outcome: 'accepted' });
@@ -183,7 +188,7 @@ describe('an update', () => {
       const { base = task.round.baseSha, round = task.round.roundId, samples = 5, name = 'bias' } = change;
       const deltas = [f32Tensor(name, [2], new Float32Array(2)), f32Tensor('weight', [2, 2], new Float32Array(4))];
       const bytes = encodeUpdate({ base, round, task: task.taskId, samples, metrics: {}, deltas });
-      const outcome = await admitUpdate(c.deps, { ...task, orgId: ORG, bytes, digest: null });
+      const outcome = await admitUpdate(c.deps, { ...task, orgId: ORG, body: bodyOf(bytes), digest: null });
       return outcome.outcome === 'refused' ? outcome.code : outcome.outcome;
     };
     expect(await refusalOf({ base: 'f'.repeat(64) })).toBe('wrong_base');
@@ -192,12 +197,12 @@ describe('an update', () => {
     expect(await refusalOf({ name: 'c' })).toBe('unknown_tensor');
     const task = await lease(c.deps, runId, 'device-1');
     expect(
-      await admitUpdate(c.deps, { ...task, orgId: ORG, bytes: Buffer.alloc(200_000), digest: null }),
+      await admitUpdate(c.deps, { ...task, orgId: ORG, body: bodyOf(Buffer.alloc(200_000)), digest: null }),
     ).toMatchObject({
       code: 'payload_too_large',
     });
     expect(
-      await admitUpdate(c.deps, { ...task, orgId: ORG, bytes: Buffer.from('pickle'), digest: null }),
+      await admitUpdate(c.deps, { ...task, orgId: ORG, body: bodyOf(Buffer.from('pickle')), digest: null }),
     ).toMatchObject({
       code: 'malformed_container',
     });
