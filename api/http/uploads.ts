@@ -4,6 +4,7 @@ import { LifecycleError } from '../../domain/errors.ts';
 import { goOn, isHeldBack } from './expect.ts';
 import { incoming, type Pace } from './incoming.ts';
 
+/** What one server takes at once. */
 export interface UploadLimits {
   /** Bytes of all bodies under way, as announced. A larger one goes alone. */
   readonly bytes: number;
