@@ -105,7 +105,7 @@ function exchange(
           isReused: asked.reusedSocket,
           continued,
         });
-        if (!asked.writableEnded) asked.destroy();
+        if (!send) asked.destroy();
       });
     });
     asked.on('error', reject);
@@ -258,7 +258,7 @@ describe('a connection whose body was refused', () => {
     const sent = await exchange('PUT', pathOf(task), headers, { send: inPieces(bytes) });
     expect(sent).toMatchObject({ status: 201, continued: true });
 
-    const json = Buffer.from(JSON.stringify({ name: randomUUID(), framework: 'f', use_case: 'u' }));
+    const json = Buffer.from(JSON.stringify({ name: `asked first ${randomUUID()}`, framework: 'f', use_case: 'u' }));
     const asked = {
       authorization: `Bearer ${t.secretOf('admin')}`,
       'content-type': 'application/json',
