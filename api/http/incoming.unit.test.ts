@@ -34,9 +34,9 @@ async function receive(
   }
 }
 
-async function read(request: IncomingMessage, length: number | null, busyMs = 0): Promise<number> {
+async function read(request: IncomingMessage, length: number | null, busyMs = 0, pace = PACE): Promise<number> {
   let bytes = 0;
-  for await (const chunk of incoming(request, length, PACE)) {
+  for await (const chunk of incoming(request, length, pace)) {
     bytes += chunk.length;
     if (busyMs > 0) await delay(busyMs);
   }
@@ -91,8 +91,8 @@ describe('a body as it comes', () => {
     };
     expect(await receive(steady, (r) => read(r, 2_000))).toBe(2_000);
     const quick = (write: (text: string) => void) =>
-      write(`${HEAD}content-length: 100000\r\n\r\n${'x'.repeat(100_000)}`);
-    expect(await receive(quick, (r) => read(r, 100_000, 2 * PACE.ms))).toBe(100_000);
+      write(`${HEAD}content-length: 300000\r\n\r\n${'x'.repeat(300_000)}`);
+    expect(await receive(quick, (r) => read(r, 300_000, 350, { ms: 300, bytes: 200_000 }))).toBe(300_000);
   });
 
   it('goes on with the next reader where the first one stopped', async () => {
