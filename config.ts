@@ -31,6 +31,8 @@ export interface Config {
   readonly org: OrgId;
   readonly logLevel: LogLevel;
   readonly maxUploadBytes: number;
+  /** Of one server: bodies under way, and their bytes together. */
+  readonly uploads: { readonly bytes: number; readonly count: number };
   readonly workerMetricsPort?: number;
 }
 
@@ -235,6 +237,10 @@ export function readConfig(env: Environment = process.env): Config {
   const workerMetricsPort = integer(faults, env, 'WORKER_METRICS_PORT', [1, 65_535]);
   const org = readOrg(faults, env);
   const maxUploadBytes = integer(faults, env, 'MAX_UPLOAD_BYTES', [1024, 2 ** 40]) ?? 256 * 1024 * 1024;
+  const uploads = {
+    bytes: integer(faults, env, 'EDGEML_UPLOAD_BUDGET_BYTES', [1024, 2 ** 40]) ?? 256 * 1024 * 1024,
+    count: integer(faults, env, 'EDGEML_UPLOADS_AT_ONCE', [1, 10_000]) ?? 64,
+  };
   faults.refuse();
   return {
     database,
@@ -248,6 +254,7 @@ export function readConfig(env: Environment = process.env): Config {
     org,
     logLevel,
     maxUploadBytes,
+    uploads,
     ...(workerMetricsPort === undefined ? {} : { workerMetricsPort }),
   };
 }

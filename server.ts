@@ -120,17 +120,20 @@ async function runApi(service: Service, preparing: Preparing): Promise<void> {
   if (secretFile === undefined) {
     throw new Error('EDGEML_SECRET_FILE is required to serve the API: 32 random bytes (head -c 32 /dev/urandom).');
   }
+  const blobs = createFileStore(config.blobDir);
+  void blobs.sweep().catch((error: unknown) => logger.warn({ err: error }, 'the blob folder cannot be swept'));
   const bell = shareDoorbell({ natsUrl: config.nats.url, signal });
   const door = await persist(service, 'api', async () =>
     openDoor({
       connectionString: config.database.url,
-      blobs: createFileStore(config.blobDir),
+      blobs,
       blobDir: config.blobDir,
       childEnv: driverEnvironment(),
       secret: readFileSync(secretFile),
       publicUrl: http.publicUrl,
       corsOrigins: http.corsOrigins,
       maxUploadBytes: config.maxUploadBytes,
+      uploads: config.uploads,
       version: versionOfBuild(),
       logger,
       doorbell: bell.subscribe,

@@ -10,6 +10,7 @@ import type { Recorded, Report, ReportingDevice } from '../store/telemetry/recor
 import type { TelemetryReader } from '../store/telemetry/telemetryReader.ts';
 import type { Attribution } from '../domain/rollout/arms.ts';
 import type { PostgresEventStore } from '../store/log/postgresEventStore.ts';
+import type { Uploads } from './http/uploads.ts';
 import type { FleetSize } from './fleetSize.ts';
 import type { StopDeps } from './lane.ts';
 import type { Cursors } from './access/cursors.ts';
@@ -66,6 +67,7 @@ export interface ApiDeps {
   /** Origins whose scripts may read answers; none: no other than this door's own. */
   readonly corsOrigins: readonly string[];
   readonly maxUploadBytes: number;
+  readonly uploads: Uploads;
   readonly version: string;
 }
 

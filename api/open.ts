@@ -23,6 +23,7 @@ import type { App } from './app.ts';
 import type { ApiDeps, PartState } from './context.ts';
 import { within } from '../store/within.ts';
 import { PROBE_MS } from './http/shared.ts';
+import { createUploads, UPLOAD_LIMITS, type UploadLimits } from './http/uploads.ts';
 import { createFleetSize } from './fleetSize.ts';
 import { createLogWatch } from './logWatch.ts';
 import { openStopLane } from './stopLane.ts';
@@ -46,6 +47,8 @@ export interface OpenOptions {
   /** None without it. */
   readonly corsOrigins?: readonly string[];
   readonly maxUploadBytes: number;
+  /** What is left out is as in `UPLOAD_LIMITS`. */
+  readonly uploads?: Partial<UploadLimits>;
   readonly version: string;
   readonly logger: FastifyBaseLogger;
   /** Rings besides Postgres's own: a doorbell that may be silent. */
@@ -145,6 +148,7 @@ export function openDoor(options: OpenOptions): OpenDoor {
     publicUrl: options.publicUrl,
     corsOrigins: options.corsOrigins ?? [],
     maxUploadBytes: options.maxUploadBytes,
+    uploads: createUploads({ ...UPLOAD_LIMITS, ...options.uploads }),
     version: options.version,
   };
   const app = createServer(deps, logger);

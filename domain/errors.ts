@@ -137,6 +137,8 @@ export interface ErrorEvidence {
   readonly command?: string;
   readonly guards?: readonly Guard[];
   readonly retry_after_s?: number;
+  /** When to return: a random moment between the two, in ms. `EdgeML-Retry`. */
+  readonly retry_ms?: readonly [min: number, max: number];
   /** Anything else a code documents: `smallest_legal_version`, `required_scope`, `current_etag`, `formats`, … */
   readonly more?: Readonly<Record<string, unknown>>;
 }

@@ -1,6 +1,6 @@
 /**
  * The HTTP core of the SDK. Browser-safe. Retries network errors, 429 and 502–504 with full jitter from 0.5 to 8 s; `Retry-After`
- * wins. One generated Idempotency-Key serves all attempts, so a retry of a command whose answer was lost gets its first outcome.
+ * wins, and over it `EdgeML-Retry`: a server that names a window has no place now, so its answer is no failed attempt. One generated Idempotency-Key serves all attempts, so a retry of a command whose answer was lost gets its first outcome.
  */
 import { type EdgeMLError, errorFrom, Timeout, Unreachable, type Problem } from './errors.ts';
 import { pause } from './pause.ts';
@@ -51,6 +51,16 @@ export interface Answer {
 }
 
 const RETRIED = new Set([429, 502, 503, 504]);
+/** Windows that one call follows: some minutes of a server without a place. */
+const MOST_WINDOWS = 60;
+
+/** A random moment of `EdgeML-Retry: min=<ms>,max=<ms>`; undefined without it. */
+function momentOf(answer: Answer): number | undefined {
+  const found = /^min=(\d{1,9}),max=(\d{1,9})$/.exec(answer.headers.get('edgeml-retry') ?? '');
+  if (!found) return undefined;
+  const [min, max] = [Number(found[1]), Number(found[2])];
+  return min + Math.random() * Math.max(0, max - min);
+}
 
 export class Http {
   readonly baseUrl: string;
@@ -75,6 +85,7 @@ export class Http {
     const attempts = this.#options.attempts ?? 3;
     const key =
       options.idempotencyKey ?? (method === 'POST' || method === 'PUT' ? globalThis.crypto.randomUUID() : undefined);
+    let windows = 0;
     for (let attempt = 1; ; attempt += 1) {
       let failure: EdgeMLError;
       let waitMs: number | undefined;
@@ -85,6 +96,12 @@ export class Http {
         if (!RETRIED.has(answer.status)) throw failure;
         const after = Number(answer.headers.get('retry-after'));
         if (Number.isFinite(after) && after > 0) waitMs = after * 1000;
+        const moment = momentOf(answer);
+        if (moment !== undefined && windows < MOST_WINDOWS) {
+          windows += 1;
+          attempt -= 1;
+          waitMs = moment;
+        }
       } catch (error) {
         if (!(error instanceof Unreachable) && !(error instanceof Timeout)) throw error;
         failure = error;

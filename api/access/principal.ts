@@ -26,6 +26,8 @@ declare module 'fastify' {
     readonly stop?: true;
     /** Makes no command: no Idempotency-Key is needed although it is a POST. */
     readonly repeatable?: true;
+    /** Its handler reads the body itself, after what it can refuse without. */
+    readonly upload?: true;
   }
 }
 
