@@ -11,6 +11,7 @@ import type { Attribution } from '../domain/rollout/arms.ts';
 import type { PostgresEventStore } from '../store/log/postgresEventStore.ts';
 import type { FleetSize } from './fleetSize.ts';
 import type { StopDeps } from './lane.ts';
+import type { DeviceAuth } from './access/bearer.ts';
 import type { Cursors } from './access/cursors.ts';
 import type { Links } from './access/links.ts';
 import type { LogWatch } from './logWatch.ts';
@@ -34,6 +35,7 @@ export interface ApiDeps {
   readonly pointers: PointerTable;
   readonly telemetry: TelemetryReader;
   readonly devices: DeviceStore;
+  readonly deviceAuth: DeviceAuth;
   readonly fleetSize: FleetSize;
   readonly recordReport: (
     device: ReportingDevice,

@@ -1,13 +1,24 @@
 /** The device that a request is about, and what devices of a model are told: asked for by the routes of both doors. */
 import type { FastifyRequest } from 'fastify';
 import { LifecycleError } from '../domain/errors.ts';
+import type { Device } from '../store/devices/deviceStore.ts';
+import { ownDevice } from './access/bearer.ts';
 import { whoAsks } from './access/principal.ts';
 import type { ApiDeps } from './context.ts';
 import { modelIdFrom } from './reading.ts';
 
-/** @throws LifecycleError `device_not_registered`, also for another organisation's */
-export async function existingDevice(deps: ApiDeps, request: FastifyRequest, id: string) {
-  const device = await deps.devices.getDevice(whoAsks(request).orgId, id);
+/** What answers to a device need to know of it. */
+export type KnownDevice = Pick<Device, 'id' | 'platform' | 'osVersion' | 'appVersion'>;
+
+/**
+ * A token says of its device all that is needed.
+ *
+ * @throws LifecycleError `device_not_registered`, also for another organisation's; `not_your_device`
+ */
+export async function existingDevice(deps: ApiDeps, request: FastifyRequest, id: string): Promise<KnownDevice> {
+  const principal = whoAsks(request);
+  const own = ownDevice(principal, id);
+  const device = principal.device ?? (await deps.devices.getDevice(principal.orgId, own));
   if (device) return device;
   throw notRegistered(id);
 }

@@ -1,5 +1,5 @@
 /** Wakes whoever waits for a fact: one LISTEN session for all, and a poll in case a bell is lost. */
-import { keepAsking, openSession, type Session } from '../store/connect.ts';
+import { createListener } from '../store/listener.ts';
 
 const POLL_MS = 250;
 
@@ -15,8 +15,6 @@ export interface LogWatch {
 export function createLogWatch(connectionString: string): LogWatch {
   const listeners = new Set<() => void>();
   const waiting = new Set<() => void>();
-  let session: Session | undefined;
-  let connecting: Promise<void> | undefined;
   let closed = false;
 
   const wake = () => waiting.forEach((resolve) => resolve());
@@ -25,27 +23,9 @@ export function createLogWatch(connectionString: string): LogWatch {
     listeners.forEach((listener) => listener());
   };
 
-  async function connect(): Promise<void> {
-    try {
-      const opened = await openSession(connectionString, 'log watch');
-      opened.gone.addEventListener('abort', () => (session = undefined));
-      opened.client.on('notification', ring);
-      await opened.client.query('LISTEN edgeml_log');
-      keepAsking(opened);
-      session = opened;
-    } catch {
-      // the poll stands in until the next try
-    } finally {
-      connecting = undefined;
-    }
-  }
-
-  const keepConnected = () => {
-    if (!session && !closed) connecting ??= connect();
-  };
-  keepConnected();
+  const listener = createListener(connectionString, { channel: 'edgeml_log', name: 'log watch', ring });
   const poll = setInterval(() => {
-    keepConnected();
+    listener.keepConnected();
     wake();
   }, POLL_MS);
 
@@ -66,8 +46,7 @@ export function createLogWatch(connectionString: string): LogWatch {
     async close() {
       closed = true;
       clearInterval(poll);
-      await connecting;
-      await session?.end();
+      await listener.close();
       wake();
     },
   };

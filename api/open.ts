@@ -13,8 +13,11 @@ import { createEventStore } from '../store/log/postgresEventStore.ts';
 import { queryableOf } from '../store/queryable.ts';
 import { createOrgStore } from '../store/orgs/orgStore.ts';
 import { createDeviceStore } from '../store/devices/deviceStore.ts';
+import { createRaisedGenerations } from '../store/devices/raisedGenerations.ts';
 import { recordReport } from '../store/telemetry/recordReport.ts';
 import { createTelemetryReader } from '../store/telemetry/telemetryReader.ts';
+import type { DeviceAuthMode } from './access/bearer.ts';
+import { createDeviceTokens, TOKEN_TTL_MS } from './access/deviceTokens.ts';
 import { createCursors } from './access/cursors.ts';
 import { createLinks } from './access/links.ts';
 import type { App } from './app.ts';
@@ -40,6 +43,8 @@ export interface OpenOptions {
   /** Bytes of the secret file, 32 or more. */
   readonly secret: Uint8Array;
   readonly publicUrl: string;
+  /** `fleet` without it. */
+  readonly deviceAuth?: DeviceAuthMode;
   /** None without it. */
   readonly corsOrigins?: readonly string[];
   readonly maxUploadBytes: number;
@@ -106,6 +111,7 @@ export function openDoor(options: OpenOptions): OpenDoor {
   const forStops = { keys: stops.keys, log: observeLog(stops.log, metrics) };
   const keys = createKeyStore(pool);
   const devices = createDeviceStore(on);
+  const raised = createRaisedGenerations({ connectionString, tokenMs: TOKEN_TTL_MS, after: preparing?.done });
   const auditor = createAuditor({ connectionString, blobDir: options.blobDir, env: options.childEnv ?? {} });
   const deps: ApiDeps = {
     log,
@@ -120,6 +126,7 @@ export function openDoor(options: OpenOptions): OpenDoor {
     pointers,
     telemetry: createTelemetryReader(on),
     devices,
+    deviceAuth: { mode: options.deviceAuth ?? 'fleet', tokens: createDeviceTokens(options.secret), raised },
     fleetSize: createFleetSize(async (orgId) => (await devices.listDevices(orgId, { limit: 0, offset: 0 })).total),
     recordReport: (device, report, attribution) => recordReport(on, device, report, attribution),
     watch,
@@ -152,7 +159,7 @@ export function openDoor(options: OpenOptions): OpenDoor {
       await app.close();
       stop.abort();
       await pointers.done;
-      await Promise.all([watch.close(), log.close(), reads.close(), stops.close()]);
+      await Promise.all([watch.close(), log.close(), reads.close(), stops.close(), raised.close()]);
       await pool.end();
     },
   };

@@ -4,6 +4,7 @@ import { LifecycleError } from '../../domain/errors.ts';
 import type { OrgId } from '../../domain/org.ts';
 import { isTestKey } from '../../store/keys/keyFormat.ts';
 import type { ApiKey, KeyStore } from '../../store/keys/keyStore.ts';
+import type { TokenDevice } from './deviceTokens.ts';
 import { rolesWith, scopesOf, type Scope } from './roles.ts';
 
 export interface Principal {
@@ -12,6 +13,8 @@ export interface Principal {
   readonly orgId: OrgId;
   readonly roles: readonly string[];
   readonly scopes: ReadonlySet<Scope>;
+  /** With the token of a device: the only one that it may act for. */
+  readonly device?: TokenDevice;
 }
 
 declare module 'fastify' {
@@ -26,6 +29,8 @@ declare module 'fastify' {
     readonly stop?: true;
     /** Makes no command: no Idempotency-Key is needed although it is a POST. */
     readonly repeatable?: true;
+    /** Takes a device's token although it has expired, and answers another; it compares the generation with the device's row. */
+    readonly renews?: true;
   }
 }
 

@@ -38,10 +38,16 @@ const CALLS: readonly (readonly [method: string, paths: readonly string[], sente
   ['DELETE', ['/models/:m/rollouts/:r'], 'Rollouts are not deleted. Use POST /lifecycle/v1/rollouts/{id}/abort.'],
   [
     'GET',
-    ['/devices', '/devices/:d', '/devices/:d/assignments', '/devices/:d/groups', '/devices/:d/models/:m/bucket'],
+    [
+      '/devices',
+      '/devices/:device',
+      '/devices/:device/assignments',
+      '/devices/:device/groups',
+      '/devices/:device/models/:m/bucket',
+    ],
     DEVICES,
   ],
-  ['POST', ['/devices/:d/models/:m/assign', '/control/heartbeat'], DEVICES],
+  ['POST', ['/devices/:device/models/:m/assign', '/control/heartbeat'], DEVICES],
   ['GET', ['/control/sync', '/settings/org/:org/device-policy'], DEVICES],
   [
     'POST',
