@@ -3,6 +3,7 @@ import { verify, type VerifyReport } from '../../audit/verify.ts';
 import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import { createServer } from 'node:net';
 import pino from 'pino';
+import type { DeviceAuthMode } from '../../api/access/bearer.ts';
 import type { Role } from '../../api/access/roles.ts';
 import { openDoor, type OpenDoor } from '../../api/open.ts';
 import { createCommandDeps } from '../../commands/createDeps.ts';
@@ -93,7 +94,10 @@ export async function freePort(): Promise<number> {
  */
 export async function openTestDoor(
   through: (url: string) => string = (url) => url,
-  { corsOrigins = [] }: { readonly corsOrigins?: readonly string[] } = {},
+  {
+    corsOrigins = [],
+    deviceAuth = 'fleet',
+  }: { readonly corsOrigins?: readonly string[]; readonly deviceAuth?: DeviceAuthMode } = {},
 ): Promise<TestDoor> {
   const database = await createDatabase();
   const connectionString = database.appUrl;
@@ -108,6 +112,7 @@ export async function openTestDoor(
     secret: randomBytes(32),
     publicUrl: url,
     corsOrigins,
+    deviceAuth,
     maxUploadBytes: MAX_UPLOAD,
     version: '0.0.0-test',
     logger,
