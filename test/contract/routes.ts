@@ -16,7 +16,13 @@ export async function routesOf(t: TestDoor): Promise<Route[]> {
   const found: Route[] = [];
   const app = createServer(t.door.deps);
   app.addHook('onRoute', ({ method, url, config, schema }) => {
-    for (const one of [method].flat()) found.push({ method: one, url, scopes: [config?.scope ?? []].flat(), isBare: config?.scope === 'any' && !schema });
+    for (const one of [method].flat())
+      found.push({
+        method: one,
+        url,
+        scopes: [config?.scope ?? []].flat(),
+        isBare: config?.scope === 'any' && !schema,
+      });
   });
   await app.ready();
   await app.close();

@@ -15,6 +15,7 @@ export interface ServerProcess {
   readonly url: string;
   /** The admin's. */
   readonly key: string;
+  readonly home: string;
   readonly blobDir: string;
   readonly child: ChildProcess;
   /** What it and its followers have printed. */
@@ -27,13 +28,24 @@ export interface ServerProcess {
 /** Returns once it listens. The caller kills it. */
 export async function startServer(
   { appUrl, migrateUrl }: TestDatabase,
-  { natsUrl = `nats://${NOWHERE}` }: { readonly natsUrl?: string } = {},
+  {
+    natsUrl = `nats://${NOWHERE}`,
+    like,
+    env = {},
+  }: {
+    readonly natsUrl?: string;
+    /** One more of the same: its key, secret and blobs. */
+    readonly like?: ServerProcess;
+    readonly env?: Readonly<Record<string, string>>;
+  } = {},
 ): Promise<ServerProcess> {
-  const home = testHome('server');
-  mkdirSync(home, { recursive: true });
-  const key = `ek_test_${randomBytes(20).toString('hex')}`;
-  writeFileSync(join(home, 'admin.key'), `${key}\n`, { mode: 0o600 });
-  writeFileSync(join(home, 'secret'), randomBytes(32), { mode: 0o600 });
+  const home = like?.home ?? testHome('server');
+  const key = like?.key ?? `ek_test_${randomBytes(20).toString('hex')}`;
+  if (!like) {
+    mkdirSync(home, { recursive: true });
+    writeFileSync(join(home, 'admin.key'), `${key}\n`, { mode: 0o600 });
+    writeFileSync(join(home, 'secret'), randomBytes(32), { mode: 0o600 });
+  }
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
   const child = spawn(process.execPath, ['--import', 'tsx', 'server.ts'], {
@@ -48,6 +60,7 @@ export async function startServer(
       EDGEML_HOME: home,
       EDGEML_BOOTSTRAP_KEY_FILE: join(home, 'admin.key'),
       EDGEML_SECRET_FILE: join(home, 'secret'),
+      ...env,
     },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
@@ -56,6 +69,7 @@ export async function startServer(
   const server: ServerProcess = {
     url,
     key,
+    home,
     blobDir: join(home, 'blobs'),
     child,
     output: () => output,
