@@ -39,18 +39,20 @@ export function createRaisedGenerations({ connectionString, tokenMs, after }: Ra
   const raised = new Map<string, { readonly generation: number; readonly at: number }>(); // by device, the longest known first
   const bell = createBell();
   const stop = new AbortController();
-  let windowMs = keepMs;
+  /** By the clock of the database: a process that was stopped for a while misses nothing. */
+  let since: Date | undefined;
   let lookedAt = Number.NEGATIVE_INFINITY;
   let looking: Promise<void> | undefined;
 
   async function look(): Promise<void> {
     const asked = performance.now();
-    const { rows } = await pool.query<{ id: string; generation: number }>(
-      `SELECT id, generation FROM ops.devices
-        WHERE raised_at > clock_timestamp() - $1 * interval '1 millisecond' ORDER BY raised_at`,
-      [windowMs],
+    const { rows } = await pool.query<{ now: Date; raised: [id: string, generation: number][] }>(
+      `SELECT now() AS now, coalesce(jsonb_agg(jsonb_build_array(id, generation)), '[]') AS raised FROM ops.devices
+        WHERE raised_at > coalesce($1::timestamptz, now() - $2 * interval '1 millisecond')`,
+      [since ?? null, keepMs],
     );
-    for (const { id, generation } of rows) {
+    const { now, raised: found } = rows[0]!;
+    for (const [id, generation] of found) {
       if (raised.get(id)?.generation === generation) continue;
       raised.delete(id);
       raised.set(id, { generation, at: asked });
@@ -59,8 +61,8 @@ export function createRaisedGenerations({ connectionString, tokenMs, after }: Ra
       if (at > asked - keepMs) break;
       raised.delete(id);
     }
+    since = new Date(now.getTime() - OVERLAP_MS);
     lookedAt = asked;
-    windowMs = OVERLAP_MS;
   }
   const lookOnce = () => (looking ??= look().finally(() => (looking = undefined)));
 
@@ -73,10 +75,7 @@ export function createRaisedGenerations({ connectionString, tokenMs, after }: Ra
   async function follow(): Promise<void> {
     await after;
     while (!stop.signal.aborted) {
-      await lookOnce().catch(() => {
-        // What was raised meanwhile is as old as the last answer.
-        windowMs = Math.min(keepMs, performance.now() - lookedAt + OVERLAP_MS);
-      });
+      await lookOnce().catch(() => undefined); // the next look begins where this one did
       listener.keepConnected();
       await bell.wait(POLL_MS, stop.signal);
     }

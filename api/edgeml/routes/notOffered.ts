@@ -52,7 +52,7 @@ const CALLS: readonly (readonly [method: string, paths: readonly string[], sente
   [
     'POST',
     ['/device-auth/bootstrap', '/device-auth/refresh', '/device-auth/revoke'],
-    'Device tokens are not in this release. Use a key of role device.',
+    'Not in this release. POST /api/v1/devices/register answers `device_token`, and renews it.',
   ],
   ['GET', ['/federations'], FEDERATIONS],
   ['POST', ['/federations', '/federations/:f/join'], FEDERATIONS],
