@@ -6,7 +6,7 @@ import type { Device } from '../../store/devices/deviceStore.ts';
 import type { RaisedGenerations } from '../../store/devices/raisedGenerations.ts';
 import type { KeyStore } from '../../store/keys/keyStore.ts';
 import { authenticate, authorize, bearerOf, type Principal } from './principal.ts';
-import { isTokenForm, TOKEN_TTL_MS, type DeviceTokens, type TokenDevice } from './deviceTokens.ts';
+import { attributesOf, isTokenForm, TOKEN_TTL_MS, type DeviceTokens, type TokenDevice } from './deviceTokens.ts';
 import { OF_DEVICES, scopesOf, type Scope } from './roles.ts';
 
 /** `fleet`: a key of role device speaks for every device of its organisation. `device`: it registers new ones, and no more. */
@@ -108,8 +108,8 @@ export function tokenMembers({ tokens }: DeviceAuth, device: Device, now = Date.
 }
 
 /** Past half of its life, or not what the device says of itself now. */
-export const isDue = (held: TokenDevice, device: Device, now = Date.now()): boolean =>
-  held.expiresAt * 1_000 - now < TOKEN_TTL_MS / 2 ||
-  held.platform !== device.platform ||
-  held.osVersion !== device.osVersion ||
-  held.appVersion !== device.appVersion;
+export function isDue(held: TokenDevice, device: Device, now = Date.now()): boolean {
+  const { platform, osVersion, appVersion } = attributesOf(device);
+  const isSame = held.platform === platform && held.osVersion === osVersion && held.appVersion === appVersion;
+  return !isSame || held.expiresAt * 1_000 - now < TOKEN_TTL_MS / 2;
+}

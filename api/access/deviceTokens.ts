@@ -1,12 +1,15 @@
 /** Tokens of devices: whoever holds one speaks for this device until it expires, and for no other. Signed, and stored nowhere. */
 import { createHmac, hkdfSync, timingSafeEqual } from 'node:crypto';
 import { asOrgId } from '../../domain/org.ts';
+import { cutText } from '../../domain/text.ts';
 import type { Device } from '../../store/devices/deviceStore.ts';
 
 export const TOKEN_TTL_MS = 24 * 3_600_000;
 const KEY_ID = '1';
-/** Key id, what it says, MAC of both; base64url. The longest texts of a registration make 3,000 characters. */
-const FORM = /^ed_([0-9A-Za-z]{1,8})\.([\w-]{1,8000})\.([\w-]{43})$/;
+/** Key id, what it says, MAC of both; base64url. */
+const FORM = /^ed_([0-9A-Za-z]{1,8})\.([\w-]{1,4000})\.([\w-]{43})$/;
+/** Code points of an attribute: longer ones are no platform and no version, and a token must fit into a header. */
+const ATTRIBUTE_MOST = 100;
 
 /** What a token says of its device: all that its questions are answered from. */
 export interface TokenDevice extends Pick<
@@ -28,6 +31,16 @@ export interface DeviceTokens {
   read(token: string): TokenDevice | undefined;
 }
 
+type Attributes = Pick<Device, 'platform' | 'osVersion' | 'appVersion'>;
+const short = (text: string | null) => (text === null ? null : cutText(text, ATTRIBUTE_MOST));
+
+/** The attributes of a device as its token says them. */
+export const attributesOf = ({ platform, osVersion, appVersion }: Attributes): Attributes => ({
+  platform: short(platform),
+  osVersion: short(osVersion),
+  appVersion: short(appVersion),
+});
+
 /** Nobody else's secret looks like this; a key that an operator imported is no token. */
 export const isTokenForm = (secret: string): boolean => FORM.test(secret);
 
@@ -48,7 +61,8 @@ export function createDeviceTokens(secret: Uint8Array): DeviceTokens {
   const key = Buffer.from(hkdfSync('sha256', secret, '', 'edgeml device tokens v1', 32));
   const macOf = (signed: string) => createHmac('sha256', key).update(signed).digest('base64url');
   return {
-    issue({ id, orgId, generation, platform, osVersion, appVersion }, now) {
+    issue({ id, orgId, generation, ...said }, now) {
+      const { platform, osVersion, appVersion } = attributesOf(said);
       const iat = Math.floor(now / 1_000);
       const exp = iat + TOKEN_TTL_MS / 1_000;
       const payload: Payload = {
