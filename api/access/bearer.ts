@@ -5,8 +5,10 @@ import { deviceIdOf } from '../../domain/hash/uuid.ts';
 import type { Device } from '../../store/devices/deviceStore.ts';
 import type { RaisedGenerations } from '../../store/devices/raisedGenerations.ts';
 import type { KeyStore } from '../../store/keys/keyStore.ts';
-import { authenticate, authorize, bearerOf, type Principal } from './principal.ts';
+import { isTestKey } from '../../store/keys/keyFormat.ts';
+import { authenticate, authorize, bearerOf, isLoopback, whoAsks, type Principal } from './principal.ts';
 import { attributesOf, isTokenForm, TOKEN_TTL_MS, type DeviceTokens, type TokenDevice } from './deviceTokens.ts';
+import { seconds } from '../instant.ts';
 import { OF_DEVICES, scopesOf, type Scope } from './roles.ts';
 
 /** `fleet`: a key of role device speaks for every device of its organisation. `device`: it registers new ones, and no more. */
@@ -44,6 +46,11 @@ export async function identify(
   }
   const device = tokens.read(secret);
   if (!device) throw refused('invalid_api_key', 'The device token is not as this server issued it.');
+  if (device.isTest && !isLoopback(request.ip)) {
+    const detail =
+      'A token that an ek_test_ key was answered works on the same machine only. Register with an ek_live_ key.';
+    throw new LifecycleError('invalid_api_key', detail);
+  }
   await raised.known();
   if (raised.ageMs() > STALE_MS) {
     const detail = 'Whether the device token was revoked cannot be told at the moment. Ask again.';
@@ -102,9 +109,11 @@ export function ownDevice({ device, orgId }: Principal, text: string): string {
 }
 
 /** What a device is answered that registered, or whose token is to be replaced. */
-export function tokenMembers({ tokens }: DeviceAuth, device: Device, now = Date.now()) {
-  const { token, expiresAt } = tokens.issue(device, now);
-  return { device_token: token, device_token_expires_at: expiresAt };
+export function tokenMembers(request: FastifyRequest, { tokens }: DeviceAuth, device: Device) {
+  // As test keys beget test keys.
+  const isTest = whoAsks(request).device?.isTest ?? isTestKey(bearerOf(request) ?? '');
+  const { token, expiresAt } = tokens.issue({ ...device, isTest }, Date.now());
+  return { device_token: token, device_token_expires_at: seconds(expiresAt) };
 }
 
 /** Past half of its life, or not what the device says of itself now. */

@@ -16,6 +16,8 @@ export interface TokenDevice extends Pick<
   Device,
   'id' | 'orgId' | 'generation' | 'platform' | 'osVersion' | 'appVersion'
 > {
+  /** Of a test key: good on the same machine only. */
+  readonly isTest: boolean;
   /** Unix seconds. */
   readonly issuedAt: number;
   readonly expiresAt: number;
@@ -54,6 +56,7 @@ interface Payload {
   readonly platform?: string;
   readonly os_version?: string;
   readonly app_version?: string;
+  readonly test?: true;
 }
 
 /** @param secret bytes of the secret file; the signing key is derived from it by HKDF under a label of its own */
@@ -61,7 +64,7 @@ export function createDeviceTokens(secret: Uint8Array): DeviceTokens {
   const key = Buffer.from(hkdfSync('sha256', secret, '', 'edgeml device tokens v1', 32));
   const macOf = (signed: string) => createHmac('sha256', key).update(signed).digest('base64url');
   return {
-    issue({ id, orgId, generation, ...said }, now) {
+    issue({ id, orgId, generation, isTest, ...said }, now) {
       const { platform, osVersion, appVersion } = attributesOf(said);
       const iat = Math.floor(now / 1_000);
       const exp = iat + TOKEN_TTL_MS / 1_000;
@@ -70,6 +73,7 @@ export function createDeviceTokens(secret: Uint8Array): DeviceTokens {
         ...(platform === null ? {} : { platform }),
         ...(osVersion === null ? {} : { os_version: osVersion }),
         ...(appVersion === null ? {} : { app_version: appVersion }),
+        ...(isTest ? { test: true as const } : {}),
       };
       const signed = `ed_${KEY_ID}.${Buffer.from(JSON.stringify(payload)).toString('base64url')}`;
       return { token: `${signed}.${macOf(signed)}`, expiresAt: new Date(exp * 1_000) };
@@ -89,6 +93,7 @@ export function createDeviceTokens(secret: Uint8Array): DeviceTokens {
         platform: said.platform ?? null,
         osVersion: said.os_version ?? null,
         appVersion: said.app_version ?? null,
+        isTest: said.test ?? false,
         issuedAt: said.iat,
         expiresAt: said.exp,
       };

@@ -14,6 +14,7 @@ const device = {
   platform: 'ios',
   osVersion: '17.2',
   appVersion: null,
+  isTest: false,
 };
 const NOW = Date.UTC(2026, 10, 23);
 const { token } = tokens.issue(device, NOW);
@@ -23,7 +24,13 @@ const rest = { identifier: 'a', sdkVersion: null, attributes: {}, registeredAt: 
 
 describe('the token of a device', () => {
   it('says what it was issued for, whatever a device calls itself', () => {
-    const said = fc.record({ platform: words, osVersion: words, appVersion: words, generation: fc.nat() });
+    const said = fc.record({
+      platform: words,
+      osVersion: words,
+      appVersion: words,
+      generation: fc.nat(),
+      isTest: fc.boolean(),
+    });
     fc.assert(
       fc.property(said, fc.integer({ min: 0, max: 4e12 }), (some, now) => {
         const issued = tokens.issue({ ...device, ...some }, now);

@@ -48,7 +48,7 @@ export function bearerOf(request: FastifyRequest): string | undefined {
   return found?.[1];
 }
 
-const isLoopback = (address: string) => /^(::1|127\.|::ffff:127\.)/.test(address);
+export const isLoopback = (address: string) => /^(::1|127\.|::ffff:127\.)/.test(address);
 
 /** @throws LifecycleError `invalid_api_key` for a key that is missing, unknown, revoked, or a test key from elsewhere */
 export async function authenticate(request: FastifyRequest, keys: KeyStore): Promise<Principal> {

@@ -19,7 +19,7 @@ export interface RaisedGenerations {
   ageMs(): number;
   /** Resolves after the first answer, and at once from then on. @throws the driver's error while there is none */
   known(): Promise<void>;
-  /** Tells every server of a raise that is committed. Waits for nobody; one that does not hear it finds it by itself. */
+  /** Tells every server of a raise that is committed. Waits for nobody; a server that does not hear it finds it by itself. */
   ring(): void;
   close(): Promise<void>;
 }
@@ -34,7 +34,10 @@ export interface RaisedOptions {
 
 /** Connects by itself, again and again. The caller closes it. */
 export function createRaisedGenerations({ connectionString, tokenMs, after }: RaisedOptions): RaisedGenerations {
-  const pool = createPool({ connectionString, max: 2, name: 'revoked tokens', waits: 'question' });
+  const pool = createPool({ connectionString, max: 1, name: 'revoked tokens', waits: 'question' });
+  // Its own: a ring that hangs holds up no look.
+  const rings = createPool({ connectionString, max: 1, name: 'revoked tokens ring', waits: 'question' });
+  let ringing: Promise<unknown> | undefined;
   const keepMs = tokenMs + SKEW_MS;
   const raised = new Map<string, { readonly generation: number; readonly at: number }>(); // by device, the longest known first
   const bell = createBell();
@@ -88,12 +91,18 @@ export function createRaisedGenerations({ connectionString, tokenMs, after }: Ra
     async known() {
       if (lookedAt === Number.NEGATIVE_INFINITY) await lookOnce();
     },
-    ring: () => void pool.query('NOTIFY edgeml_devices').catch(() => undefined),
+    ring() {
+      bell.ring();
+      ringing ??= rings
+        .query('NOTIFY edgeml_devices')
+        .catch(() => undefined)
+        .finally(() => (ringing = undefined));
+    },
     async close() {
       stop.abort();
       await done;
       await listener.close();
-      await pool.end();
+      await Promise.all([pool.end(), rings.end()]);
     },
   };
 }

@@ -275,6 +275,22 @@ describe('a device with its own token', () => {
     await until('the look has found it', async () => isRefused(await asks()));
   });
 
+  it('works on the same machine only where a test key registered it, and so does what renews it', async () => {
+    const from = async (remoteAddress: string, token: string) => {
+      const headers = { authorization: `Bearer ${token}` };
+      return (await two.t.door.app.inject({ url: `${OWN}/access/me`, headers, remoteAddress })).statusCode;
+    };
+    const again = await two.t.call('POST', `${SDK}/devices/register`, {
+      body: { device_identifier: 'phone-x' },
+      ...as(x.token),
+    });
+    for (const token of [x.token, textOf(again.body, 'device_token')]) {
+      expect(await from('127.0.0.1', token)).toBe(200);
+      expect(await from('10.0.0.9', token)).toBe(401);
+    }
+    expect(await from('10.0.0.9', tokens.issue(claims({ isTest: false }), Date.now()).token)).toBe(200);
+  });
+
   it('is the only one to be noted as told: a viewer who looks is not the device', async () => {
     const { id, token } = await held('looked at');
     const path = `${SDK}/devices/${id}/models/${two.a.model}/version`;

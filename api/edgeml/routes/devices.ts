@@ -45,7 +45,9 @@ export function sdkDeviceRoutes(app: App, deps: ApiDeps): void {
       const { device, isNew } = principal.device
         ? await renewed(deps, principal, identifier, words)
         : await taken(deps, request, { orgId, identifier: identifier ?? randomUUID(), ...words });
-      return reply.code(isNew ? 201 : 200).send({ ...registered(device), ...newToken(deps, device) });
+      return reply
+        .code(isNew ? 201 : 200)
+        .send({ ...registered(device), ...tokenMembers(request, deps.deviceAuth, device) });
     },
   });
 
@@ -73,17 +75,12 @@ export function sdkDeviceRoutes(app: App, deps: ApiDeps): void {
           server_time: now,
           connectivity_status: 'online',
           metadata: {},
-          ...(held && isDue(held, device) ? newToken(deps, device) : {}),
+          ...(held && isDue(held, device) ? tokenMembers(request, deps.deviceAuth, device) : {}),
         };
       },
     });
   }
 }
-
-const newToken = ({ deviceAuth }: ApiDeps, device: Device) => {
-  const { device_token, device_token_expires_at } = tokenMembers(deviceAuth, device);
-  return { device_token, device_token_expires_at: seconds(device_token_expires_at) };
-};
 
 /** With a key. @throws LifecycleError `device_claimed` in the mode `device` */
 async function taken(deps: ApiDeps, request: FastifyRequest, registration: Registration) {
