@@ -263,7 +263,7 @@ export interface DevSettings {
   /** The cache of downloaded servers; may be shared between checkouts. */
   readonly tools: string;
   /** Rung 1 of the ladder, by tool. */
-  readonly binaries: Readonly<Record<'temporal' | 'nats' | 'temporalTestServer', string | undefined>>;
+  readonly binaries: Readonly<Record<'temporal' | 'nats' | 'temporalTestServer' | 'chromium', string | undefined>>;
   readonly path: string;
   /** Parts that run elsewhere: a variable that is set switches our own off. */
   readonly external: Readonly<Record<string, string>>;
@@ -293,6 +293,7 @@ export function readDevSettings(env: Environment = process.env): DevSettings {
       temporal: text(env, 'TEMPORAL_CLI_PATH'),
       nats: text(env, 'NATS_SERVER_PATH'),
       temporalTestServer: text(env, 'TEMPORAL_TEST_SERVER_PATH'),
+      chromium: text(env, 'CHROMIUM_PATH'),
     },
     path: env['PATH'] ?? '',
     external,

@@ -4,6 +4,7 @@ import type { Checkpoint } from '../domain/ledger/checkpoint.ts';
 import type { ArtifactStore } from '../store/artifacts/artifactStore.ts';
 import type { KeyStore } from '../store/keys/keyStore.ts';
 import type { OrgStore } from '../store/orgs/orgStore.ts';
+import type { ActiveDevices } from '../store/devices/activeDevices.ts';
 import type { DeviceStore } from '../store/devices/deviceStore.ts';
 import type { Recorded, Report, ReportingDevice } from '../store/telemetry/recordReport.ts';
 import type { TelemetryReader } from '../store/telemetry/telemetryReader.ts';
@@ -35,6 +36,8 @@ export interface ApiDeps {
   readonly pointers: PointerTable;
   readonly telemetry: TelemetryReader;
   readonly devices: DeviceStore;
+  /** The same devices as they ask, in memory. */
+  readonly active: ActiveDevices;
   readonly deviceAuth: DeviceAuth;
   readonly fleetSize: FleetSize;
   readonly recordReport: (

@@ -1,24 +1,19 @@
 /** The device that a request is about, and what devices of a model are told: asked for by the routes of both doors. */
 import type { FastifyRequest } from 'fastify';
 import { LifecycleError } from '../domain/errors.ts';
-import type { Device } from '../store/devices/deviceStore.ts';
 import { ownDevice } from './access/bearer.ts';
 import { whoAsks } from './access/principal.ts';
 import type { ApiDeps } from './context.ts';
 import { modelIdFrom } from './reading.ts';
 
-/** What answers to a device need to know of it. */
-export type KnownDevice = Pick<Device, 'id' | 'platform' | 'osVersion' | 'appVersion'>;
-
 /**
- * A token says of its device all that is needed.
+ * What is known of the device, in memory; a token says it of its own.
  *
  * @throws LifecycleError `device_not_registered`, also for another organisation's; `not_your_device`
  */
-export async function existingDevice(deps: ApiDeps, request: FastifyRequest, id: string): Promise<KnownDevice> {
+export async function existingDevice(deps: Pick<ApiDeps, 'active'>, request: FastifyRequest, id: string) {
   const principal = whoAsks(request);
-  const own = ownDevice(principal, id);
-  const device = principal.device ?? (await deps.devices.getDevice(principal.orgId, own));
+  const device = await deps.active.find(principal.orgId, ownDevice(principal, id), principal.device);
   if (device) return device;
   throw notRegistered(id);
 }

@@ -6,12 +6,14 @@ import { createPointerTable } from '../projections/pointerTable.ts';
 import { createReadModels, type ReadModelStatus } from '../projections/readModels.ts';
 import type { ArtifactStore } from '../store/artifacts/artifactStore.ts';
 import { createPool } from '../store/connect.ts';
+import { createKeyCache } from '../store/keys/keyCache.ts';
 import { createKeyStore, type KeyStore } from '../store/keys/keyStore.ts';
 import { newestCheckpoint } from '../store/ledger/newest.ts';
 import type { Queryable } from '../store/log/eventStore.ts';
 import { createEventStore } from '../store/log/postgresEventStore.ts';
 import { queryableOf } from '../store/queryable.ts';
 import { createOrgStore } from '../store/orgs/orgStore.ts';
+import { createActiveDevices } from '../store/devices/activeDevices.ts';
 import { createDeviceStore } from '../store/devices/deviceStore.ts';
 import { createRaisedGenerations } from '../store/devices/raisedGenerations.ts';
 import { recordReport } from '../store/telemetry/recordReport.ts';
@@ -109,9 +111,15 @@ export function openDoor(options: OpenOptions): OpenDoor {
   });
   const log = observeLog(store, metrics);
   const forStops = { keys: stops.keys, log: observeLog(stops.log, metrics) };
-  const keys = createKeyStore(pool);
-  const devices = createDeviceStore(on);
-  const raised = createRaisedGenerations({ connectionString, tokenMs: TOKEN_TTL_MS, after: preparing?.done });
+  const keys = createKeyCache(createKeyStore(pool), connectionString);
+  const devices = createDeviceStore(on, (id) => active.changed(id));
+  const active = createActiveDevices(devices, pool, connectionString);
+  const raised = createRaisedGenerations({
+    connectionString,
+    tokenMs: TOKEN_TTL_MS,
+    stored: devices.generationOf,
+    after: preparing?.done,
+  });
   const auditor = createAuditor({ connectionString, blobDir: options.blobDir, env: options.childEnv ?? {} });
   const deps: ApiDeps = {
     log,
@@ -126,6 +134,7 @@ export function openDoor(options: OpenOptions): OpenDoor {
     pointers,
     telemetry: createTelemetryReader(on),
     devices,
+    active,
     deviceAuth: { mode: options.deviceAuth ?? 'fleet', tokens: createDeviceTokens(options.secret), raised },
     fleetSize: createFleetSize(async (orgId) => (await devices.listDevices(orgId, { limit: 0, offset: 0 })).total),
     recordReport: (device, report, attribution) => recordReport(on, device, report, attribution),
@@ -159,7 +168,15 @@ export function openDoor(options: OpenOptions): OpenDoor {
       await app.close();
       stop.abort();
       await pointers.done;
-      await Promise.all([watch.close(), log.close(), reads.close(), stops.close(), raised.close()]);
+      await Promise.all([
+        watch.close(),
+        log.close(),
+        reads.close(),
+        stops.close(),
+        keys.close(),
+        active.close(),
+        raised.close(),
+      ]);
       await pool.end();
     },
   };

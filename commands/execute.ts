@@ -5,17 +5,17 @@
  */
 import { currentSchemaVersion } from '../domain/events/codec.ts';
 import { modelStream, parseStream, rolloutStream, trainingStream, versionStream } from '../domain/events/streams.ts';
-import type { AnyFact } from '../domain/events/streams.ts';
+import type { AnyFact, StreamKind, StreamName } from '../domain/events/streams.ts';
 import { LifecycleError } from '../domain/errors.ts';
 import { noSuchStream, ownerOf, toGrant } from './ownership.ts';
 import type { Decision, Refusal } from '../machines/decision.ts';
 import type { Folded } from '../machines/fold.ts';
-import type { ModelContext, ModelState } from '../machines/model.ts';
-import type { VersionContext, VersionState } from '../machines/modelVersion.ts';
-import { machineFor } from '../machines/registry.ts';
+import type { ModelState } from '../machines/model.ts';
+import type { VersionState } from '../machines/modelVersion.ts';
+import { machineFor, stateOf, type StateByKind } from '../machines/registry.ts';
 import { foldStreams, type FoldedStream } from '../store/snapshots/foldStreams.ts';
-import type { RolloutContext, RolloutState } from '../machines/rollout.ts';
-import type { TrainingContext, TrainingState } from '../machines/trainingRun.ts';
+import type { RolloutState } from '../machines/rollout.ts';
+import type { TrainingState } from '../machines/trainingRun.ts';
 import type { AppendRequest, AppendResult, Known, Queryable } from '../store/log/eventStore.ts';
 import { laneOf, type Caller, type CommandDeps, type Outcome } from './context.ts';
 
@@ -89,19 +89,18 @@ function createStreams(
     versions.set(stream, state.version);
   }
 
-  async function one<C>(stream: string): Promise<Folded<C>> {
+  async function one<K extends StreamKind>(stream: StreamName<K>): Promise<StateByKind[K]> {
     await preload([stream]);
-    // The kind in the stream's name chose the machine, and the machine fixes the context type.
-    return folded.get(stream) as Folded<C>;
+    return stateOf(stream, folded.get(stream)!);
   }
 
   return {
     versions,
     preload,
-    model: (modelId) => one<ModelContext>(modelStream(modelId)),
-    version: (modelId, version) => one<VersionContext>(versionStream(modelId, version)),
-    training: (runId) => one<TrainingContext>(trainingStream(runId)),
-    rollout: (rolloutId) => one<RolloutContext>(rolloutStream(rolloutId)),
+    model: (modelId) => one(modelStream(modelId)),
+    version: (modelId, version) => one(versionStream(modelId, version)),
+    training: (runId) => one(trainingStream(runId)),
+    rollout: (rolloutId) => one(rolloutStream(rolloutId)),
     now: () => {
       if (now === undefined) throw new Error('now() before the first stream was read');
       return now;

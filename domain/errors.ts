@@ -1,4 +1,5 @@
 /** Pure. The error catalogue: one row per code. `docs/errors.md` mirrors it; codes are for ever, texts may improve. */
+import type { StreamState } from './states.ts';
 
 export interface ErrorRow {
   readonly status: number;
@@ -141,7 +142,7 @@ export interface Guard {
 /** Members of a problem body beside the standard ones. */
 export interface ErrorEvidence {
   readonly errors?: readonly { readonly pointer: string; readonly detail: string }[];
-  readonly state?: string;
+  readonly state?: StreamState;
   readonly command?: string;
   readonly guards?: readonly Guard[];
   readonly retry_after_s?: number;

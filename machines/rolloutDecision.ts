@@ -4,6 +4,7 @@
  */
 import { durationMs } from '../domain/duration.ts';
 import type { Judgement, RolloutFact, RolloutSpec, SetAside } from '../domain/events/rollout.ts';
+import type { None, VersionStateName } from '../domain/states.ts';
 import { isPrerelease } from '../domain/semver.ts';
 import { completesByItself } from '../domain/rollout/plan.ts';
 import { clockMs } from '../domain/rollout/stageClock.ts';
@@ -15,8 +16,8 @@ type DataOf<T extends RolloutFact['type']> = Extract<RolloutFact, { type: T }>['
 
 /** Facts about other streams that a guard needs, loaded by the use case and kept out of replay. */
 export type RolloutCommand =
-  | { type: 'create'; data: DataOf<'RolloutCreated'>; versionState: string }
-  | { type: 'start'; rolloutId: number; versionState: string; otherLive: number | null }
+  | { type: 'create'; data: DataOf<'RolloutCreated'>; versionState: VersionStateName | None }
+  | { type: 'start'; rolloutId: number; versionState: VersionStateName | None; otherLive: number | null }
   | { type: 'pause'; cause: DataOf<'RolloutPaused'>['cause']; reason: string; missing?: readonly string[] }
   /** `setAside`: the stage's downloads so far, where a rule on downloads paused it. */
   | { type: 'resume'; reason?: string; setAside?: SetAside }
@@ -269,8 +270,10 @@ function reachesItsCohort({ version, cohort }: RolloutSpec) {
   );
 }
 
-const published = (versionState: string, version: string) =>
-  guard('published', isUsable(versionState), `${version} is ${versionState}`, howToPublish(versionState));
+const published = (versionState: VersionStateName | None, version: string) =>
+  isUsable(versionState)
+    ? guard('published', true, `${version} is ${versionState}`, '')
+    : guard('published', false, `${version} is ${versionState}`, howToPublish(versionState));
 
 const stillStable = (isStable: boolean, version: string) =>
   guard(

@@ -36,7 +36,7 @@ export interface Progress {
   readonly phase: string;
   readonly done: number;
   readonly total?: number;
-  readonly unit: 'bytes' | 'rounds' | 'formats' | 'percent';
+  readonly unit: 'bytes' | 'rounds' | 'formats' | 'percent' | 'facts';
 }
 
 export interface RequestOptions {
@@ -47,6 +47,8 @@ export interface RequestOptions {
   readonly headers?: Readonly<Record<string, string>>;
   readonly idempotencyKey?: string | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** Told each piece of the body of a 2xx answer as it comes; an attempt that broke off may have told some before. */
+  readonly onBytes?: ((piece: Uint8Array) => void) | undefined;
 }
 
 export interface Answer {
@@ -138,7 +140,11 @@ export class Http {
       const init = { method, headers, signal: watched.signal, ...(body === undefined ? {} : { body }) };
       const response = await this.#fetch(url, init);
       watched.heard();
-      return { status: response.status, headers: response.headers, bytes: await readBody(response, watched.heard) };
+      const heard = (piece: Uint8Array) => {
+        watched.heard();
+        if (response.ok) options.onBytes?.(piece);
+      };
+      return { status: response.status, headers: response.headers, bytes: await readBody(response, heard) };
     } catch (cause) {
       const ended = watched.ended();
       if (ended === 'caller')

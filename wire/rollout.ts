@@ -1,6 +1,7 @@
 /** Rollouts: how far a version may reach, what was judged, and how it ended. */
 import Type, { type Static } from 'typebox';
 import { ArmCounters, Judgement, RolloutSpec, Rule, Stage } from '../domain/events/rollout.ts';
+import { ROLLOUT_STATES } from '../domain/states.ts';
 import {
   closed,
   commanded,
@@ -14,6 +15,7 @@ import {
   Text,
   Uuid,
   VersionRef,
+  wordOf,
 } from './common.ts';
 
 export const RolloutStatus = Type.Union([
@@ -34,7 +36,7 @@ export const Rollout = Type.Object(
     version: Type.String(),
     previous_version: Nullable(Type.String()),
     status: RolloutStatus,
-    state: Type.String(),
+    state: wordOf(ROLLOUT_STATES),
     /** Index into `stages`; -1 before the start. */
     stage: Type.Integer({ minimum: -1 }),
     stages: Type.Array(Stage),

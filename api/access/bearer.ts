@@ -20,9 +20,6 @@ export interface DeviceAuth {
   readonly raised: RaisedGenerations;
 }
 
-/** Older than this, what is known of revoked tokens is not enough to let one in. */
-const STALE_MS = 10_000;
-
 const refused = (code: 'invalid_api_key' | 'token_expired' | 'token_revoked', detail: string) =>
   new LifecycleError(code, `${detail} POST /api/v1/devices/register gives another.`);
 
@@ -32,7 +29,8 @@ export const revoked = (device: string) =>
 /**
  * The caller behind the bearer. In the mode `device` a key has no scope by which a device acts.
  *
- * @throws LifecycleError as `authenticate`; `token_expired`, except where the route renews tokens; `token_revoked`; `unavailable`
+ * @throws LifecycleError as `authenticate`; `token_expired`, except where the route renews tokens; `token_revoked`; the driver's
+ *   error where that cannot be told
  */
 export async function identify(
   request: FastifyRequest,
@@ -51,12 +49,7 @@ export async function identify(
       'A token that an ek_test_ key was answered works on the same machine only. Register with an ek_live_ key.';
     throw new LifecycleError('invalid_api_key', detail);
   }
-  await raised.known();
-  if (raised.ageMs() > STALE_MS) {
-    const detail = 'Whether the device token was revoked cannot be told at the moment. Ask again.';
-    throw new LifecycleError('unavailable', detail, { retry_after_s: 2 });
-  }
-  if (device.generation < raised.of(device.id)) throw revoked(device.id);
+  if (!(await raised.isCurrent(device.id, device.generation))) throw revoked(device.id);
   if (device.expiresAt * 1_000 <= Date.now() && !request.routeOptions.config.renews) {
     throw refused('token_expired', `The token of device ${device.id} has expired.`);
   }

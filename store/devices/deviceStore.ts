@@ -1,12 +1,11 @@
 /**
- * Registered devices, and what each was told. Durable when it returns; concurrent; not ordered; registering and telling are
+ * Registered devices. Durable when it returns; concurrent; not ordered; registering is
  * idempotent. Rows, never facts: nothing about one device is in the log.
  */
 import { deviceIdOf } from '../../domain/hash/uuid.ts';
 import { UUID } from '../../domain/names.ts';
 import { asOrgId, type OrgId } from '../../domain/org.ts';
 import type { Queryable } from '../log/eventStore.ts';
-import { namedSql } from '../sql/namedSql.ts';
 
 export interface Device {
   readonly id: string;
@@ -79,6 +78,8 @@ export interface DeviceStore {
   ): Promise<Device | undefined>;
   /** Revokes its tokens, and lets the next registration claim it. Undefined where it is not registered. */
   releaseDevice(orgId: OrgId, device: string, by: string): Promise<ReleasedDevice | undefined>;
+  /** Of the device's tokens, by the id we issued. Undefined where it is not registered. */
+  generationOf(id: string): Promise<number | undefined>;
   /** By the id we issued, or by its own identifier; the id wins. */
   getDevice(orgId: OrgId, device: string): Promise<Device | undefined>;
   /** The newest first. */
@@ -86,8 +87,6 @@ export interface DeviceStore {
     orgId: OrgId,
     page: { readonly platform?: string | undefined; readonly limit: number; readonly offset: number },
   ): Promise<{ readonly devices: Device[]; readonly total: number }>;
-  /** Notes the answer to its version question; repeating the last answer writes nothing. `device` is of this store, so it has one organisation. */
-  recordTold(device: Pick<Device, 'id'>, told: { readonly modelId: string; readonly version: string }): Promise<void>;
   /** Undefined where it neither asked nor reported. */
   deviceModel(device: Pick<Device, 'id'>, modelId: string): Promise<DeviceModel | undefined>;
 }
@@ -109,7 +108,6 @@ interface DeviceRow extends Record<string, unknown> {
 
 const COLUMNS = `id, org_id, identifier, platform, os_version, app_version, sdk_version, attributes, generation,
   registered_at, updated_at, last_seen_at`;
-const TOLD = namedSql('device_told');
 const deviceOf = (row: DeviceRow): Device => ({
   id: row.id,
   orgId: asOrgId(row.org_id),
@@ -143,11 +141,25 @@ const wordsOf = ({ platform, osVersion, appVersion, sdkVersion, attributes }: De
 const IS_MEANT = `org_id = $1 AND id = (SELECT id FROM ops.devices WHERE org_id = $1 AND id = ANY ($2::uuid[])
    ORDER BY array_position($2::uuid[], id) LIMIT 1)`;
 
-/** @param pool as `edgeml_app`; each call is one statement in autocommit */
-export function createDeviceStore(pool: Queryable): DeviceStore {
+/** True where what an assignment reads of a device is now another than before the statement, whose snapshot the inner query reads. */
+const HAS_CHANGED = `coalesce((SELECT (b.platform, b.os_version, b.app_version) IS DISTINCT FROM (d.platform, d.os_version, d.app_version)
+  FROM ops.devices b WHERE b.id = d.id), false) AS has_changed`;
+
+/**
+ * @param pool as `edgeml_app`; each call is one statement in autocommit
+ * @param onChange told of a known device that says something else than before
+ */
+export function createDeviceStore(
+  pool: Queryable,
+  onChange: (deviceId: string) => void = () => undefined,
+): DeviceStore {
+  const noted = (row: DeviceRow & { has_changed: boolean }): Device => {
+    if (row.has_changed) onChange(row.id);
+    return deviceOf(row);
+  };
   /** @param mayTake of a device that is there, `d`: whether this registration gets it */
   async function register({ orgId, identifier, claim, ...words }: Registration, mayTake: string) {
-    const { rows } = await pool.query<DeviceRow & { is_new: boolean }>(
+    const { rows } = await pool.query<DeviceRow & { is_new: boolean; has_changed: boolean }>(
       `INSERT INTO ops.devices AS d (id, org_id, identifier, platform, os_version, app_version, sdk_version, attributes, claim)
        VALUES (coalesce((SELECT id FROM ops.devices WHERE org_id = $2 AND id = $9), $1), $2, $3, $4, $5, $6, $7, $8,
                sha256(convert_to($10, 'UTF8')))
@@ -157,7 +169,7 @@ export function createDeviceStore(pool: Queryable): DeviceStore {
          sdk_version = coalesce(excluded.sdk_version, d.sdk_version), attributes = d.attributes || excluded.attributes,
          updated_at = clock_timestamp(), last_seen_at = clock_timestamp(), is_released = false, claim = excluded.claim
        WHERE ${mayTake}
-       RETURNING ${COLUMNS}, xmax = 0 AS is_new`,
+       RETURNING ${COLUMNS}, xmax = 0 AS is_new, ${HAS_CHANGED}`,
       [
         deviceIdOf(orgId, identifier),
         orgId,
@@ -167,7 +179,7 @@ export function createDeviceStore(pool: Queryable): DeviceStore {
         claim ?? null,
       ],
     );
-    return rows[0] && { device: deviceOf(rows[0]), isNew: rows[0].is_new };
+    return rows[0] && { device: noted(rows[0]), isNew: rows[0].is_new };
   }
 
   return {
@@ -178,17 +190,17 @@ export function createDeviceStore(pool: Queryable): DeviceStore {
     claimDevice: (registration) => register(registration, 'd.is_released OR d.claim = excluded.claim'),
 
     async heartbeat(orgId, device, words = {}, of) {
-      const { rows } = await pool.query<DeviceRow>(
-        `UPDATE ops.devices SET
+      const { rows } = await pool.query<DeviceRow & { has_changed: boolean }>(
+        `UPDATE ops.devices AS d SET
            platform = coalesce($3, platform), os_version = coalesce($4, os_version),
            app_version = coalesce($5, app_version), sdk_version = coalesce($6, sdk_version),
            attributes = attributes || $7::jsonb, last_seen_at = clock_timestamp(),
            updated_at = CASE WHEN $9 THEN clock_timestamp() ELSE updated_at END
          WHERE ${IS_MEANT} AND generation = coalesce($8, generation)
-         RETURNING ${COLUMNS}`,
+         RETURNING ${COLUMNS}, ${HAS_CHANGED}`,
         [orgId, idsOf(orgId, device), ...wordsOf(words), of?.generation ?? null, of?.registers ?? false],
       );
-      return rows[0] && deviceOf(rows[0]);
+      return rows[0] && noted(rows[0]);
     },
 
     async releaseDevice(orgId, device, by) {
@@ -199,6 +211,13 @@ export function createDeviceStore(pool: Queryable): DeviceStore {
         [orgId, idsOf(orgId, device), by],
       );
       return rows[0] && { ...deviceOf(rows[0]), raisedAt: rows[0].raised_at, raisedBy: by };
+    },
+
+    async generationOf(id) {
+      const { rows } = await pool.query<{ generation: number }>('SELECT generation FROM ops.devices WHERE id = $1', [
+        id,
+      ]);
+      return rows[0]?.generation;
     },
 
     async getDevice(orgId, device) {
@@ -227,10 +246,6 @@ export function createDeviceStore(pool: Queryable): DeviceStore {
         last_seen_at: new Date(row.last_seen_at),
       });
       return { total, devices: (devices ?? []).map((row) => deviceOf(dated(row))) };
-    },
-
-    async recordTold({ id }, { modelId, version }) {
-      await pool.query(TOLD, [id, modelId, version]);
     },
 
     async deviceModel({ id }, modelId) {

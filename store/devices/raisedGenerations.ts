@@ -1,24 +1,24 @@
 /**
  * Which tokens of devices are revoked: the devices whose generation was raised while a token of the one before could still be good.
- * Held in memory, brought by a ring and by a look each half second, so a token is checked without asking the database.
+ * Held in memory, brought by a ring and by a look each half second, so a token is checked without asking the database. While the
+ * look fails, the row of each device is asked.
  */
 import { createBell } from '../bell.ts';
 import { createPool } from '../connect.ts';
 import { createListener } from '../listener.ts';
 
-const POLL_MS = 500;
+const POLL_MS = 400;
+/** What is known is enough for this long after it was asked for; then the row of a device is asked. */
+const TRUSTED_MS = 1_000;
+const CHANNEL = 'edgeml_device_released';
 /** Of rows whose statement took long to commit: looked at again. */
 const OVERLAP_MS = 30_000;
 /** Clocks of servers may differ by this much. */
 const SKEW_MS = 3_600_000;
 
 export interface RaisedGenerations {
-  /** The generation that a device was raised to; 0 where no token that has not expired can be of an earlier one. */
-  of(deviceId: string): number;
-  /** Milliseconds since the database was last asked; no end before the first answer. */
-  ageMs(): number;
-  /** Resolves after the first answer, and at once from then on. @throws the driver's error while there is none */
-  known(): Promise<void>;
+  /** Whether a token of this generation, not expired, is good. @throws the driver's error where the row must be asked */
+  isCurrent(deviceId: string, generation: number): Promise<boolean>;
   /** Tells every server of a raise that is committed. Waits for nobody; a server that does not hear it finds it by itself. */
   ring(): void;
   close(): Promise<void>;
@@ -28,15 +28,18 @@ export interface RaisedOptions {
   readonly connectionString: string;
   /** How long a token is good, in milliseconds. */
   readonly tokenMs: number;
+  /** The generation in the row of a device; undefined where there is none. */
+  readonly stored: (deviceId: string) => Promise<number | undefined>;
   /** Nothing is read before. */
   readonly after?: Promise<unknown> | undefined;
 }
 
 /** Connects by itself, again and again. The caller closes it. */
-export function createRaisedGenerations({ connectionString, tokenMs, after }: RaisedOptions): RaisedGenerations {
-  const pool = createPool({ connectionString, max: 1, name: 'revoked tokens', waits: 'question' });
+export function createRaisedGenerations(options: RaisedOptions): RaisedGenerations {
+  const { connectionString, tokenMs, stored, after } = options;
+  const pool = createPool({ connectionString, max: 1, name: 'listen tokens', waits: 'question' });
   // Its own: a ring that hangs holds up no look.
-  const rings = createPool({ connectionString, max: 1, name: 'revoked tokens ring', waits: 'question' });
+  const rings = createPool({ connectionString, max: 1, name: 'listen tokens ring', waits: 'question' });
   let ringing: Promise<unknown> | undefined;
   const keepMs = tokenMs + SKEW_MS;
   const raised = new Map<string, { readonly generation: number; readonly at: number }>(); // by device, the longest known first
@@ -45,7 +48,6 @@ export function createRaisedGenerations({ connectionString, tokenMs, after }: Ra
   /** By the clock of the database: a process that was stopped for a while misses nothing. */
   let since: Date | undefined;
   let lookedAt = Number.NEGATIVE_INFINITY;
-  let looking: Promise<void> | undefined;
 
   async function look(): Promise<void> {
     const asked = performance.now();
@@ -67,18 +69,16 @@ export function createRaisedGenerations({ connectionString, tokenMs, after }: Ra
     since = new Date(now.getTime() - OVERLAP_MS);
     lookedAt = asked;
   }
-  const lookOnce = () => (looking ??= look().finally(() => (looking = undefined)));
-
   const listener = createListener(connectionString, {
-    channel: 'edgeml_devices',
-    name: 'revoked tokens',
+    channel: CHANNEL,
+    name: 'listen tokens',
     ring: () => bell.ring(),
   });
 
   async function follow(): Promise<void> {
     await after;
     while (!stop.signal.aborted) {
-      await lookOnce().catch(() => undefined); // the next look begins where this one did
+      await look().catch(() => undefined); // the next look begins where this one did
       listener.keepConnected();
       await bell.wait(POLL_MS, stop.signal);
     }
@@ -86,15 +86,14 @@ export function createRaisedGenerations({ connectionString, tokenMs, after }: Ra
   const done = follow();
 
   return {
-    of: (deviceId) => raised.get(deviceId)?.generation ?? 0,
-    ageMs: () => performance.now() - lookedAt,
-    async known() {
-      if (lookedAt === Number.NEGATIVE_INFINITY) await lookOnce();
+    async isCurrent(deviceId, generation) {
+      const isKnown = performance.now() - lookedAt < TRUSTED_MS;
+      return isKnown ? generation >= (raised.get(deviceId)?.generation ?? 0) : generation === (await stored(deviceId));
     },
     ring() {
       bell.ring();
       ringing ??= rings
-        .query('NOTIFY edgeml_devices')
+        .query(`NOTIFY ${CHANNEL}`)
         .catch(() => undefined)
         .finally(() => (ringing = undefined));
     },

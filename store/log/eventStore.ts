@@ -1,5 +1,6 @@
 /** The port of the event log. Durable when it returns; concurrent; ordered by `logIndex`; idempotent by command id. */
-import type { Actor, SequencedEvent, StoredEvent } from '../../domain/events/envelope.ts';
+import type { LogIndex, StreamVersion } from '../../domain/brands.ts';
+import type { Actor, EventIn, SequencedEvent, StoredEvent } from '../../domain/events/envelope.ts';
 import type { AnyFact } from '../../domain/events/streams.ts';
 import type { Snapshot } from '../snapshots/snapshot.ts';
 import type { Upkeep } from '../snapshots/snapshotTable.ts';
@@ -61,7 +62,7 @@ export interface LoadOptions {
   /** Beside each stream, the code that will read its snapshot; null where none is wanted. */
   readonly folds?: readonly (string | null)[];
   /** Log index, inclusive: nothing after it. */
-  readonly upTo?: number | undefined;
+  readonly upTo?: LogIndex | undefined;
 }
 
 export interface Loaded {
@@ -98,9 +99,9 @@ export type Lane = 'command' | 'stop' | 'upload';
 
 export interface StreamPart {
   /** Versions above it. */
-  readonly after?: number;
+  readonly after?: StreamVersion;
   /** Log index, inclusive. */
-  readonly upTo?: number | undefined;
+  readonly upTo?: LogIndex | undefined;
   /** Only facts of these types. */
   readonly types?: readonly AnyFact['type'][];
   /** At most so many; all without it. */
@@ -137,10 +138,10 @@ export interface EventStore {
   transaction<T>(lane: Lane, body: (tx: AppendTransaction) => Promise<T>): Promise<T>;
 
   /** Events of one stream, in version order, up to a log index (inclusive) if given; undecodable ones as in {@link Loaded}. */
-  readStream(stream: string, upTo?: number): Promise<StoredEvent[]>;
+  readStream<S extends string>(stream: S, upTo?: LogIndex): Promise<EventIn<S>[]>;
 
   /** Some events of one stream, in version order: what is asked of a long one. */
-  readPart(stream: string, part: StreamPart): Promise<StoredEvent[]>;
+  readPart<S extends string>(stream: S, part: StreamPart): Promise<EventIn<S>[]>;
 
   /** The version of each stream's last fact, placed in the log or not; a stream that does not exist is left out. */
   streamVersions(streams: readonly string[]): Promise<ReadonlyMap<string, number>>;
@@ -149,18 +150,18 @@ export interface EventStore {
   readLog(after: number, limit: number): Promise<SequencedEvent[]>;
 
   /** The greatest log index, or -1. */
-  head(): Promise<number>;
+  head(): Promise<LogIndex>;
 
   /** Log index of an event: null while it waits for the sequencer, undefined if there is no such event. */
-  logIndexOf(eventId: string): Promise<number | null | undefined>;
+  logIndexOf(eventId: string): Promise<LogIndex | null | undefined>;
 
   /** Waits up to `waitMs` for the event's log index; null if the sequencer needs longer. */
-  awaitLogIndex(eventId: string, waitMs: number): Promise<number | null>;
+  awaitLogIndex(eventId: string, waitMs: number): Promise<LogIndex | null>;
 
   /**
    * `as_of` → log index: a position, `event:<id>`, or an RFC 3339 time (the greatest index sequenced by then).
    *
    * @throws LifecycleError `as_of_in_future` past the head, `invalid_input` if unreadable, `event_not_found`
    */
-  resolveAsOf(asOf: string): Promise<number>;
+  resolveAsOf(asOf: string): Promise<LogIndex>;
 }

@@ -1,4 +1,5 @@
 /** Waits until events have their log index: one LISTEN session and one query for all who wait. */
+import type { LogIndex } from '../../domain/brands.ts';
 import { keepAsking, openSession, type Session } from '../connect.ts';
 
 const POLL_MS = 50;
@@ -9,9 +10,9 @@ const POLL_MS = 50;
  */
 export function createIndexWaiter(
   connectionString: string,
-  lookup: (ids: string[]) => Promise<ReadonlyMap<string, number>>,
-): { wait(eventId: string, waitMs: number): Promise<number | null>; close(): Promise<void> } {
-  const waiting = new Map<string, Set<(index: number) => void>>();
+  lookup: (ids: string[]) => Promise<ReadonlyMap<string, LogIndex>>,
+): { wait(eventId: string, waitMs: number): Promise<LogIndex | null>; close(): Promise<void> } {
+  const waiting = new Map<string, Set<(index: LogIndex) => void>>();
   let session: Promise<Session | undefined> | undefined;
   let poll: NodeJS.Timeout | undefined;
   let isChecking = false;
@@ -45,11 +46,11 @@ export function createIndexWaiter(
       () => void (session = undefined),
     );
 
-  function wait(eventId: string, waitMs: number): Promise<number | null> {
+  function wait(eventId: string, waitMs: number): Promise<LogIndex | null> {
     session ??= listen();
     poll ??= setInterval(() => void check(), POLL_MS);
     return new Promise((resolve) => {
-      const settle = (index: number | null) => {
+      const settle = (index: LogIndex | null) => {
         clearTimeout(timer);
         const others = waiting.get(eventId);
         others?.delete(settle);

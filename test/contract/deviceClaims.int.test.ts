@@ -141,7 +141,7 @@ describe('a token that is revoked', () => {
     const id = String(first.body['id']);
     await withAdmin(database.adminUrl, async (db) => {
       await db.query(
-        `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'edgeml revoked tokens'`,
+        `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'edgeml listen tokens%'`,
       );
       await db.query(
         'UPDATE ops.devices SET generation = 7, raised_at = clock_timestamp(), raised_by = $2 WHERE id = $1',

@@ -294,7 +294,10 @@ describe('a device with its own token', () => {
   it('is the only one to be noted as told: a viewer who looks is not the device', async () => {
     const { id, token } = await held('looked at');
     const path = `${SDK}/devices/${id}/models/${two.a.model}/version`;
-    const told = async () => (await two.t.door.deps.devices.deviceModel({ id }, two.a.model))?.toldVersion;
+    const told = async () => {
+      await two.t.door.deps.active.flush();
+      return (await two.t.door.deps.devices.deviceModel({ id }, two.a.model))?.toldVersion;
+    };
     for (const role of ['viewer', 'operator', 'monitor', 'auditor'] as const) {
       expect((await two.t.call('GET', path, { as: role })).status).toBe(200);
     }

@@ -19,7 +19,7 @@ beforeAll(async () => {
   ];
   await Promise.all([holder.connect(), watcher.connect()]);
   await holder.query('BEGIN');
-  await holder.query('LOCK TABLE ops.devices, ops.device_told IN ACCESS EXCLUSIVE MODE');
+  await holder.query('LOCK TABLE ops.devices, ops.version_told IN ACCESS EXCLUSIVE MODE');
 });
 afterAll(async () => {
   await Promise.all([holder.end(), watcher.end()]);
@@ -29,7 +29,7 @@ afterAll(async () => {
 const waiting = async () => {
   // Not those that look for revoked tokens, whoever asks.
   const text = `SELECT count(*)::int AS n FROM pg_locks JOIN pg_stat_activity USING (pid)
-    WHERE NOT granted AND relation = 'ops.devices'::regclass AND application_name NOT LIKE '%revoked tokens%'`;
+    WHERE NOT granted AND relation = 'ops.devices'::regclass AND application_name NOT LIKE '%listen tokens%'`;
   return (await watcher.query<{ n: number }>(text)).rows[0]!.n;
 };
 

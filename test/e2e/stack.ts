@@ -16,10 +16,10 @@ export interface Product {
 export async function startProduct(
   kind: string,
   lines: string[] = [],
-  { commands = {} }: Pick<StackOptions, 'commands'> = {},
+  { commands = {}, env = {} }: Pick<StackOptions, 'commands' | 'env'> = {},
 ): Promise<Product> {
   const home = testHome(kind);
-  const stack = await startStack({ home, external: {}, say: (line) => void lines.push(line), commands });
+  const stack = await startStack({ home, external: {}, say: (line) => void lines.push(line), commands, env });
   const adminKey = readFileSync(stack.keyFile, 'utf8').trim();
   const client = connect({ baseUrl: stack.url, apiKey: adminKey, attempts: 8 });
   return {

@@ -2,6 +2,7 @@
 import type { FastifyRequest } from 'fastify';
 import { LifecycleError } from '../../../domain/errors.ts';
 import type { ArtifactFile } from '../../../domain/events/version.ts';
+import type { Existing } from '../../../machines/fold.ts';
 import { howToPublish, isUsable, lifecycleState, type VersionState } from '../../../machines/modelVersion.ts';
 import { whoAsks } from '../../access/principal.ts';
 import type { ApiDeps } from '../../context.ts';
@@ -26,7 +27,7 @@ export function wantsJson(request: FastifyRequest, format: string | undefined): 
  * @throws LifecycleError `format_not_available` with the formats there are; `guard_refused` for a device that asks for a version
  *   which is not published, or was rolled back since it was told
  */
-export function fileOf(version: VersionState, asked: string, request: FastifyRequest): ArtifactFile {
+export function fileOf(version: Existing<VersionState>, asked: string, request: FastifyRequest): ArtifactFile {
   const { context, state } = version;
   const isOnlyDevice = !whoAsks(request).scopes.has('artifacts:read');
   if (isOnlyDevice && !isUsable(state)) {

@@ -1,0 +1,159 @@
+/**
+ * The devices that ask now, in memory: what an assignment needs of each, and what it was told last, so that the version question of a known
+ * device reaches no database. A change that another server hears of is told by NOTIFY; a ring that is lost costs ten minutes of old words.
+ */
+import { LRUCache } from 'lru-cache';
+import type { OrgId } from '../../domain/org.ts';
+import { keepAsking, openSession, type Pool, type Session } from '../connect.ts';
+import { queryableOf } from '../queryable.ts';
+import type { Device, DeviceStore } from './deviceStore.ts';
+import { createToldMarks } from './toldMarks.ts';
+
+/** What routes need of a device that acts. */
+export type ActiveDevice = Pick<Device, 'id' | 'orgId' | 'platform' | 'osVersion' | 'appVersion'>;
+
+export interface Told {
+  readonly modelId: string;
+  readonly version: string;
+  /** Of the pointer that was read: the same version under another epoch may have been another one meanwhile, on another server. */
+  readonly epoch: number;
+  /** The database's time. */
+  readonly at: Date;
+}
+
+export interface ActiveDevices {
+  /**
+   * By the id we issued, or by its own identifier. Undefined where it is not registered.
+   *
+   * @param said what the device's token says of it: taken where nothing is known, and looked up where another thing is
+   * @throws the driver's error
+   */
+  find(orgId: OrgId, device: string, said?: ActiveDevice): Promise<ActiveDevice | undefined>;
+  /** Notes the answer to its version question; durable within a second, and nothing where it repeats the last one. */
+  noteTold(device: ActiveDevice, told: Told): void;
+  /** What is known of the device is old, here and on every other server. */
+  changed(deviceId: string): void;
+  /** Resolves once every answer noted before is durable. @throws the driver's error */
+  flush(): Promise<void>;
+  /** Writes what waits, and ends the session that listens. Never throws. */
+  close(): Promise<void>;
+}
+
+const MOST = 100_000;
+const KNOWN_MS = 10 * 60_000;
+const RING_MS = 100;
+const RECONNECT_MS = 1_000;
+const IDS_IN_A_RING = 200; // a payload has fewer than 8,000 bytes
+const CHANNEL = 'edgeml_devices';
+
+interface Known {
+  readonly device: ActiveDevice;
+  /** Last told version and epoch, by model. */
+  readonly told: Map<string, string>;
+}
+
+const isSame = (a: ActiveDevice, b: ActiveDevice): boolean =>
+  a.platform === b.platform && a.osVersion === b.osVersion && a.appVersion === b.appVersion;
+
+/** Connects by itself, again and again. The caller closes it, and ends the pool. */
+export function createActiveDevices(
+  devices: Pick<DeviceStore, 'getDevice'>,
+  pool: Pool,
+  connectionString: string,
+): ActiveDevices {
+  const known = new LRUCache<string, Known>({ max: MOST, ttl: KNOWN_MS });
+  /** Which device a text names never changes, once there is such a device. */
+  const ids = new LRUCache<string, string>({ max: MOST });
+  const marks = createToldMarks(queryableOf(pool), ({ deviceId, modelId }) =>
+    known.get(deviceId)?.told.delete(modelId),
+  );
+  /** A device that is read while it changes must not be kept. */
+  let changes = 0;
+  let session: Session | undefined;
+  let isConnecting = false;
+  let isClosed = false;
+  const ringing = new Set<string>();
+  let ringer: NodeJS.Timeout | undefined;
+
+  function forget(id: string): void {
+    changes += 1;
+    const one = known.get(id);
+    if (one) known.delete(id);
+  }
+
+  function ring(): void {
+    ringer = undefined;
+    const all = [...ringing];
+    ringing.clear();
+    for (let i = 0; i < all.length; i += IDS_IN_A_RING) {
+      const payload = all.slice(i, i + IDS_IN_A_RING).join(',');
+      pool.query('SELECT pg_notify($1, $2)', [CHANNEL, payload]).catch(() => undefined); // old words end by themselves
+    }
+  }
+
+  async function listen(): Promise<void> {
+    if (session || isConnecting || isClosed) return;
+    isConnecting = true;
+    try {
+      const opened = await openSession(connectionString, 'listen devices');
+      opened.gone.addEventListener('abort', () => (session = undefined));
+      opened.client.on('notification', ({ payload = '' }) => payload.split(',').forEach(forget));
+      await opened.client.query(`LISTEN ${CHANNEL}`);
+      keepAsking(opened);
+      changes += 1;
+      known.clear(); // rings were missed
+      session = opened;
+    } catch {
+      // tried again below
+    } finally {
+      isConnecting = false;
+    }
+  }
+  void listen();
+  const reconnect = setInterval(() => void listen(), RECONNECT_MS);
+
+  async function read(orgId: OrgId, text: string): Promise<Known | undefined> {
+    const before = changes;
+    const found = await devices.getDevice(orgId, text);
+    if (!found) return undefined;
+    const { id, platform, osVersion, appVersion } = found;
+    const one: Known = { device: { id, orgId, platform, osVersion, appVersion }, told: new Map() };
+    ids.set(`${orgId}\n${text}`, id);
+    if (before === changes) known.set(id, one);
+    return one;
+  }
+
+  return {
+    async find(orgId, text, said) {
+      const id = said?.id ?? ids.get(`${orgId}\n${text}`);
+      const one = id === undefined ? undefined : known.get(id);
+      if (one && (!said || isSame(one.device, said))) return one.device;
+      if (one || !said) return (await read(orgId, text))?.device;
+      const { platform, osVersion, appVersion } = said;
+      const device = { id: said.id, orgId, platform, osVersion, appVersion };
+      known.set(said.id, { device, told: new Map() });
+      return device;
+    },
+    noteTold({ id }, { modelId, version, epoch, at }) {
+      const one = known.get(id);
+      const now = `${version} ${epoch}`;
+      if (one?.told.get(modelId) === now) return;
+      one?.told.set(modelId, now);
+      marks.note({ deviceId: id, modelId, version, at });
+    },
+    changed(id) {
+      forget(id);
+      ringing.add(id);
+      ringer ??= setTimeout(ring, RING_MS);
+    },
+    flush: marks.flush,
+    async close() {
+      isClosed = true;
+      clearInterval(reconnect);
+      clearTimeout(ringer);
+      if (ringing.size > 0) ring();
+      await marks.close();
+      await session?.end();
+    },
+  };
+}
