@@ -1,5 +1,5 @@
 /** Wakes whoever waits for a fact: one LISTEN session for all, and a poll in case a bell is lost. */
-import { createListener } from '../store/listener.ts';
+import { createListener } from '../store/listen.ts';
 
 const POLL_MS = 250;
 
@@ -16,14 +16,12 @@ export function createLogWatch(connectionString: string): LogWatch {
   const listeners = new Set<() => void>();
   const waiting = new Set<() => void>();
   let closed = false;
-
   const wake = () => waiting.forEach((resolve) => resolve());
-  const ring = () => {
+  const listener = createListener(connectionString, 'log watch', 'edgeml_log', () => {
     wake();
-    listeners.forEach((listener) => listener());
-  };
-
-  const listener = createListener(connectionString, { channel: 'edgeml_log', name: 'log watch', ring });
+    listeners.forEach((tell) => tell());
+  });
+  listener.keepConnected();
   const poll = setInterval(() => {
     listener.keepConnected();
     wake();
@@ -39,9 +37,9 @@ export function createLogWatch(connectionString: string): LogWatch {
         waiting.add(once);
         if (closed) once();
       }),
-    onGrowth(listener) {
-      listeners.add(listener);
-      return () => void listeners.delete(listener);
+    onGrowth(tell) {
+      listeners.add(tell);
+      return () => void listeners.delete(tell);
     },
     async close() {
       closed = true;

@@ -9,7 +9,7 @@ import { createPool } from '../store/connect.ts';
 import { createKeyCache } from '../store/keys/keyCache.ts';
 import { createKeyStore, type KeyStore } from '../store/keys/keyStore.ts';
 import { newestCheckpoint } from '../store/ledger/newest.ts';
-import type { Queryable } from '../store/log/eventStore.ts';
+import type { Queryable } from '../store/queryable.ts';
 import { createEventStore } from '../store/log/postgresEventStore.ts';
 import { queryableOf } from '../store/queryable.ts';
 import { createOrgStore } from '../store/orgs/orgStore.ts';
@@ -30,7 +30,8 @@ import { createFleetSize } from './fleetSize.ts';
 import { createLogWatch } from './logWatch.ts';
 import { openStopLane } from './stopLane.ts';
 import { createMetrics, observeLog } from './metrics.ts';
-import { partsInDatabase, relayPlaces, sequencerLag } from './readiness.ts';
+import { relayPlaces, sequencerLag } from '../store/log/progress.ts';
+import { partsInDatabase } from './readiness.ts';
 import { rebuildable } from './rebuildable.ts';
 import { createServer } from './server.ts';
 

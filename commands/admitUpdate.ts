@@ -13,12 +13,12 @@ import { readSafetensors } from '../domain/formats/safetensors/index.ts';
 import { admitUpdate as judge, type Admitted } from '../domain/learning/index.ts';
 import type { TrainingState } from '../machines/trainingRun.ts';
 import { decideTraining } from '../machines/trainingDecision.ts';
-import type { AppendTransaction } from '../store/log/eventStore.ts';
+import type { Queryable } from '../store/queryable.ts';
+import type { RoundRow } from '../store/rounds/roundRow.ts';
 import type { AcceptedRow, Receipt, Task } from '../store/rounds/roundStore.ts';
-import { foldStreams } from '../store/snapshots/foldStreams.ts';
 import { baseLayout, maxUpdateBytes } from './baseTensors.ts';
-import type { CommandDeps } from './context.ts';
-import { toEvents } from './execute.ts';
+import type { Caller, CommandDeps } from './context.ts';
+import { DIVERGED, executeUnder, joinDecisions, type DecidedPart, type Streams } from './execute.ts';
 import { heldTask, unwanted, type HeldTask } from './heldTask.ts';
 import { closingData, countedOf } from './roundClosing.ts';
 
@@ -100,46 +100,62 @@ function judgeBody(
   return 'refused' in verdict ? refused(verdict.refused, verdict.detail, verdict.tensor) : verdict;
 }
 
-/** The accept transaction; again where the run's stream moved under the closing append (a pause). */
+/**
+ * The accept, under the run's lock: decided again where the run's stream moved under the closing append (a pause). The caller is the
+ * round, not the device: no fact is about one.
+ */
 async function accept(
   deps: CommandDeps,
-  { taskId, round: { runId } }: Task,
+  { taskId, round }: Task,
   sha: string,
   bytes: number,
   admitted: Admitted,
 ): Promise<UpdateOutcome> {
-  for (;;) {
-    const outcome = await deps.log.transaction('upload', async (tx): Promise<UpdateOutcome | 'moved'> => {
-      await deps.rounds.lockRun(tx, runId);
+  const { runId } = round;
+  let answer: UpdateOutcome | undefined;
+  await executeUnder(
+    deps,
+    closerOf(round),
+    (tx) => deps.rounds.lockRun(tx, runId),
+    async (streams, tx) => {
       const task = await deps.rounds.task(taskId, tx);
       if (!task) throw new LifecycleError('task_unknown', `There is no task ${taskId}.`);
-      const settled = settledBy(task, sha) ?? fullOrContributed(task);
-      if (settled) return settled;
-      if (task.pseudonymHex === null) return refused('gone', `The key of run ${runId} was deleted.`);
+      answer = settledBy(task, sha) ?? fullOrContributed(task);
+      if (answer) return { kind: 'already' };
+      const { pseudonymHex } = task;
+      if (pseudonymHex === null) {
+        answer = refused('gone', `The key of run ${runId} was deleted.`);
+        return { kind: 'already' };
+      }
 
       const { samples, weight, norm, maxAbs, metrics } = admitted;
-      const row = {
-        taskId,
-        updateSha: sha,
-        pseudonymHex: task.pseudonymHex,
-        weight,
-        samples,
-        norm,
-        maxAbs,
-        bytes,
-        metrics,
-      };
+      const row = { taskId, updateSha: sha, pseudonymHex, weight, samples, norm, maxAbs, bytes, metrics };
       const cause = causeOf(task, row);
-      const closing = cause && (await appendClose(deps, tx, task, row, cause));
-      if (closing === 'moved') return 'moved';
+      const closing = cause && (await closingPart(deps, streams, tx, task.round, row, cause));
       const counts = { counted: samples > 0 ? 1 : 0, closes: closing ? cause : null } as const;
-      const receipt = await deps.rounds.accept(tx, task, row, counts);
-      await deps.grants.grant(task.round.orgId, [sha], tx);
-      return { outcome: 'accepted', receipt };
-    });
-    if (outcome !== 'moved') return outcome;
-  }
+      const write = async (after: Queryable) => {
+        const receipt = await deps.rounds.accept(after, task, row, counts);
+        await deps.grants.grant(task.round.orgId, [sha], after);
+        answer = { outcome: 'accepted', receipt };
+      };
+      return closing ? joinDecisions([closing], write) : { kind: 'rows', write };
+    },
+  );
+  if (!answer) throw new Error(`round ${round.roundId} is open, and its log says that it was closed`);
+  return answer;
 }
+
+/** The command id is the round's own, so that the workflow's close at the deadline gets the outcome of this one. */
+const closerOf = ({ runId, round, attempt }: RoundRow): Caller => ({
+  actor: { kind: 'system', id: 'rounds' },
+  orgId: null,
+  commandId: roundStepId(runId, round, attempt, 'close'),
+  commandHash: null,
+  correlationId: null,
+  causationId: null,
+  onConflict: 'redecide',
+  lane: 'upload',
+});
 
 /** What depends on the other updates of the round. */
 function fullOrContributed({ hasContributed, round }: Task): Refused | undefined {
@@ -161,37 +177,25 @@ function causeOf(
   return isLate && counted >= round.minUpdates ? 'late_quorum' : null;
 }
 
-/**
- * The first write of the transaction. The command id is the round's own, so that the workflow's close at the deadline gets this
- * outcome. A run whose chart refuses the close keeps its round open, with the update in it.
- */
-async function appendClose(
+/** RoundClosed of the run's stream. Undefined where its chart refuses it: the round stays open, with the update in it. */
+async function closingPart(
   deps: CommandDeps,
-  tx: AppendTransaction,
-  task: Task,
+  streams: Streams,
+  tx: Queryable,
+  round: RoundRow,
   row: AcceptedRow,
   cause: RoundClosedData['cause'],
-): Promise<'closed' | 'moved' | undefined> {
-  const { runId, round, attempt } = task.round;
-  const stream = trainingStream(runId);
-  // No snapshot is left from within a transaction: the run's other commands do.
-  const loaded = await foldStreams(deps.log, [stream]);
-  // The kind in the stream's name chose the machine.
-  const run = loaded.streams.get(stream)!.folded as TrainingState;
-  const data = await closingData(deps, tx, task.round, cause, row);
-  const decision = decideTraining(run, { type: 'closeRound', data }, loaded.now.getTime());
-  if (decision.kind !== 'facts') return undefined;
-  const result = await tx.append({
-    commandId: roundStepId(runId, round, attempt, 'close'),
-    commandHash: null,
-    actor: { kind: 'system', id: 'rounds' }, // not the device: no fact is about one
-    correlationId: null,
-    causationId: null,
-    expected: new Map([[stream, run.version]]),
-    events: toEvents(
-      decision.facts.map((fact) => ({ stream, fact })),
-      deps.newId,
-    ),
-  });
-  return result.outcome === 'appended' ? 'closed' : 'moved';
+): Promise<DecidedPart | undefined> {
+  const run = await unlessDiverged(streams.training(round.runId));
+  if (!run) return undefined;
+  const data = await closingData(deps, tx, round, cause, row);
+  const decision = decideTraining(run, { type: 'closeRound', data }, streams.now().getTime());
+  return decision.kind === 'facts' ? { stream: trainingStream(round.runId), decision } : undefined;
 }
+
+/** Nothing is appended to a stream that its chart cannot read, and the device's update is no worse for it. */
+const unlessDiverged = (run: Promise<TrainingState>): Promise<TrainingState | undefined> =>
+  run.catch((error: unknown) => {
+    if (error instanceof LifecycleError && error.code === DIVERGED) return undefined;
+    throw error;
+  });

@@ -4,6 +4,7 @@ import { assign, setup } from 'xstate';
 import { Count, Nullable } from '../domain/events/fact.ts';
 import { ArtifactFile, versionFacts, type VersionFact } from '../domain/events/version.ts';
 import type { LifecycleState, None, VersionStateName } from '../domain/states.ts';
+import { SAFETENSORS, tensorsShaOf } from '../domain/formats/fileFormats.ts';
 import { already, decideFacts, guard, type Decision } from './decision.ts';
 import { wrap, type FactEvent, type Folded, type Machine, type StateNameOf } from './fold.ts';
 import { appended } from './growing.ts';
@@ -62,9 +63,6 @@ const empty: VersionContext = {
   updatedAt: 0,
 };
 
-const tensorsOf = (files: readonly ArtifactFile[], before: string | null) =>
-  files.find((f) => f.format === 'safetensors')?.sha256 ?? before;
-
 const chart = setup({
   types: { context: {} as VersionContext, events: {} as Event },
   actions: {
@@ -107,7 +105,7 @@ const chart = setup({
         ? {
             updatedAt: event.at,
             uploaded: [...context.uploaded, ...event.data.files],
-            tensorsSha: tensorsOf(event.data.files, context.tensorsSha),
+            tensorsSha: tensorsShaOf(event.data.files, context.tensorsSha),
           }
         : {},
     ),
@@ -314,7 +312,7 @@ export function decideVersion(state: VersionState, command: VersionCommand, now:
     case 'uploadArtifact': {
       // A trained version has its tensors from its run: other bytes under its name would make the lineage lie.
       const known = ({ format }: ArtifactFile) =>
-        (format === 'safetensors' ? context.training?.artifact_sha : undefined) ??
+        (format === SAFETENSORS.name ? context.training?.artifact_sha : undefined) ??
         context.uploaded.find((u) => u.format === format)?.sha256;
       if (command.data.files.every((f) => known(f) === f.sha256)) return already;
       const clash = command.data.files.find((f) => known(f) !== undefined && known(f) !== f.sha256);

@@ -5,14 +5,20 @@
 import Type, { type Static } from 'typebox';
 import { assign, setup } from 'xstate';
 import { Count, Nullable } from '../domain/events/fact.ts';
-import { Judgement, rolloutFacts, RolloutSpec, SetAside, type RolloutFact } from '../domain/events/rollout.ts';
+import {
+  Judgement,
+  PauseCause,
+  rolloutFacts,
+  RolloutSpec,
+  SetAside,
+  type RolloutFact,
+} from '../domain/events/rollout.ts';
 import { ROLLOUT_STATES, type None, type RolloutStateName } from '../domain/states.ts';
 import { holdsOn, NOT_RUNNING, resumeClock, startClock, stopClock } from '../domain/rollout/stageClock.ts';
 import { wrap, type FactEvent, type Folded, type Machine, type StateNameOf } from './fold.ts';
 import { appended } from './growing.ts';
 
 const Ended = Type.Object({ reason: Type.String(), at: Type.Number() });
-const PauseCause = rolloutFacts.RolloutPaused.schema.properties.cause;
 
 const Context = Type.Object(
   {

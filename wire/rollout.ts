@@ -1,6 +1,14 @@
 /** Rollouts: how far a version may reach, what was judged, and how it ended. */
 import Type, { type Static } from 'typebox';
-import { ArmCounters, Judgement, RolloutSpec, Rule, Stage } from '../domain/events/rollout.ts';
+import {
+  ArmCounters,
+  Judgement,
+  PauseCause,
+  RollbackTrigger,
+  RolloutSpec,
+  Rule,
+  Stage,
+} from '../domain/events/rollout.ts';
 import { ROLLOUT_STATES } from '../domain/states.ts';
 import {
   closed,
@@ -49,12 +57,12 @@ export const Rollout = Type.Object(
     spec: RolloutSpec,
     seed: Nullable(Type.String()),
     judged: Nullable(Judgement),
-    paused: Nullable(Type.Object({ cause: Type.String(), reason: Type.String(), at: Instant }, closed)),
+    paused: Nullable(Type.Object({ cause: PauseCause, reason: Type.String(), at: Instant }, closed)),
     rolled_back: Nullable(
       Type.Object(
         {
           target: Nullable(Type.String()),
-          trigger: Type.String(),
+          trigger: RollbackTrigger,
           reason: Type.String(),
           evidence: Nullable(Judgement),
           at: Instant,

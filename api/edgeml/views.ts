@@ -2,6 +2,7 @@
 import type { ArtifactFile, TrainingCompletedData } from '../../domain/events/version.ts';
 import type { LifecycleState, RolloutStateName, VersionStateName } from '../../domain/states.ts';
 import type { Existing } from '../../machines/fold.ts';
+import { firstOf, formatsFor } from '../../domain/formats/fileFormats.ts';
 import type { ModelState } from '../../machines/model.ts';
 import { lifecycleState, type VersionState } from '../../machines/modelVersion.ts';
 import type { RolloutState } from '../../machines/rollout.ts';
@@ -96,7 +97,7 @@ const SDK_STATUS: Readonly<Record<LifecycleState, SdkVersion['status']>> = {
 };
 
 /** What a download without a format gives, best first: tensors, then a graph. */
-const PREFERRED = ['safetensors', 'onnx'];
+const PREFERRED = formatsFor(true);
 
 /** Members that a version's row and its fold both have. */
 export interface ShownVersion {
@@ -139,7 +140,7 @@ export const versionOfState = ({ state, context }: Existing<VersionState>): Show
 export function sdkVersion(shown: ShownVersion): SdkVersion {
   const { files, training } = shown;
   const lifecycle = lifecycleState(shown.state);
-  const main = PREFERRED.map((f) => files.find((file) => file.format === f)).find((f) => f) ?? files[0];
+  const main = firstOf(files, PREFERRED) ?? files[0];
   return {
     id: `${shown.modelId}@${shown.version}`,
     model_id: shown.modelId,

@@ -2,8 +2,9 @@
  * Pure. The pointer document: all that is needed to tell any device of a model its version, and no more, whatever the model has
  * behind it. One per model, a fold of the log. The fold is in `pointerFold.ts`, its use for telemetry in `arms.ts`.
  */
+import type { PauseCause } from '../events/rollout.ts';
 import { bucketOf, isInCohort, isInside, widthAt, type Cohort } from './assignment.ts';
-import { clockMs, readClock, type PauseCause, type WrittenClock } from './stageClock.ts';
+import { clockMs, readClock, type WrittenClock } from './stageClock.ts';
 
 /** A stage in buckets and milliseconds, with its clock. */
 export interface Threshold extends WrittenClock {

@@ -1,7 +1,6 @@
 /** Tables of `rollouts`: one row per rollout and state of it, one row per judgement. */
-import type { Judgement, RolloutFact, RolloutSpec } from '../../domain/events/rollout.ts';
+import type { Judgement, PauseCause, RolloutFact, RolloutSpec } from '../../domain/events/rollout.ts';
 import type { RolloutStateName } from '../../domain/states.ts';
-import type { PauseCause } from '../../domain/rollout/stageClock.ts';
 import { factsTable, historyTable } from '../table.ts';
 
 type DataOf<T extends RolloutFact['type']> = Extract<RolloutFact, { type: T }>['data'];

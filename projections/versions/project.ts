@@ -2,7 +2,8 @@
 import { tagged } from '../../domain/events/codec.ts';
 import type { SequencedEvent } from '../../domain/events/envelope.ts';
 import { parseStream } from '../../domain/events/streams.ts';
-import type { ArtifactFile, VersionFact } from '../../domain/events/version.ts';
+import type { VersionFact } from '../../domain/events/version.ts';
+import { tensorsShaOf } from '../../domain/formats/fileFormats.ts';
 import type { VersionStateName } from '../../domain/states.ts';
 import { precedenceKey } from '../../domain/semver.ts';
 import { lifecycleState } from '../../machines/modelVersion.ts';
@@ -26,9 +27,6 @@ const STATE_AFTER: Readonly<Record<VersionFact['type'], VersionStateName>> = {
   VersionRolledBack: 'Rollback',
 };
 
-const tensorsOf = (files: readonly ArtifactFile[], before: string | null) =>
-  files.find((f) => f.format === 'safetensors')?.sha256 ?? before;
-
 /** The members that a fact changes, apart from state, time and stream version. */
 function members(row: VersionRow, fact: VersionFact, at: string): Partial<VersionRow> {
   switch (fact.type) {
@@ -41,7 +39,7 @@ function members(row: VersionRow, fact: VersionFact, at: string): Partial<Versio
     case 'TrainingFailed':
       return { run_id: null };
     case 'ArtifactUploaded':
-      return { files: [...row.files, ...fact.data.files], tensors_sha: tensorsOf(fact.data.files, row.tensors_sha) };
+      return { files: [...row.files, ...fact.data.files], tensors_sha: tensorsShaOf(fact.data.files, row.tensors_sha) };
     case 'PublishRequested':
       return { publication: { n: fact.data.n, state: 'running' }, requested_formats: fact.data.formats };
     case 'PublishRefused':

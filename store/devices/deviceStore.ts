@@ -5,7 +5,7 @@
 import { deviceIdOf } from '../../domain/hash/uuid.ts';
 import { UUID } from '../../domain/names.ts';
 import { asOrgId, type OrgId } from '../../domain/org.ts';
-import type { Queryable } from '../log/eventStore.ts';
+import type { Queryable } from '../queryable.ts';
 
 export interface Device {
   readonly id: string;

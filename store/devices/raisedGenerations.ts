@@ -5,7 +5,7 @@
  */
 import { createBell } from '../bell.ts';
 import { createPool } from '../connect.ts';
-import { createListener } from '../listener.ts';
+import { createListener } from '../listen.ts';
 
 const POLL_MS = 400;
 /** What is known is enough for this long after it was asked for; then the row of a device is asked. */
@@ -69,17 +69,13 @@ export function createRaisedGenerations(options: RaisedOptions): RaisedGeneratio
     since = new Date(now.getTime() - OVERLAP_MS);
     lookedAt = asked;
   }
-  const listener = createListener(connectionString, {
-    channel: CHANNEL,
-    name: 'listen tokens',
-    ring: () => bell.ring(),
-  });
+  const listener = createListener(connectionString, 'listen tokens', CHANNEL, () => bell.ring());
 
   async function follow(): Promise<void> {
     await after;
     while (!stop.signal.aborted) {
-      await look().catch(() => undefined); // the next look begins where this one did
       listener.keepConnected();
+      await look().catch(() => undefined); // the next look begins where this one did
       await bell.wait(POLL_MS, stop.signal);
     }
   }

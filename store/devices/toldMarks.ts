@@ -2,7 +2,7 @@
  * What devices were told, on its way to the database: written in batches, at most a second after the answer. A process that is killed loses
  * that second of marks and nothing else. While Postgres is away marks wait.
  */
-import type { Queryable } from '../log/eventStore.ts';
+import type { Queryable } from '../queryable.ts';
 
 export interface ToldMark {
   readonly deviceId: string;

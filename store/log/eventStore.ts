@@ -2,6 +2,7 @@
 import type { LogIndex, StreamVersion } from '../../domain/brands.ts';
 import type { Actor, EventIn, SequencedEvent, StoredEvent } from '../../domain/events/envelope.ts';
 import type { AnyFact } from '../../domain/events/streams.ts';
+import type { Queryable } from '../queryable.ts';
 import type { Snapshot } from '../snapshots/snapshot.ts';
 import type { Upkeep } from '../snapshots/snapshotTable.ts';
 
@@ -76,17 +77,6 @@ export interface Loaded {
   readonly known: Known | undefined;
   /** The database's clock at the load. */
   readonly now: Date;
-}
-
-/**
- * One row of a query with positional parameters. In an {@link AppendTransaction} a query before `append` must take no
- * transaction id: plain reads and advisory locks only. A row lock, temp table, `nextval` or savepoint write makes `append` throw.
- */
-export interface Queryable {
-  query<R extends Record<string, unknown> = Record<string, unknown>>(
-    sql: string,
-    values?: readonly unknown[],
-  ): Promise<{ readonly rows: R[]; readonly rowCount: number }>;
 }
 
 /** The transaction around an append. `append` is its first write; other writes follow it. It runs READ COMMITTED. */

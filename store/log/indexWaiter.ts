@@ -1,6 +1,6 @@
 /** Waits until events have their log index: one LISTEN session and one query for all who wait. */
 import type { LogIndex } from '../../domain/brands.ts';
-import { keepAsking, openSession, type Session } from '../connect.ts';
+import { createListener } from '../listen.ts';
 
 const POLL_MS = 50;
 
@@ -13,7 +13,6 @@ export function createIndexWaiter(
   lookup: (ids: string[]) => Promise<ReadonlyMap<string, LogIndex>>,
 ): { wait(eventId: string, waitMs: number): Promise<LogIndex | null>; close(): Promise<void> } {
   const waiting = new Map<string, Set<(index: LogIndex) => void>>();
-  let session: Promise<Session | undefined> | undefined;
   let poll: NodeJS.Timeout | undefined;
   let isChecking = false;
   let again = false;
@@ -34,20 +33,10 @@ export function createIndexWaiter(
     }
   }
 
-  const listen = (): Promise<Session | undefined> =>
-    openSession(connectionString, 'index waiter').then(
-      async (opened) => {
-        opened.gone.addEventListener('abort', () => (session = undefined));
-        opened.client.on('notification', () => void check());
-        await opened.client.query('LISTEN edgeml_log').catch(() => opened.end());
-        keepAsking(opened);
-        return opened;
-      },
-      () => void (session = undefined),
-    );
+  const listener = createListener(connectionString, 'index waiter', 'edgeml_log', () => void check());
 
   function wait(eventId: string, waitMs: number): Promise<LogIndex | null> {
-    session ??= listen();
+    listener.keepConnected();
     poll ??= setInterval(() => void check(), POLL_MS);
     return new Promise((resolve) => {
       const settle = (index: LogIndex | null) => {
@@ -73,7 +62,7 @@ export function createIndexWaiter(
     wait,
     async close() {
       clearInterval(poll);
-      await (await session)?.end();
+      await listener.close();
     },
   };
 }

@@ -4,7 +4,7 @@
  */
 import type { LogIndex } from '../../domain/brands.ts';
 import { versionStream } from '../../domain/events/streams.ts';
-import type { Queryable } from '../log/eventStore.ts';
+import type { Queryable } from '../queryable.ts';
 import { namedSql } from '../sql/namedSql.ts';
 
 export interface FoundRollout {

@@ -6,7 +6,7 @@ import { LifecycleError } from '../../domain/errors.ts';
 import type { Attribution } from '../../domain/rollout/arms.ts';
 import { leafOsMajor, leafPlatform } from '../../domain/rollout/counters.ts';
 import { isLatencyBucket } from '../../domain/rollout/latency.ts';
-import type { Queryable } from '../log/eventStore.ts';
+import type { Queryable } from '../queryable.ts';
 
 /** Cumulative since the device began to count, for one model and version. Absent members were not reported: as before. */
 export interface Report {

@@ -6,7 +6,7 @@ import { createDatabase } from '../../test/support/services.ts';
 import type { Attribution } from '../../domain/rollout/arms.ts';
 import { createPool, type Pool } from '../connect.ts';
 import { createToldMarks, type ToldMarks } from '../devices/toldMarks.ts';
-import type { Queryable } from '../log/eventStore.ts';
+import type { Queryable } from '../queryable.ts';
 import { migrate, shippedMigrations } from '../migrate.ts';
 import { queryableOf } from '../queryable.ts';
 import { recordReport, type Report, type ReportingDevice } from './recordReport.ts';

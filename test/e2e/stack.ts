@@ -1,6 +1,7 @@
 /** A whole product of a test file's own, as `npm start` would run it, and what tests ask of it. */
 import { readFileSync } from 'node:fs';
-import { removeHome, startStack, type Stack, type StackOptions } from '../../dev/stack.ts';
+import { removeHome, startStack, type Stack } from '../../dev/stack.ts';
+import type { StackOptions } from '../../dev/stackParts.ts';
 import { Audit } from '../../sdk/audit.ts';
 import { connect } from '../../sdk/index.ts';
 import { testHome } from '../support/services.ts';

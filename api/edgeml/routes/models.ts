@@ -15,7 +15,6 @@ import { runCommand } from '../../command.ts';
 import type { ApiDeps } from '../../context.ts';
 import { answerListText } from '../../http/listText.ts';
 import { waitUntil } from '../../logWatch.ts';
-import type { ModelState } from '../../../machines/model.ts';
 import { existingModel, existingVersion, viewOf, type View } from '../../reading.ts';
 import { SdkModel, SdkModels, SdkRegisterModel, SdkVersion, SdkVersions } from '../schemas.ts';
 import { DownloadLink } from '../../../wire/deviceCalls.ts';

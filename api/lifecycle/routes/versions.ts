@@ -7,6 +7,7 @@ import { uploadArtifact } from '../../../commands/uploadArtifact.ts';
 import { publishProcess } from '../../../domain/events/processes.ts';
 import { versionStream } from '../../../domain/events/streams.ts';
 import { LifecycleError } from '../../../domain/errors.ts';
+import { mediaTypeOf } from '../../../domain/formats/fileFormats.ts';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { whoAsks } from '../../access/principal.ts';
 import type { App } from '../../app.ts';
@@ -195,6 +196,6 @@ async function stored(
     format: file.format,
     sha256: file.sha256,
     bytes: blob.bytes,
-    media_type: file.media_type ?? 'application/octet-stream',
+    media_type: file.media_type ?? mediaTypeOf(file.format),
   };
 }
