@@ -35,6 +35,11 @@ beforeAll(async () => {
     { 'idempotency-key': randomUUID() },
   );
   await publishAll(database.appUrl, one.blobDir, ((await model.json()) as { id: string }).id, '1.0.0');
+  const { body } = await register(fleet, 'first');
+  for (const server of [one, two]) {
+    const ask = () => call(server, 'GET', question(String(body['id'])), server.key);
+    await server.soon('it to know the version', async () => (await ask()).status === 200);
+  }
 });
 afterAll(async () => {
   for (const server of [one, two]) server?.child.kill('SIGKILL');
