@@ -29,6 +29,8 @@ export interface Config {
   readonly bootstrapKeyFile?: string;
   readonly secretFile?: string;
   readonly org: OrgId;
+  /** Who speaks for a registered device: a key of its organisation too, or its own token alone. */
+  readonly deviceAuth: 'fleet' | 'device';
   readonly logLevel: LogLevel;
   readonly maxUploadBytes: number;
   /** Of one server: bodies under way, and their bytes together. */
@@ -231,6 +233,8 @@ export function readConfig(env: Environment = process.env): Config {
   const level = text(env, 'LOG_LEVEL') ?? 'info';
   const logLevel = LOG_LEVELS.find((known) => known === level) ?? 'info';
   if (logLevel !== level) faults.add('LOG_LEVEL', `must be one of ${LOG_LEVELS.join(', ')}`);
+  const deviceAuth = text(env, 'EDGEML_DEVICE_AUTH') ?? 'fleet';
+  if (deviceAuth !== 'fleet' && deviceAuth !== 'device') faults.add('EDGEML_DEVICE_AUTH', 'must be fleet or device');
   const database = readDatabase(faults, env);
   url(faults, env, 'NATS_URL', ['nats:', 'tls:']);
   const temporal = readTemporal(faults, env);
@@ -252,6 +256,7 @@ export function readConfig(env: Environment = process.env): Config {
     ...(bootstrapKeyFile === undefined ? {} : { bootstrapKeyFile }),
     ...(secretFile === undefined ? {} : { secretFile }),
     org,
+    deviceAuth: deviceAuth === 'device' ? 'device' : 'fleet',
     logLevel,
     maxUploadBytes,
     uploads,

@@ -131,6 +131,7 @@ async function runApi(service: Service, preparing: Preparing): Promise<void> {
       childEnv: driverEnvironment(),
       secret: readFileSync(secretFile),
       publicUrl: http.publicUrl,
+      deviceAuth: config.deviceAuth,
       corsOrigins: http.corsOrigins,
       maxUploadBytes: config.maxUploadBytes,
       uploads: config.uploads,

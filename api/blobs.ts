@@ -2,7 +2,8 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import Type from 'typebox';
 import { LifecycleError } from '../domain/errors.ts';
-import { authenticate, authorize, whoAsks } from './access/principal.ts';
+import { identify } from './access/bearer.ts';
+import { authorize, whoAsks } from './access/principal.ts';
 import type { App } from './app.ts';
 import type { ApiDeps } from './context.ts';
 import { isNotModified } from './http/conditional.ts';
@@ -53,7 +54,7 @@ export function blobReads(app: App, deps: ApiDeps): void {
 
 /** A hash alone opens nothing. @throws LifecycleError `blob_unknown`, also for bytes that only another organisation has */
 async function admitByKey(request: FastifyRequest, deps: ApiDeps, sha256: string): Promise<void> {
-  const principal = await authenticate(request, deps.keys);
+  const principal = await identify(request, deps.deviceAuth, deps.keys);
   authorize(principal, 'artifacts:read');
   if (!(await deps.commands.grants.has(principal.orgId, sha256))) throw unknownBlob(sha256);
 }

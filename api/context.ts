@@ -13,6 +13,7 @@ import type { PostgresEventStore } from '../store/log/postgresEventStore.ts';
 import type { Uploads } from './http/uploads.ts';
 import type { FleetSize } from './fleetSize.ts';
 import type { StopDeps } from './lane.ts';
+import type { DeviceAuth } from './access/bearer.ts';
 import type { Cursors } from './access/cursors.ts';
 import type { Links } from './access/links.ts';
 import type { LogWatch } from './logWatch.ts';
@@ -38,6 +39,7 @@ export interface ApiDeps {
   readonly devices: DeviceStore;
   /** The same devices as they ask, in memory. */
   readonly active: ActiveDevices;
+  readonly deviceAuth: DeviceAuth;
   readonly fleetSize: FleetSize;
   readonly recordReport: (
     device: ReportingDevice,

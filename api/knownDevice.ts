@@ -1,13 +1,19 @@
 /** The device that a request is about, and what devices of a model are told: asked for by the routes of both doors. */
 import type { FastifyRequest } from 'fastify';
 import { LifecycleError } from '../domain/errors.ts';
+import { ownDevice } from './access/bearer.ts';
 import { whoAsks } from './access/principal.ts';
 import type { ApiDeps } from './context.ts';
 import { modelIdFrom } from './reading.ts';
 
-/** @throws LifecycleError `device_not_registered`, also for another organisation's */
+/**
+ * What is known of the device, in memory; a token says it of its own.
+ *
+ * @throws LifecycleError `device_not_registered`, also for another organisation's; `not_your_device`
+ */
 export async function existingDevice(deps: Pick<ApiDeps, 'active'>, request: FastifyRequest, id: string) {
-  const device = await deps.active.find(whoAsks(request).orgId, id);
+  const principal = whoAsks(request);
+  const device = await deps.active.find(principal.orgId, ownDevice(principal, id), principal.device);
   if (device) return device;
   throw notRegistered(id);
 }

@@ -15,8 +15,11 @@ import { queryableOf } from '../store/queryable.ts';
 import { createOrgStore } from '../store/orgs/orgStore.ts';
 import { createActiveDevices } from '../store/devices/activeDevices.ts';
 import { createDeviceStore } from '../store/devices/deviceStore.ts';
+import { createRaisedGenerations } from '../store/devices/raisedGenerations.ts';
 import { recordReport } from '../store/telemetry/recordReport.ts';
 import { createTelemetryReader } from '../store/telemetry/telemetryReader.ts';
+import type { DeviceAuthMode } from './access/bearer.ts';
+import { createDeviceTokens, TOKEN_TTL_MS } from './access/deviceTokens.ts';
 import { createCursors } from './access/cursors.ts';
 import { createLinks } from './access/links.ts';
 import type { App } from './app.ts';
@@ -44,6 +47,8 @@ export interface OpenOptions {
   /** Bytes of the secret file, 32 or more. */
   readonly secret: Uint8Array;
   readonly publicUrl: string;
+  /** `fleet` without it. */
+  readonly deviceAuth?: DeviceAuthMode;
   /** None without it. */
   readonly corsOrigins?: readonly string[];
   readonly maxUploadBytes: number;
@@ -113,6 +118,12 @@ export function openDoor(options: OpenOptions): OpenDoor {
   const keys = createKeyCache(createKeyStore(pool), connectionString);
   const devices = createDeviceStore(on, (id) => active.changed(id));
   const active = createActiveDevices(devices, pool, connectionString);
+  const raised = createRaisedGenerations({
+    connectionString,
+    tokenMs: TOKEN_TTL_MS,
+    stored: devices.generationOf,
+    after: preparing?.done,
+  });
   const auditor = createAuditor({ connectionString, blobDir: options.blobDir, env: options.childEnv ?? {} });
   const deps: ApiDeps = {
     log,
@@ -128,6 +139,7 @@ export function openDoor(options: OpenOptions): OpenDoor {
     telemetry: createTelemetryReader(on),
     devices,
     active,
+    deviceAuth: { mode: options.deviceAuth ?? 'fleet', tokens: createDeviceTokens(options.secret), raised },
     fleetSize: createFleetSize(async (orgId) => (await devices.listDevices(orgId, { limit: 0, offset: 0 })).total),
     recordReport: (device, report, attribution) => recordReport(on, device, report, attribution),
     watch,
@@ -161,7 +173,15 @@ export function openDoor(options: OpenOptions): OpenDoor {
       await app.close();
       stop.abort();
       await pointers.done;
-      await Promise.all([watch.close(), log.close(), reads.close(), stops.close(), keys.close(), active.close()]);
+      await Promise.all([
+        watch.close(),
+        log.close(),
+        reads.close(),
+        stops.close(),
+        keys.close(),
+        active.close(),
+        raised.close(),
+      ]);
       await pool.end();
     },
   };

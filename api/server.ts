@@ -7,7 +7,7 @@ import type { IncomingMessage } from 'node:http';
 import { LifecycleError } from '../domain/errors.ts';
 import type { App } from './app.ts';
 import type { ApiDeps } from './context.ts';
-import { authenticate, authorize } from './access/principal.ts';
+import { admit, identify } from './access/bearer.ts';
 import { isDataRefused } from '../store/connect.ts';
 import { allowOrigins } from './http/cors.ts';
 import { answerExpectations } from './http/expect.ts';
@@ -110,8 +110,8 @@ function addHooks(app: App, deps: ApiDeps): void {
     }
     // What a key is answered is for its holder; a shared cache between must not keep it. A route may say more.
     reply.header('cache-control', 'private, no-cache');
-    request.principal = await authenticate(request, laneFor(deps, request).keys);
-    authorize(request.principal, scope);
+    request.principal = await identify(request, deps.deviceAuth, laneFor(deps, request).keys);
+    admit(request, deps.deviceAuth, scope);
     requireIdempotencyKey(request);
   });
   app.addHook('preValidation', (request, _reply, done) => {

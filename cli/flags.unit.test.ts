@@ -306,6 +306,7 @@ const TABLE: Readonly<Record<string, Entry>> = {
     path: '/orgs',
     flags: { '--id': body('--id', 'org_acme', 'id') },
   },
+  'device release': { base: ['device', 'release', 'phone-1'], path: '/devices/phone-1/release' },
   'org list': { base: ['org', 'list'], path: '/orgs' },
   whoami: { base: ['whoami'], path: '/access/me' },
 };

@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander';
 import { addAdminCommands } from './commands/admin.ts';
 import { addAuditCommands } from './commands/audit.ts';
+import { addDeviceCommands } from './commands/device.ts';
 import { addModelCommands } from './commands/model.ts';
 import { addOrgCommands } from './commands/org.ts';
 import { addRolloutCommands } from './commands/rollout.ts';
@@ -17,6 +18,7 @@ const COMMANDS: readonly ((program: Command) => void)[] = [
   addAuditCommands,
   addAdminCommands,
   addOrgCommands,
+  addDeviceCommands,
 ];
 
 /** @param commands those of this build, unless a test brings its own */

@@ -12,6 +12,7 @@ import type {
   KeyCreated,
   Me,
   RebuildResult,
+  ReleasedDevice,
   Org,
   OrgCreated,
   Replay,
@@ -87,6 +88,10 @@ export class Audit {
   }
   revokeKey(id: string, o: CallOptions = {}): Promise<Key> {
     return this.#http.json('POST', `${own}/keys/${segment(id)}/revoke`, { body: {}, ...pick(o) });
+  }
+  /** Revokes the token of a device, named by its id or identifier; the next registration of it gets another. */
+  releaseDevice(device: string, o: CallOptions = {}): Promise<ReleasedDevice> {
+    return this.#http.json('POST', `${own}/devices/${segment(device)}/release`, { body: {}, ...pick(o) });
   }
   whoAmI(o: CallOptions = {}): Promise<Me> {
     return this.#http.json('GET', `${own}/access/me`, { signal: o.signal });

@@ -4,17 +4,10 @@
  */
 import { sha256Hex, reprDigest } from './digest.ts';
 import { ChecksumMismatch, NotFound } from './errors.ts';
+import { DeviceAuth } from './deviceAuth.ts';
 import { Http, type ClientOptions } from './http.ts';
 import { segment } from './registry.ts';
-import type {
-  CheckInAnswer,
-  RegisteredDevice,
-  AssignedVersion,
-  DownloadLink,
-  ReportAnswer,
-  Task,
-  UpdateReceipt,
-} from './types.ts';
+import type { CheckInAnswer, AssignedVersion, DownloadLink, ReportAnswer, Task, UpdateReceipt } from './types.ts';
 import { latencyBucket } from '../domain/rollout/latency.ts';
 import { decodeTensors, encodeUpdate, type Weights } from './weights.ts';
 import { cutText } from '../domain/text.ts';
@@ -24,6 +17,10 @@ export interface DeviceOptions extends ClientOptions {
   readonly platform: string;
   readonly osVersion?: string;
   readonly appVersion?: string;
+  /** The token that an earlier process of this device was given last. */
+  readonly token?: string;
+  /** Called with each token that the device is given: keep the last one where a later process finds it. */
+  readonly onToken?: (token: string) => void;
 }
 
 export interface Fit {
@@ -44,28 +41,17 @@ interface Cumulative {
 
 export class Device {
   readonly http: Http;
-  readonly #options: DeviceOptions;
+  readonly #auth: DeviceAuth;
   readonly #counters = new Map<string, Cumulative>();
-  #id: string | undefined;
 
   constructor(options: DeviceOptions) {
-    this.#options = options;
-    this.http = new Http(options);
+    this.#auth = new DeviceAuth(options);
+    this.http = new Http(options, this.#auth);
   }
 
   /** The id the server issued; registers on first use. The same identifier always gets the same id. */
-  async id(): Promise<string> {
-    if (this.#id) return this.#id;
-    const { deviceIdentifier, platform, osVersion, appVersion } = this.#options;
-    const answer: RegisteredDevice = await this.http.json('POST', '/api/v1/devices/register', {
-      body: {
-        device_identifier: deviceIdentifier,
-        platform,
-        ...(osVersion === undefined ? {} : { os_version: osVersion }),
-        ...(appVersion === undefined ? {} : { app_version: appVersion }),
-      },
-    });
-    return (this.#id = answer.id);
+  id(): Promise<string> {
+    return this.#auth.id();
   }
 
   /** Which version to run now; undefined where none is in force for this device. */
@@ -82,7 +68,7 @@ export class Device {
   }
 
   async heartbeat(): Promise<void> {
-    await this.http.json('POST', `/api/v1/devices/${await this.id()}/heartbeat`, { body: {} });
+    this.#auth.keep(await this.http.json('POST', `/api/v1/devices/${await this.id()}/heartbeat`, { body: {} }));
   }
 
   /** Bytes of a version in a format. @throws ChecksumMismatch: bytes whose SHA-256 differs are never returned */

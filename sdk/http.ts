@@ -16,6 +16,13 @@ export interface ClientOptions {
   readonly attempts?: number;
 }
 
+/** Who asks, where that is not one key for ever. */
+export interface Credentials {
+  bearer(): string | undefined;
+  /** After a 401 for `refused`: true where there is another bearer to try. */
+  renew(refused: string | undefined): Promise<boolean>;
+}
+
 /** Last argument of every verb. */
 export interface CallOptions {
   readonly signal?: AbortSignal;
@@ -66,10 +73,13 @@ export class Http {
   readonly baseUrl: string;
   readonly #options: ClientOptions;
   readonly #fetch: typeof fetch;
+  readonly #credentials: Credentials | undefined;
 
-  constructor(options: ClientOptions) {
+  /** @param credentials in place of `apiKey` */
+  constructor(options: ClientOptions, credentials?: Credentials) {
     this.baseUrl = options.baseUrl.replace(/\/+$/, '');
     this.#options = options;
+    this.#credentials = credentials;
     this.#fetch = options.fetch ?? globalThis.fetch.bind(globalThis);
   }
 
@@ -86,12 +96,19 @@ export class Http {
     const key =
       options.idempotencyKey ?? (method === 'POST' || method === 'PUT' ? globalThis.crypto.randomUUID() : undefined);
     let windows = 0;
+    let hasRenewed = false;
     for (let attempt = 1; ; attempt += 1) {
+      const bearer = this.#credentials ? this.#credentials.bearer() : this.#options.apiKey;
       let failure: EdgeMLError;
       let waitMs: number | undefined;
       try {
-        const answer = await this.#once(method, path, options, key);
+        const answer = await this.#once(method, path, options, { key, bearer });
         if (answer.status < 400 || answer.status === 416) return answer;
+        if (answer.status === 401 && !hasRenewed && (await this.#credentials?.renew(bearer))) {
+          hasRenewed = true;
+          attempt -= 1;
+          continue;
+        }
         failure = errorFrom(answer.status, problemOf(answer));
         if (!RETRIED.has(answer.status)) throw failure;
         const after = Number(answer.headers.get('retry-after'));
@@ -111,15 +128,20 @@ export class Http {
     }
   }
 
-  async #once(method: string, path: string, options: RequestOptions, key: string | undefined): Promise<Answer> {
+  async #once(
+    method: string,
+    path: string,
+    options: RequestOptions,
+    { key, bearer }: { readonly key: string | undefined; readonly bearer: string | undefined },
+  ): Promise<Answer> {
     const url = new URL(path.startsWith('http') ? path : this.baseUrl + path);
     for (const [name, value] of Object.entries(options.query ?? {})) {
       if (value !== undefined) url.searchParams.set(name, String(value));
     }
     const headers = new Headers(options.headers);
     // A signed link is whole in itself: the key goes to our own server only.
-    if (this.#options.apiKey && url.origin === new URL(this.baseUrl).origin && !url.searchParams.has('sig')) {
-      headers.set('authorization', `Bearer ${this.#options.apiKey}`);
+    if (bearer && url.origin === new URL(this.baseUrl).origin && !url.searchParams.has('sig')) {
+      headers.set('authorization', `Bearer ${bearer}`);
     }
     if (key) headers.set('idempotency-key', key);
     let body: string | Uint8Array<ArrayBuffer> | undefined;

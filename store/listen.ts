@@ -3,9 +3,10 @@ import { keepAsking, openSession, type Session } from './connect.ts';
 
 /**
  * `edgeml_append`: facts wait for a place. `edgeml_log`: the log has grown, up to the index in the payload. `edgeml_devices`: what those ids say
- * of themselves has changed. `edgeml_key_revoked`: the key of that id was.
+ * of themselves has changed. `edgeml_device_released`: tokens were revoked. `edgeml_key_revoked`: the key of that id was.
  */
-export type Channel = 'edgeml_append' | 'edgeml_log' | 'edgeml_devices' | 'edgeml_key_revoked';
+export type Channel =
+  'edgeml_append' | 'edgeml_log' | 'edgeml_devices' | 'edgeml_device_released' | 'edgeml_key_revoked';
 
 /** Calls `ring` for each NOTIFY until the session ends. @throws the driver's error if the session is gone */
 export async function listen({ client }: Session, channel: Channel, ring: (payload: string) => void): Promise<void> {

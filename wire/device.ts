@@ -1,6 +1,6 @@
 /** What devices say of themselves, and why one gets the version it gets. Registration is in `sdk.ts`. */
 import Type, { type Static } from 'typebox';
-import { closed, Count, ModelRef, Nullable, VersionRef } from './common.ts';
+import { closed, Count, Instant, ModelRef, Nullable, VersionRef } from './common.ts';
 
 const Tally = Type.Object({ ok: Count, failed: Count }, closed);
 
@@ -19,6 +19,21 @@ export const DeviceReport = Type.Object(
   closed,
 );
 export type DeviceReport = Static<typeof DeviceReport>;
+
+/** A device whose tokens were revoked; whoever registers its identifier next has it. */
+export const ReleasedDevice = Type.Object(
+  {
+    id: Type.String(),
+    device_identifier: Type.String(),
+    /** Tokens of an earlier one are refused. */
+    generation: Type.Integer({ minimum: 1 }),
+    released_at: Instant,
+    /** Key id. */
+    released_by: Type.String(),
+  },
+  closed,
+);
+export type ReleasedDevice = Static<typeof ReleasedDevice>;
 
 export const ReportAnswer = Type.Object(
   {

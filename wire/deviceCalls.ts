@@ -26,6 +26,9 @@ export const RegisteredDevice = Type.Object(
     model: Type.String(),
     capabilities: Type.Record(Type.String(), Type.String()),
     metadata: Type.Record(Type.String(), Type.String()),
+    /** Bearer of this device from now on. */
+    device_token: Type.String(),
+    device_token_expires_at: Seconds,
   },
   closed,
 );

@@ -4,6 +4,7 @@ import { LifecycleError } from '../../domain/errors.ts';
 import type { OrgId } from '../../domain/org.ts';
 import { isTestKey } from '../../store/keys/keyFormat.ts';
 import type { ApiKey, KeyStore } from '../../store/keys/keyStore.ts';
+import type { TokenDevice } from './deviceTokens.ts';
 import { rolesWith, scopesOf, type Scope } from './roles.ts';
 
 export interface Principal {
@@ -12,6 +13,8 @@ export interface Principal {
   readonly orgId: OrgId;
   readonly roles: readonly string[];
   readonly scopes: ReadonlySet<Scope>;
+  /** With the token of a device: the only one that it may act for. */
+  readonly device?: TokenDevice;
 }
 
 declare module 'fastify' {
@@ -28,6 +31,8 @@ declare module 'fastify' {
     readonly repeatable?: true;
     /** Its handler reads the body itself, after what it can refuse without. */
     readonly upload?: true;
+    /** Takes a device's token although it has expired, and answers another; it compares the generation with the device's row. */
+    readonly renews?: true;
   }
 }
 
@@ -50,7 +55,7 @@ export function bearerOf(request: FastifyRequest): string | undefined {
   return found?.[1];
 }
 
-const isLoopback = (address: string) => /^(::1|127\.|::ffff:127\.)/.test(address);
+export const isLoopback = (address: string) => /^(::1|127\.|::ffff:127\.)/.test(address);
 
 /** @throws LifecycleError `invalid_api_key` for a key that is missing, unknown, revoked, or a test key from elsewhere */
 export async function authenticate(request: FastifyRequest, keys: KeyStore): Promise<Principal> {

@@ -9,6 +9,7 @@ const OPERATES = [
   'rollouts:halt',
   'experiments:write',
   'approvals:decide',
+  'devices:release',
 ] as const;
 const DEVICE = ['devices:register', 'devices:heartbeat', 'training:participate', 'telemetry:write'] as const;
 const ADMIN = ['keys:manage', 'webhooks:manage', 'sources:manage'] as const;
@@ -27,6 +28,9 @@ const SCOPES = {
 
 export type Scope = (typeof SCOPES)[keyof typeof SCOPES][number];
 export type Role = keyof typeof SCOPES;
+
+/** By which a device acts once it is registered. */
+export const OF_DEVICES: ReadonlySet<Scope> = new Set(DEVICE.filter((scope) => scope !== 'devices:register'));
 
 const isRole = (role: string): role is Role => role in SCOPES;
 

@@ -174,6 +174,9 @@ export const HeartbeatAnswer = Type.Object(
     server_time: Seconds,
     connectivity_status: Type.String(),
     metadata: Type.Record(Type.String(), Type.String()),
+    /** In place of the token that asked: it is past half of its life, or says other than the device does now. */
+    device_token: Type.Optional(Type.String()),
+    device_token_expires_at: Type.Optional(Seconds),
   },
   shut,
 );

@@ -23,8 +23,13 @@ export interface Told {
 }
 
 export interface ActiveDevices {
-  /** By the id we issued, or by its own identifier. Undefined where it is not registered. @throws the driver's error */
-  find(orgId: OrgId, device: string): Promise<ActiveDevice | undefined>;
+  /**
+   * By the id we issued, or by its own identifier. Undefined where it is not registered.
+   *
+   * @param said what the device's token says of it: taken where nothing is known, and looked up where another thing is
+   * @throws the driver's error
+   */
+  find(orgId: OrgId, device: string, said?: ActiveDevice): Promise<ActiveDevice | undefined>;
   /** Notes the answer to its version question; durable within a second, and nothing where it repeats the last one. */
   noteTold(device: ActiveDevice, told: Told): void;
   /** What is known of the device is old, here and on every other server. */
@@ -47,6 +52,9 @@ interface Known {
   /** Last told version and epoch, by model. */
   readonly told: Map<string, string>;
 }
+
+const isSame = (a: ActiveDevice, b: ActiveDevice): boolean =>
+  a.platform === b.platform && a.osVersion === b.osVersion && a.appVersion === b.appVersion;
 
 /** Connects by itself, again and again. The caller closes it, and ends the pool. */
 export function createActiveDevices(
@@ -105,10 +113,15 @@ export function createActiveDevices(
   }
 
   return {
-    async find(orgId, text) {
-      const id = ids.get(`${orgId}\n${text}`);
-      const one = (id === undefined ? undefined : known.get(id)) ?? (await read(orgId, text));
-      return one?.device;
+    async find(orgId, text, said) {
+      const id = said?.id ?? ids.get(`${orgId}\n${text}`);
+      const one = id === undefined ? undefined : known.get(id);
+      if (one && (!said || isSame(one.device, said))) return one.device;
+      if (one || !said) return (await read(orgId, text))?.device;
+      const { platform, osVersion, appVersion } = said;
+      const device = { id: said.id, orgId, platform, osVersion, appVersion };
+      known.set(said.id, { device, told: new Map() });
+      return device;
     },
     noteTold({ id }, { modelId, version, epoch, at }) {
       const one = known.get(id);

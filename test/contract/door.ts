@@ -98,7 +98,8 @@ export async function openTestDoor(
     corsOrigins = [],
     maxUploadBytes = MAX_UPLOAD,
     uploads = {},
-  }: Partial<Pick<OpenOptions, 'corsOrigins' | 'maxUploadBytes' | 'uploads'>> = {},
+    deviceAuth = 'fleet',
+  }: Partial<Pick<OpenOptions, 'corsOrigins' | 'maxUploadBytes' | 'uploads' | 'deviceAuth'>> = {},
 ): Promise<TestDoor> {
   const database = await createDatabase();
   const connectionString = database.appUrl;
@@ -114,6 +115,7 @@ export async function openTestDoor(
     secret: randomBytes(32),
     publicUrl: url,
     corsOrigins,
+    deviceAuth,
     maxUploadBytes,
     uploads,
     version: '0.0.0-test',

@@ -5,6 +5,8 @@ import type { TestDoor } from './door.ts';
 export interface Route {
   readonly method: string;
   readonly url: string;
+  /** One of these is needed; `any` and `none` as a route says them. */
+  readonly scopes: readonly string[];
   /** Serves nothing: any key may ask, and nothing is documented. */
   readonly isBare: boolean;
 }
@@ -14,7 +16,13 @@ export async function routesOf(t: TestDoor): Promise<Route[]> {
   const found: Route[] = [];
   const app = createServer(t.door.deps);
   app.addHook('onRoute', ({ method, url, config, schema }) => {
-    for (const one of [method].flat()) found.push({ method: one, url, isBare: config?.scope === 'any' && !schema });
+    for (const one of [method].flat())
+      found.push({
+        method: one,
+        url,
+        scopes: [config?.scope ?? []].flat(),
+        isBare: config?.scope === 'any' && !schema,
+      });
   });
   await app.ready();
   await app.close();

@@ -31,7 +31,13 @@ export async function startServer(
   {
     natsUrl = `nats://${NOWHERE}`,
     home = testHome('server'),
-  }: { readonly natsUrl?: string; /** Of an earlier server, to start again. */ readonly home?: string } = {},
+    env = {},
+  }: {
+    readonly natsUrl?: string;
+    /** Of an earlier server, to start again, or of one to stand beside: its key, secret and blobs. */
+    readonly home?: string;
+    readonly env?: Readonly<Record<string, string>>;
+  } = {},
 ): Promise<ServerProcess> {
   mkdirSync(home, { recursive: true });
   const keyFile = join(home, 'admin.key');
@@ -54,6 +60,7 @@ export async function startServer(
       EDGEML_HOME: home,
       EDGEML_BOOTSTRAP_KEY_FILE: keyFile,
       EDGEML_SECRET_FILE: join(home, 'secret'),
+      ...env,
     },
     stdio: ['ignore', 'pipe', 'pipe'],
   });

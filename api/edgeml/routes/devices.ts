@@ -4,13 +4,16 @@ import { LifecycleError } from '../../../domain/errors.ts';
 import { cutText } from '../../../domain/text.ts';
 import { assign } from '../../../domain/rollout/pointer.ts';
 import { randomUUID } from 'node:crypto';
-import type { Device } from '../../../store/devices/deviceStore.ts';
-import { orgOf, whoAsks } from '../../access/principal.ts';
+import type { FastifyRequest } from 'fastify';
+import type { Device, DeviceWords, Registration } from '../../../store/devices/deviceStore.ts';
+import { isDue, ownDevice, revoked, tokenMembers } from '../../access/bearer.ts';
+import { orgOf, whoAsks, type Principal } from '../../access/principal.ts';
 import type { App } from '../../app.ts';
 import type { ApiDeps } from '../../context.ts';
 import { Heartbeat, HeartbeatAnswer, RegisterDevice } from '../schemas.ts';
 import { AssignedVersion, RegisteredDevice } from '../../../wire/deviceCalls.ts';
 import { seconds } from '../../instant.ts';
+import { idempotencyKeyOf } from '../../http/idempotency.ts';
 import { existingDevice, knownModel, notRegistered } from '../../knownDevice.ts';
 import { DeviceRef, Line, ModelRef } from '../../../wire/common.ts';
 
@@ -20,10 +23,13 @@ const DevicePath = Type.Object({ device: DeviceRef });
 
 export function sdkDeviceRoutes(app: App, deps: ApiDeps): void {
   app.post('/devices/register', {
-    config: { scope: 'devices:register' },
+    config: { scope: 'devices:register', renews: true },
     schema: {
       tags,
-      description: 'Idempotent by organisation and identifier: SDKs register at every start and expect the same id.',
+      description:
+        'Idempotent by organisation and identifier: SDKs register at every start and expect the same id. `device_token` is the bearer ' +
+        'of this device from then on; asked with one, also one that has expired, it answers another. Where the server runs with ' +
+        'EDGEML_DEVICE_AUTH=device, a key registers new devices only, and a known one is 409 `device_claimed`.',
       body: RegisterDevice,
       querystring: Type.Object({ org_id: Type.Optional(Line(200)) }),
       response: { 200: RegisteredDevice, 201: RegisteredDevice },
@@ -32,10 +38,16 @@ export function sdkDeviceRoutes(app: App, deps: ApiDeps): void {
       const { body } = request;
       const sent = request.headers['x-org-id'];
       const org = body.org_id ?? request.query.org_id ?? (typeof sent === 'string' ? sent : undefined);
-      const orgId = orgOf(whoAsks(request), org);
-      const identifier = body.device_identifier ?? body.installation_id ?? randomUUID();
-      const { device, isNew } = await deps.devices.registerDevice({ orgId, identifier, ...toldBy(body) });
-      return reply.code(isNew ? 201 : 200).send(registered(device));
+      const principal = whoAsks(request);
+      const orgId = orgOf(principal, org);
+      const identifier = body.device_identifier ?? body.installation_id;
+      const words = toldBy(body);
+      const { device, isNew } = principal.device
+        ? await renewed(deps, principal, identifier, words)
+        : await taken(deps, request, { orgId, identifier: identifier ?? randomUUID(), ...words });
+      return reply
+        .code(isNew ? 201 : 200)
+        .send({ ...registered(device), ...tokenMembers(request, deps.deviceAuth, device) });
     },
   });
 
@@ -48,8 +60,10 @@ export function sdkDeviceRoutes(app: App, deps: ApiDeps): void {
       schema: { tags, params: DevicePath, body: Heartbeat, response: { 200: HeartbeatAnswer } },
       handler: async (request) => {
         const { device: asked } = request.params;
-        const device = await deps.devices.heartbeat(whoAsks(request).orgId, asked, toldBy(request.body));
-        if (!device) throw notRegistered(asked);
+        const { orgId, device: held } = whoAsks(request);
+        // One server may not know yet that another revoked the token: the row does.
+        const device = await deps.devices.heartbeat(orgId, asked, toldBy(request.body), held);
+        if (!device) throw held ? revoked(held.id) : notRegistered(asked);
         const now = seconds(device.lastSeenAt);
         return {
           status: 'ok' as const,
@@ -61,10 +75,36 @@ export function sdkDeviceRoutes(app: App, deps: ApiDeps): void {
           server_time: now,
           connectivity_status: 'online',
           metadata: {},
+          ...(held && isDue(held, device) ? tokenMembers(request, deps.deviceAuth, device) : {}),
         };
       },
     });
   }
+}
+
+/** With a key. @throws LifecycleError `device_claimed` in the mode `device` */
+async function taken(deps: ApiDeps, request: FastifyRequest, registration: Registration) {
+  const { keyId } = whoAsks(request);
+  const key = idempotencyKeyOf(request);
+  const claim = key === undefined ? undefined : `${keyId} ${key}`;
+  if (deps.deviceAuth.mode === 'fleet') return deps.devices.registerDevice({ ...registration, claim });
+  const got = await deps.devices.claimDevice({ ...registration, claim });
+  if (got) return got;
+  const { identifier } = registration;
+  throw new LifecycleError(
+    'device_claimed',
+    `Device ${identifier} is registered, and only its own token may register it again. An operator can release it: ` +
+      `edgeml device release ${identifier}.`,
+  );
+}
+
+/** With the device's own token. @throws LifecycleError `not_your_device`, `token_revoked` */
+async function renewed(deps: ApiDeps, principal: Principal, identifier: string | undefined, words: DeviceWords) {
+  const { id, generation, orgId } = principal.device!; // the caller has looked
+  if (identifier !== undefined) ownDevice(principal, identifier);
+  const device = await deps.devices.heartbeat(orgId, id, words, { generation, registers: true });
+  if (!device) throw revoked(id);
+  return { device, isNew: false };
 }
 
 /** C30, under the prefix and at the root. From the pointer in memory: it answers while NATS and Temporal are down. */

@@ -1,5 +1,6 @@
 /** C01: `/health`, with or without a key. */
-import { authenticate, bearerOf } from '../../access/principal.ts';
+import { identify } from '../../access/bearer.ts';
+import { bearerOf } from '../../access/principal.ts';
 import type { App } from '../../app.ts';
 import type { ApiDeps } from '../../context.ts';
 import { SdkHealth } from '../schemas.ts';
@@ -11,7 +12,7 @@ export function healthRoute(app: App, deps: ApiDeps): void {
     config: { scope: 'none' },
     schema: { tags: ['sdk: health'], response: { 200: SdkHealth } },
     handler: async (request) => {
-      if (bearerOf(request) !== undefined) await authenticate(request, deps.keys);
+      if (bearerOf(request) !== undefined) await identify(request, deps.deviceAuth, deps.keys);
       return { status: 'ok', version: deps.version, timestamp: seconds(Date.now()) };
     },
   });

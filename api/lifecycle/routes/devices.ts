@@ -1,11 +1,13 @@
 /** `/devices/{d}/reports` and `/why`: what a device showed, and why it gets the version it gets. */
 import Type from 'typebox';
 import { armOf } from '../../../domain/rollout/arms.ts';
+import { whoAsks } from '../../access/principal.ts';
 import type { App } from '../../app.ts';
 import type { ApiDeps } from '../../context.ts';
-import { existingDevice, knownModel } from '../../knownDevice.ts';
+import { instant } from '../../instant.ts';
+import { existingDevice, knownModel, notRegistered } from '../../knownDevice.ts';
 import { closed, DeviceRef, ModelRef } from '../../../wire/common.ts';
-import { DeviceReport, ReportAnswer, Why } from '../../../wire/device.ts';
+import { DeviceReport, ReleasedDevice, ReportAnswer, Why } from '../../../wire/device.ts';
 import { whyView } from '../views/why.ts';
 
 const tags = ['devices'];
@@ -32,6 +34,33 @@ export function deviceRoutes(app: App, deps: ApiDeps): void {
         ? { rollout_id: attribution.rolloutId, stage: attribution.stage, arm: attribution.arm }
         : null;
       return { duplicate: recorded === 'duplicate', attributed };
+    },
+  });
+
+  app.post('/devices/:device/release', {
+    config: { scope: 'devices:release', repeatable: true },
+    schema: {
+      tags,
+      description:
+        'Revokes the token of a device, within a second on every server; the next registration gets another.',
+      params: Type.Object({ device: DeviceRef }, closed),
+      body: Type.Object({}, closed),
+      response: { 200: ReleasedDevice },
+    },
+    handler: async (request) => {
+      const { device: asked } = request.params;
+      const { orgId, keyId } = whoAsks(request);
+      const device = await deps.devices.releaseDevice(orgId, asked, keyId);
+      if (!device) throw notRegistered(asked);
+      deps.deviceAuth.raised.ring();
+      const { id, identifier, generation, raisedAt, raisedBy } = device;
+      return {
+        id,
+        device_identifier: identifier,
+        generation,
+        released_at: instant(raisedAt.getTime()),
+        released_by: raisedBy,
+      };
     },
   });
 

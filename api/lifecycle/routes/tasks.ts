@@ -109,7 +109,8 @@ interface TaskRequest extends FastifyRequest {
 function heldBy(request: FastifyRequest<{ Params: { task: string } }> | TaskRequest): HeldTask {
   const lease = request.headers['edgeml-lease'];
   if (typeof lease === 'string' && lease !== '') {
-    return { taskId: request.params.task, orgId: whoAsks(request).orgId, lease };
+    const { orgId, device } = whoAsks(request);
+    return { taskId: request.params.task, orgId, lease, ...(device ? { deviceId: device.id } : {}) };
   }
   throw new LifecycleError('lease_invalid', 'EdgeML-Lease is missing. Send the lease that the check-in answered.');
 }

@@ -168,6 +168,12 @@ const OWN_ROUTES: Readonly<Record<string, Probes>> = {
     });
     return [from(a.device, a.model), from(a.identifier, b.model), from(b.device, a.model), from(b.device, a.modelName)];
   },
+  'POST /devices/:device/release': ({ a }, url) =>
+    [a.device, a.identifier].map((device) => ({
+      path: url.replace(':device', device),
+      expected: 'absent',
+      options: { body: {} },
+    })),
   'GET /devices/:device/models/:model/why': (two, url) => assignmentProbes(two, url),
   'GET /operations/:id': (two, url) =>
     two.a.operations.map((id) => ({ path: withIdsOfA(two, url, { id }), expected: 'absent' })),

@@ -106,6 +106,7 @@ const OWN: Readonly<Record<string, Lines>> = {
     { body: { model: a.model, version: '1.1.0', seq: 1, predictions: { ok: 1, failed: 0 } } },
   ],
   'GET /devices/:device/models/:model/why': [{}, many],
+  'POST /devices/:device/release': empty,
   'GET /operations/:id': ({ a }) => a.operations.map((id) => ({ params: { id } })),
   'GET /events': ({ a }) => [
     {},
