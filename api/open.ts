@@ -13,7 +13,7 @@ import { createEventStore } from '../store/log/postgresEventStore.ts';
 import { queryableOf } from '../store/queryable.ts';
 import { createOrgStore } from '../store/orgs/orgStore.ts';
 import { createDeviceStore } from '../store/devices/deviceStore.ts';
-import { recordReport } from '../store/telemetry/recordReport.ts';
+import { createReportDesk } from '../store/telemetry/reportDesk.ts';
 import { createTelemetryReader } from '../store/telemetry/telemetryReader.ts';
 import { createCursors } from './access/cursors.ts';
 import { createLinks } from './access/links.ts';
@@ -121,7 +121,7 @@ export function openDoor(options: OpenOptions): OpenDoor {
     telemetry: createTelemetryReader(on),
     devices,
     fleetSize: createFleetSize(async (orgId) => (await devices.listDevices(orgId, { limit: 0, offset: 0 })).total),
-    recordReport: (device, report, attribution) => recordReport(on, device, report, attribution),
+    reports: createReportDesk(on),
     watch,
     readModels: rebuildable({ connectionString, log: store, logger, reads }),
     verify: auditor.verify,
