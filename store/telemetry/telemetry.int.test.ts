@@ -435,6 +435,39 @@ describe('sums that had passed 2^53', () => {
   });
 });
 
+describe('what devices reported before there were sessions', () => {
+  it('is where their totals begin, and stages keep what they counted', async () => {
+    const old = await createDatabase({ migrated: false });
+    const pools = [old.adminUrl, old.appUrl].map((connectionString) => createPool({ connectionString, max: 1 }));
+    try {
+      await migrate(
+        old,
+        shippedMigrations().filter((m) => m.name < '0100'),
+      );
+      const [admin, app] = pools.map(queryableOf);
+      const device = phone();
+      await admin!.query(
+        `SELECT ops.record_report($1, $2, '1.1.0', 5, 20, 4, 2, 1, '{"541": 24}', 7, 0, 'canary', 'ios', '17')`,
+        [device.id, MODEL],
+      );
+      await migrate(old);
+      const readings = createTelemetryReader(app!);
+      const stage = { devices: 1, predictions: 24, errors: 4, downloads: 3, download_failures: 1 };
+      expect((await readings.readCounters(7, 0)).canary).toEqual({ ...stage, latency: { '541': 24 } });
+      // The app was updated, so a new process reports.
+      await recordReport(app!, device, report(1, 2, 1, { crashes: 1 }), { rolloutId: 7, stage: 0, arm: 'canary' });
+      expect((await readings.readCounters(7, 0)).canary).toMatchObject({ devices: 1, predictions: 27, errors: 5 });
+      expect(await readings.readTotals(device.id, MODEL, '1.1.0')).toMatchObject({
+        ...{ predictions: { ok: 22, failed: 5 }, downloads: { started: 0, ok: 2, failed: 1 } },
+        crashes: 1,
+      });
+    } finally {
+      await Promise.all(pools.map((p) => p.end()));
+      await old.drop();
+    }
+  });
+});
+
 describe('following devices back', () => {
   it('counts those that were told the version and last reported it', async () => {
     const modelId = randomUUID();
