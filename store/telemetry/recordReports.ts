@@ -13,7 +13,7 @@ export const SHARDS = 16;
 interface Row extends Record<string, unknown> {
   readonly n: number;
   readonly outcome: 'counted' | 'duplicate' | 'fell';
-  /** The members that fell, and what the session had reported. */
+  /** The members that fell, and by how much. */
   readonly fell: Readonly<Record<string, number>> | null;
 }
 
@@ -74,9 +74,9 @@ function rowOf({ device, report, attribution }: AttributedReport, n: number) {
 }
 
 function counterFell(fell: Readonly<Record<string, number>>): LifecycleError {
-  const errors = Object.entries(fell).map(([pointer, had]) => ({
+  const errors = Object.entries(fell).map(([pointer, by]) => ({
     pointer,
-    detail: `is lower than the ${had} that this session reported before`,
+    detail: `is lower by ${by} than what this session reported before`,
   }));
   const what = errors.map((e) => `${e.pointer} ${e.detail}`).join(', ');
   const fix = 'Numbers never fall within a session: a process that counts from 0 again draws a new session.';

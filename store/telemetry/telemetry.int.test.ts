@@ -141,24 +141,24 @@ describe('a report', () => {
     };
     await recordReport(on, device, report(5, 20, 4, full), canary(id));
     const before = await reader.readCounters(id, 0);
-    for (const [fallen, pointer, had] of [
-      [report(6, 19, 4, full), '/predictions/ok', 20],
-      [report(6, 20, 3, full), '/predictions/failed', 4],
-      [report(6, 90, 90, { ...full, downloads: { started: 2, ok: 2, failed: 1 } }), '/downloads/started', 3],
-      [report(6, 90, 90, { ...full, downloads: { started: 3, ok: 1, failed: 1 } }), '/downloads/ok', 2],
+    for (const [fallen, pointer, by] of [
+      [report(6, 19, 4, full), '/predictions/ok', 1],
+      [report(6, 20, 3, full), '/predictions/failed', 1],
+      [report(6, 90, 90, { ...full, downloads: { started: 2, ok: 2, failed: 1 } }), '/downloads/started', 1],
+      [report(6, 90, 90, { ...full, downloads: { started: 3, ok: 1, failed: 1 } }), '/downloads/ok', 1],
       [report(6, 90, 90, { ...full, downloads: { started: 3, ok: 2, failed: 0 } }), '/downloads/failed', 1],
-      [report(6, 90, 90, { ...full, loads: { ok: 3, failed: 2 } }), '/loads/ok', 4],
-      [report(6, 90, 90, { ...full, loads: { ok: 4, failed: 1 } }), '/loads/failed', 2],
-      [report(6, 90, 90, { ...full, crashes: 1 }), '/crashes', 2],
-      [report(6, 90, 90, { ...full, fallbacks: 2 }), '/fallbacks', 3],
-      [report(6, 90, 90, { ...full, labelled: { correct: 4, total: 9 } }), '/labelled/correct', 5],
-      [report(6, 90, 90, { ...full, labelled: { correct: 5, total: 8 } }), '/labelled/total', 9],
-      [report(6, 90, 90, { ...full, latency: { '5': 2, '541': 24 } }), '/latency/5', 3],
+      [report(6, 90, 90, { ...full, loads: { ok: 3, failed: 2 } }), '/loads/ok', 1],
+      [report(6, 90, 90, { ...full, loads: { ok: 4, failed: 1 } }), '/loads/failed', 1],
+      [report(6, 90, 90, { ...full, crashes: 1 }), '/crashes', 1],
+      [report(6, 90, 90, { ...full, fallbacks: 2 }), '/fallbacks', 1],
+      [report(6, 90, 90, { ...full, labelled: { correct: 4, total: 9 } }), '/labelled/correct', 1],
+      [report(6, 90, 90, { ...full, labelled: { correct: 5, total: 8 } }), '/labelled/total', 1],
+      [report(6, 90, 90, { ...full, latency: { '5': 2, '541': 24 } }), '/latency/5', 1],
       [report(6, 90, 90, { ...full, latency: { '541': 24 } }), '/latency/5', 3],
     ] as const) {
       await expect(recordReport(on, device, fallen, canary(id)), pointer).rejects.toMatchObject({
         code: 'counter_fell',
-        evidence: { errors: [{ pointer, detail: expect.stringContaining(`${had} `) }] },
+        evidence: { errors: [{ pointer, detail: expect.stringContaining(`lower by ${by} `) }] },
       });
     }
     expect(await reader.readCounters(id, 0)).toEqual(before);

@@ -54,18 +54,19 @@ SELECT device_id, model_id, version, least(1::bigint << 40, predictions_ok), lea
 DROP FUNCTION ops.record_report;
 DROP TABLE ops.telemetry_report;
 
--- What one report of a batch adds: differences to its session's row.
-CREATE TYPE ops.report_growth AS (
-  n int, device uuid, session text, model text, version text, seq bigint, outcome text, fell jsonb,
+-- One report of a batch: what it says (cumulative), or what it adds to its session's row.
+CREATE TYPE ops.report_row AS (
+  n int, device uuid, session text, model text, version text, seq bigint, acked bigint,
   rollout bigint, stage int, arm text, platform text, os_major text,
   predictions_ok bigint, predictions_failed bigint, downloads_started bigint, downloads_ok bigint, downloads_failed bigint,
   loads_ok bigint, loads_failed bigint, crashes bigint, fallbacks bigint, labelled_correct bigint, labelled_total bigint,
-  latency jsonb, buckets int[], added bigint[]
+  latency jsonb, buckets int[], added bigint[],           -- latency as it was sent; the buckets that grew, and by how much
+  outcome text, fell jsonb
 );
 
 -- Counts reports of many devices, each device at most once: all that count are durable together. Answers a row for each report whose
 -- session is known, by its number `n`: 'counted'; 'duplicate' for a seq that is not above the newest of its session, model and version;
--- 'fell' where a number is below what the session reported before, with those members and their former numbers, and nothing of it counts.
+-- 'fell' where a number is below what the session reported before, with those members and by how much, and nothing of it counts.
 -- A report without an answer is of a session that is unknown although it was answered (acked > 0): it was forgotten, and counts nothing.
 -- Absent numbers: as before in the session. No rollout: only the device's own totals. Every sum of a row stops at 2^40 (`most`).
 -- p_shard: where this caller adds up, so that servers rarely wait for each other; readers add the shards.
@@ -79,78 +80,76 @@ SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
   most CONSTANT bigint := 1::bigint << 40;
-  begun uuid[];
-  grown ops.report_growth[];
-  met uuid[];
+  asked ops.report_row[];
+  begun uuid[];                                           -- devices with a new row of a session
+  grown ops.report_row[];
+  met uuid[];                                             -- devices that predicted in a stage for the first time
 BEGIN
+  SELECT array_agg(r) INTO asked FROM json_populate_recordset(NULL::ops.report_row, p_reports) r;
+
   WITH fresh AS (
     INSERT INTO ops.report_session (device_id, session, model_id, version)
-    SELECT r.device, r.session, r.model, r.version
-      FROM json_to_recordset(p_reports) AS r (device uuid, session text, model text, version text, acked bigint)
-     WHERE r.acked = 0
-        OR EXISTS (SELECT FROM ops.report_session s WHERE s.device_id = r.device AND s.session = r.session)
+    SELECT r.device, r.session, r.model, r.version FROM unnest(asked) r
+     WHERE NOT EXISTS (SELECT FROM ops.report_session s
+                        WHERE s.device_id = r.device AND s.session = r.session AND s.model_id = r.model AND s.version = r.version)
+       AND (r.acked = 0 OR EXISTS (SELECT FROM ops.report_session s WHERE s.device_id = r.device AND s.session = r.session))
      ORDER BY r.device, r.session, r.model, r.version
     ON CONFLICT DO NOTHING
     RETURNING device_id)
   SELECT array_agg(device_id) INTO begun FROM fresh;
 
-  PERFORM FROM json_to_recordset(p_reports) AS r (device uuid, session text, model text, version text)
+  PERFORM FROM unnest(asked) r
     JOIN ops.report_session s ON s.device_id = r.device AND s.session = r.session AND s.model_id = r.model AND s.version = r.version
    ORDER BY s.device_id, s.session, s.model_id, s.version
      FOR UPDATE OF s;
 
   -- A statement of its own: one that waits for a row reads only that row anew, and not what it has made of it.
   SELECT array_agg(ROW (
-           x.n, x.device, x.session, x.model, x.version, x.seq,
-           CASE WHEN x.seq <= x.newest THEN 'duplicate' WHEN x.fell <> '{}' THEN 'fell' ELSE 'counted' END,
-           CASE WHEN x.seq > x.newest AND x.fell <> '{}' THEN x.fell END,
-           x.rollout, x.stage, x.arm, x.platform, x.os_major,
+           x.n, x.device, x.session, x.model, x.version, x.seq, x.acked, x.rollout, x.stage, x.arm, x.platform, x.os_major,
            x.predictions_ok, x.predictions_failed, x.downloads_started, x.downloads_ok, x.downloads_failed,
            x.loads_ok, x.loads_failed, x.crashes, x.fallbacks, x.labelled_correct, x.labelled_total,
-           x.latency, x.buckets, x.added)::ops.report_growth)
+           x.latency, x.buckets, x.added,
+           CASE WHEN x.seq <= x.newest THEN 'duplicate' WHEN x.has_fallen THEN 'fell' ELSE 'counted' END,
+           CASE WHEN x.seq > x.newest AND x.has_fallen THEN jsonb_strip_nulls(jsonb_build_object(
+             '/predictions/ok', CASE WHEN x.predictions_ok < 0 THEN -x.predictions_ok END,
+             '/predictions/failed', CASE WHEN x.predictions_failed < 0 THEN -x.predictions_failed END,
+             '/downloads/started', CASE WHEN x.downloads_started < 0 THEN -x.downloads_started END,
+             '/downloads/ok', CASE WHEN x.downloads_ok < 0 THEN -x.downloads_ok END,
+             '/downloads/failed', CASE WHEN x.downloads_failed < 0 THEN -x.downloads_failed END,
+             '/loads/ok', CASE WHEN x.loads_ok < 0 THEN -x.loads_ok END,
+             '/loads/failed', CASE WHEN x.loads_failed < 0 THEN -x.loads_failed END,
+             '/crashes', CASE WHEN x.crashes < 0 THEN -x.crashes END,
+             '/fallbacks', CASE WHEN x.fallbacks < 0 THEN -x.fallbacks END,
+             '/labelled/correct', CASE WHEN x.labelled_correct < 0 THEN -x.labelled_correct END,
+             '/labelled/total', CASE WHEN x.labelled_total < 0 THEN -x.labelled_total END)) || coalesce(x.less, '{}')
+           END)::ops.report_row)
     INTO grown
     FROM (
-      SELECT r.n, r.device, r.session, r.model, r.version, r.seq, s.seq AS newest,
-             r.rollout, r.stage, r.arm, r.platform, r.os_major, r.latency, more.buckets, more.added,
-             coalesce(r.predictions_ok - s.predictions_ok, 0) AS predictions_ok,
-             coalesce(r.predictions_failed - s.predictions_failed, 0) AS predictions_failed,
-             coalesce(r.downloads_started - s.downloads_started, 0) AS downloads_started,
-             coalesce(r.downloads_ok - s.downloads_ok, 0) AS downloads_ok,
-             coalesce(r.downloads_failed - s.downloads_failed, 0) AS downloads_failed,
-             coalesce(r.loads_ok - s.loads_ok, 0) AS loads_ok,
-             coalesce(r.loads_failed - s.loads_failed, 0) AS loads_failed,
-             coalesce(r.crashes - s.crashes, 0) AS crashes,
-             coalesce(r.fallbacks - s.fallbacks, 0) AS fallbacks,
-             coalesce(r.labelled_correct - s.labelled_correct, 0) AS labelled_correct,
-             coalesce(r.labelled_total - s.labelled_total, 0) AS labelled_total,
-             jsonb_strip_nulls(jsonb_build_object(
-               '/predictions/ok', CASE WHEN r.predictions_ok < s.predictions_ok THEN s.predictions_ok END,
-               '/predictions/failed', CASE WHEN r.predictions_failed < s.predictions_failed THEN s.predictions_failed END,
-               '/downloads/started', CASE WHEN r.downloads_started < s.downloads_started THEN s.downloads_started END,
-               '/downloads/ok', CASE WHEN r.downloads_ok < s.downloads_ok THEN s.downloads_ok END,
-               '/downloads/failed', CASE WHEN r.downloads_failed < s.downloads_failed THEN s.downloads_failed END,
-               '/loads/ok', CASE WHEN r.loads_ok < s.loads_ok THEN s.loads_ok END,
-               '/loads/failed', CASE WHEN r.loads_failed < s.loads_failed THEN s.loads_failed END,
-               '/crashes', CASE WHEN r.crashes < s.crashes THEN s.crashes END,
-               '/fallbacks', CASE WHEN r.fallbacks < s.fallbacks THEN s.fallbacks END,
-               '/labelled/correct', CASE WHEN r.labelled_correct < s.labelled_correct THEN s.labelled_correct END,
-               '/labelled/total', CASE WHEN r.labelled_total < s.labelled_total THEN s.labelled_total END))
-               || coalesce(less.buckets, '{}') AS fell
-        FROM json_to_recordset(p_reports) AS r (
-               n int, device uuid, session text, model text, version text, seq bigint,
-               rollout bigint, stage int, arm text, platform text, os_major text,
-               predictions_ok bigint, predictions_failed bigint, downloads_started bigint, downloads_ok bigint,
-               downloads_failed bigint, loads_ok bigint, loads_failed bigint, crashes bigint, fallbacks bigint,
-               labelled_correct bigint, labelled_total bigint, latency jsonb)
-        JOIN ops.report_session s ON s.device_id = r.device AND s.session = r.session AND s.model_id = r.model AND s.version = r.version
-        LEFT JOIN LATERAL (
-          SELECT array_agg(b.key::int) AS buckets, array_agg(b.value::bigint - coalesce((s.latency ->> b.key)::bigint, 0)) AS added
-            FROM jsonb_each_text(r.latency) b WHERE b.value::bigint > coalesce((s.latency ->> b.key)::bigint, 0)) more ON true
-        LEFT JOIN LATERAL (
-          SELECT jsonb_object_agg('/latency/' || b.key, b.value) AS buckets
-            FROM jsonb_each(s.latency) b
-           WHERE r.latency IS NOT NULL AND coalesce((r.latency ->> b.key)::bigint, 0) < b.value::bigint) less ON true
-      ) x;
+      SELECT y.*, y.less IS NOT NULL OR least(
+               y.predictions_ok, y.predictions_failed, y.downloads_started, y.downloads_ok, y.downloads_failed, y.loads_ok,
+               y.loads_failed, y.crashes, y.fallbacks, y.labelled_correct, y.labelled_total) < 0 AS has_fallen
+        FROM (
+          SELECT r.n, r.device, r.session, r.model, r.version, r.seq, r.acked, r.rollout, r.stage, r.arm, r.platform, r.os_major,
+                 r.latency, s.seq AS newest, more.buckets, more.added, more.less,
+                 coalesce(r.predictions_ok - s.predictions_ok, 0) AS predictions_ok,
+                 coalesce(r.predictions_failed - s.predictions_failed, 0) AS predictions_failed,
+                 coalesce(r.downloads_started - s.downloads_started, 0) AS downloads_started,
+                 coalesce(r.downloads_ok - s.downloads_ok, 0) AS downloads_ok,
+                 coalesce(r.downloads_failed - s.downloads_failed, 0) AS downloads_failed,
+                 coalesce(r.loads_ok - s.loads_ok, 0) AS loads_ok,
+                 coalesce(r.loads_failed - s.loads_failed, 0) AS loads_failed,
+                 coalesce(r.crashes - s.crashes, 0) AS crashes,
+                 coalesce(r.fallbacks - s.fallbacks, 0) AS fallbacks,
+                 coalesce(r.labelled_correct - s.labelled_correct, 0) AS labelled_correct,
+                 coalesce(r.labelled_total - s.labelled_total, 0) AS labelled_total
+            FROM unnest(asked) r
+            JOIN ops.report_session s
+              ON s.device_id = r.device AND s.session = r.session AND s.model_id = r.model AND s.version = r.version
+            LEFT JOIN LATERAL (
+              SELECT array_agg(d.bucket::int) FILTER (WHERE d.n > 0) AS buckets, array_agg(d.n) FILTER (WHERE d.n > 0) AS added,
+                     jsonb_object_agg('/latency/' || d.bucket, -d.n) FILTER (WHERE d.n < 0) AS less
+                FROM (SELECT b AS bucket, coalesce((r.latency ->> b)::bigint, 0) - coalesce((s.latency ->> b)::bigint, 0) AS n
+                        FROM jsonb_object_keys(s.latency || r.latency) b) d) more ON true) y) x;
 
   UPDATE ops.report_session s
      SET seq = g.seq, predictions_ok = s.predictions_ok + g.predictions_ok, predictions_failed = s.predictions_failed + g.predictions_failed,
