@@ -6,9 +6,8 @@ import type { KeyStore } from '../store/keys/keyStore.ts';
 import type { OrgStore } from '../store/orgs/orgStore.ts';
 import type { ActiveDevices } from '../store/devices/activeDevices.ts';
 import type { DeviceStore } from '../store/devices/deviceStore.ts';
-import type { Recorded, Report, ReportingDevice } from '../store/telemetry/recordReport.ts';
+import type { ReportDesk } from '../store/telemetry/reportDesk.ts';
 import type { TelemetryReader } from '../store/telemetry/telemetryReader.ts';
-import type { Attribution } from '../domain/rollout/arms.ts';
 import type { PostgresEventStore } from '../store/log/postgresEventStore.ts';
 import type { Uploads } from './http/uploads.ts';
 import type { FleetSize } from './fleetSize.ts';
@@ -41,11 +40,7 @@ export interface ApiDeps {
   readonly active: ActiveDevices;
   readonly deviceAuth: DeviceAuth;
   readonly fleetSize: FleetSize;
-  readonly recordReport: (
-    device: ReportingDevice,
-    report: Report,
-    attribution: Attribution | undefined,
-  ) => Promise<Recorded>;
+  readonly reports: ReportDesk;
   readonly watch: LogWatch;
   readonly verify: Verify;
   readonly readModels: {

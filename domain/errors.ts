@@ -83,6 +83,11 @@ export const ERRORS = {
   bad_range: row(416, 'The range lies outside the bytes', 'Ask for a range within Content-Length.'),
   headers_too_large: row(431, 'URL and headers are too large', 'Keep them below 16 KiB together.'),
   invalid_input: row(422, 'Readable but not acceptable', 'Correct the members the pointers name.'),
+  counter_fell: row(
+    422,
+    'A number fell within its session',
+    'Send numbers that only grow; draw a new session when the process starts.',
+  ),
   invalid_version: row(422, 'Not a strict semantic version', 'Use MAJOR.MINOR.PATCH, without v or build metadata.'),
   version_not_monotone: row(
     422,

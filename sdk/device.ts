@@ -1,14 +1,14 @@
 /**
  * A device: registers once, asks which version it should run, downloads and checks it, trains on its own data, and reports
- * counters. Reports are cumulative integers with a sequence number, so a report that was sent twice counts once.
+ * counters. One object is one session of reports: made when the process starts, and kept while it runs.
  */
 import { sha256Hex, reprDigest } from './digest.ts';
 import { ChecksumMismatch, NotFound } from './errors.ts';
 import { DeviceAuth } from './deviceAuth.ts';
 import { Http, type ClientOptions } from './http.ts';
 import { segment } from './registry.ts';
+import { countPrediction, Reporting, type RefusedReport } from './reporting.ts';
 import type { CheckInAnswer, AssignedVersion, DownloadLink, ReportAnswer, Task, UpdateReceipt } from './types.ts';
-import { latencyBucket } from '../domain/rollout/latency.ts';
 import { decodeTensors, encodeUpdate, type Weights } from './weights.ts';
 import { cutText } from '../domain/text.ts';
 
@@ -21,6 +21,8 @@ export interface DeviceOptions extends ClientOptions {
   readonly token?: string;
   /** Called with each token that the device is given: keep the last one where a later process finds it. */
   readonly onToken?: (token: string) => void;
+  /** Told of a report that the server refuses for good; without it {@link Device.flush} throws it. */
+  readonly onReportRefused?: (refused: RefusedReport) => void;
 }
 
 export interface Fit {
@@ -30,23 +32,15 @@ export interface Fit {
   readonly metrics?: { readonly n: number; readonly loss_sum: number; readonly correct: number };
 }
 
-interface Cumulative {
-  /** Of the last report. */
-  seq: number;
-  predictions: { ok: number; failed: number };
-  downloads: { ok: number; failed: number };
-  latency: Record<string, number>;
-  changed: boolean;
-}
-
 export class Device {
   readonly http: Http;
   readonly #auth: DeviceAuth;
-  readonly #counters = new Map<string, Cumulative>();
+  readonly #reporting: Reporting;
 
   constructor(options: DeviceOptions) {
     this.#auth = new DeviceAuth(options);
     this.http = new Http(options, this.#auth);
+    this.#reporting = new Reporting(options.onReportRefused);
   }
 
   /** The id the server issued; registers on first use. The same identifier always gets the same id. */
@@ -73,7 +67,9 @@ export class Device {
 
   /** Bytes of a version in a format. @throws ChecksumMismatch: bytes whose SHA-256 differs are never returned */
   async download(model: string, version: string, format = 'onnx'): Promise<Uint8Array<ArrayBuffer>> {
-    const counters = this.#of(model, version);
+    const count = (how: 'started' | 'ok' | 'failed') =>
+      this.#reporting.count(model, version, (counts) => (counts.downloads[how] += 1));
+    count('started');
     try {
       const path = `/api/v1/models/${segment(model)}/versions/${segment(version)}/download-url`;
       const link: DownloadLink = await this.http.json('GET', path, { query: { format } });
@@ -88,13 +84,11 @@ export class Device {
           },
         );
       }
-      counters.downloads.ok += 1;
+      count('ok');
       return bytes;
     } catch (error) {
-      counters.downloads.failed += 1;
+      count('failed');
       throw error;
-    } finally {
-      counters.changed = true;
     }
   }
 
@@ -148,57 +142,43 @@ export class Device {
     });
   }
 
-  /** Counts one prediction; nothing is sent before {@link flush}. */
+  /** Counts one prediction. Nothing that is counted is sent before {@link flush}. */
   report(model: string, version: string, r: { readonly ok: boolean; readonly latencyMs?: number }): void {
-    const counters = this.#of(model, version);
-    counters.predictions[r.ok ? 'ok' : 'failed'] += 1;
-    if (r.latencyMs !== undefined) {
-      const bucket = String(latencyBucket(Math.max(1, Math.round(r.latencyMs * 1000))));
-      counters.latency[bucket] = (counters.latency[bucket] ?? 0) + 1;
-    }
-    counters.changed = true;
+    this.#reporting.count(model, version, (counts) => countPrediction(counts, r.ok, r.latencyMs));
+  }
+
+  /** Counts one try to load a version into memory, ready to predict. */
+  countLoad(model: string, version: string, ok: boolean): void {
+    this.#reporting.count(model, version, (counts) => (counts.loads[ok ? 'ok' : 'failed'] += 1));
+  }
+
+  /** Counts one end of the app while this version was loaded. The next process tells it: the dead one cannot. */
+  countCrash(model: string, version: string): void {
+    this.#reporting.count(model, version, (counts) => (counts.crashes += 1));
+  }
+
+  /** Counts that this version was given up for another one. */
+  countFallback(model: string, version: string): void {
+    this.#reporting.count(model, version, (counts) => (counts.fallbacks += 1));
+  }
+
+  /** Counts one prediction whose right answer became known. */
+  countLabelled(model: string, version: string, correct: boolean): void {
+    this.#reporting.count(model, version, (counts) => {
+      counts.labelled.total += 1;
+      if (correct) counts.labelled.correct += 1;
+    });
   }
 
   /**
-   * Sends what changed. Each report has a sequence number of its own, also one that repeats another whose answer was lost: its
-   * numbers are cumulative, so they count once, and what was counted meanwhile is not dropped as a repeat. What could not be sent,
-   * and what is counted while a report is under way, goes with the next call.
+   * Sends what was counted since the last report, one report for each model and version. What could not be sent goes with the next call,
+   * and nothing counts twice. One that is refused for good is told to `onReportRefused` and set aside; the others are sent.
+   *
+   * @returns the answers
+   * @throws EdgeMLError the first fault, after all that could be sent was sent
    */
   async flush(): Promise<ReportAnswer[]> {
     const id = await this.id();
-    const answers: ReportAnswer[] = [];
-    for (const [key, counters] of this.#counters) {
-      if (!counters.changed) continue;
-      const [model, version] = JSON.parse(key) as [string, string]; // written by #of
-      counters.seq += 1;
-      counters.changed = false;
-      const { seq, predictions, downloads, latency } = counters;
-      // A copy: the transport may send it more than once, and the same number must mean the same report.
-      const body = structuredClone({ model, version, seq, predictions, downloads, latency });
-      try {
-        answers.push(await this.http.json('POST', `/lifecycle/v1/devices/${id}/reports`, { body }));
-      } catch (error) {
-        counters.changed = true;
-        throw error;
-      }
-    }
-    return answers;
-  }
-
-  #of(model: string, version: string): Cumulative {
-    const key = JSON.stringify([model, version]);
-    let counters = this.#counters.get(key);
-    if (!counters) {
-      counters = {
-        // Above whatever an earlier process of this device sent: the server drops what does not grow.
-        seq: Date.now(),
-        predictions: { ok: 0, failed: 0 },
-        downloads: { ok: 0, failed: 0 },
-        latency: {},
-        changed: false,
-      };
-      this.#counters.set(key, counters);
-    }
-    return counters;
+    return this.#reporting.flush((body) => this.http.json('POST', `/lifecycle/v1/devices/${id}/reports`, { body }));
   }
 }

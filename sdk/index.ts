@@ -5,6 +5,7 @@ import { ModelRegistry } from './registry.ts';
 
 export * from './errors.ts';
 export { Device, type DeviceOptions, type Fit } from './device.ts';
+export type { RefusedReport } from './reporting.ts';
 export { Federation, type TrainRequest } from './federation.ts';
 export { Http, type CallOptions, type ClientOptions, type Progress } from './http.ts';
 export { follow, OperationFailed } from './operation.ts';

@@ -1,7 +1,7 @@
 /** The JSON of the routes the SDK uses: the same declarations that the server validates and publishes. Types only. */
 export type { DryRun } from '../wire/common.ts';
 export type { Architecture } from '../domain/events/model.ts';
-export type { ReleasedDevice, ReportAnswer } from '../wire/device.ts';
+export type { DeviceReport, ReleasedDevice, ReportAnswer } from '../wire/device.ts';
 export type { Event, EventPage, Replay, Stream } from '../wire/event.ts';
 export type { RebuildResult } from '../wire/admin.ts';
 export type {

@@ -7,7 +7,7 @@ import { LINES, ONE_LINE } from '../../wire/common.ts';
 import { checkJson } from '../../domain/hash/soundJson.ts';
 import { stepInto } from '../../domain/jsonPointer.ts';
 
-const options = { allErrors: true, strict: false, useDefaults: true, removeAdditional: false } as const;
+const options = { allErrors: true, strict: false, useDefaults: true, removeAdditional: false, verbose: true } as const;
 const ofBodies = new Ajv({ ...options, coerceTypes: false });
 const ofTexts = new Ajv({ ...options, coerceTypes: true });
 const SHOWN = 20;
@@ -64,8 +64,15 @@ function refusalOf(found: readonly ErrorObject[], prefix: string): LifecycleErro
 const isInUnion = (error: ErrorObject) => /\/(anyOf|oneOf)\//.test(error.schemaPath);
 const missing = (e: ErrorObject) => (e.keyword === 'required' ? stepInto('', String(e.params['missingProperty'])) : '');
 
+/** What the schema says that the missing member is, where it says so. */
+function meaningOf({ parentSchema, params }: ErrorObject): string {
+  const { properties } = (parentSchema ?? {}) as { properties?: Record<string, { description?: string }> }; // JSON Schema
+  const meaning = properties?.[String(params['missingProperty'])]?.description;
+  return meaning === undefined ? '' : `: send ${meaning}`;
+}
+
 function sentence(error: ErrorObject): string {
-  if (error.keyword === 'required') return 'is missing';
+  if (error.keyword === 'required') return `is missing${meaningOf(error)}`;
   if (error.keyword === 'pattern' && error.params['pattern'] === ONE_LINE)
     return 'must be one line without control characters';
   if (error.keyword === 'pattern' && error.params['pattern'] === LINES)

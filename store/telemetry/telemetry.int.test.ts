@@ -9,7 +9,8 @@ import { createToldMarks, type ToldMarks } from '../devices/toldMarks.ts';
 import type { Queryable } from '../queryable.ts';
 import { migrate, shippedMigrations } from '../migrate.ts';
 import { queryableOf } from '../queryable.ts';
-import { recordReport, type Report, type ReportingDevice } from './recordReport.ts';
+import { recordReports } from './recordReports.ts';
+import { checkReport, type Recorded, type Report, type ReportingDevice } from './report.ts';
 import { createTelemetryReader, type TelemetryReader } from './telemetryReader.ts';
 
 let log: LogFixture;
@@ -40,10 +41,24 @@ const phone = (platform: string | null = 'ios', osVersion: string | null = '17.4
 const report = (seq: number, ok: number, failed: number, more: Partial<Report> = {}): Report => ({
   modelId: MODEL,
   version: '1.1.0',
+  session: 'first',
   seq,
+  acked: 0,
   predictions: { ok, failed },
   ...more,
 });
+/** One report alone, as the desk does it. */
+async function recordReport(
+  sender: Queryable,
+  device: ReportingDevice,
+  sent: Report,
+  attribution: Attribution | undefined,
+): Promise<Recorded> {
+  checkReport(sent);
+  const [recorded] = await recordReports(sender, [{ device, report: sent, attribution }], 0);
+  if (recorded instanceof Error) throw recorded;
+  return recorded!;
+}
 const canary = (rolloutId: number, stage = 0): Attribution => ({ rolloutId, stage, arm: 'canary' });
 const control = (rolloutId: number, stage = 0): Attribution => ({ rolloutId, stage, arm: 'control' });
 
@@ -51,11 +66,16 @@ describe('a report', () => {
   it('counts by its difference to the last one, device by device', async () => {
     const id = freshRollout();
     const [a, b] = [phone(), phone('android', '14')];
-    await recordReport(on, a, report(1, 8, 2, { latency: { '541': 10 }, downloads: { ok: 1, failed: 1 } }), canary(id));
     await recordReport(
       on,
       a,
-      report(2, 10, 5, { latency: { '541': 11, '600': 4 }, downloads: { ok: 1, failed: 1 } }),
+      report(1, 8, 2, { latency: { '541': 10 }, downloads: { started: 0, ok: 1, failed: 1 } }),
+      canary(id),
+    );
+    await recordReport(
+      on,
+      a,
+      report(2, 10, 5, { latency: { '541': 11, '600': 4 }, downloads: { started: 0, ok: 1, failed: 1 } }),
       canary(id),
     );
     await recordReport(on, b, report(7, 3, 0, { latency: { '541': 3 } }), canary(id));
@@ -84,7 +104,7 @@ describe('a report', () => {
     const id = freshRollout();
     const device = phone();
     expect(await recordReport(on, device, report(3, 9, 1), canary(id))).toBe('counted');
-    for (const seq of [3, 2, 0])
+    for (const seq of [3, 2, 1])
       expect(await recordReport(on, device, report(seq, 99, 99), canary(id))).toBe('duplicate');
     expect((await reader.readCounters(id, 0)).canary).toMatchObject({ devices: 1, predictions: 10, errors: 1 });
   });
@@ -102,32 +122,106 @@ describe('a report', () => {
   it('counts a device once it predicts: a download alone, or a crash on loading, says nothing of the model', async () => {
     const id = freshRollout();
     const device = phone();
-    await recordReport(on, device, report(1, 0, 0, { downloads: { ok: 1, failed: 0 } }), canary(id));
+    await recordReport(on, device, report(1, 0, 0, { downloads: { started: 0, ok: 1, failed: 0 } }), canary(id));
     expect((await reader.readCounters(id, 0)).canary).toMatchObject({ devices: 0, downloads: 1, predictions: 0 });
-    await recordReport(on, device, report(2, 3, 0, { downloads: { ok: 1, failed: 0 } }), canary(id));
+    await recordReport(on, device, report(2, 3, 0, { downloads: { started: 0, ok: 1, failed: 0 } }), canary(id));
     expect((await reader.readCounters(id, 0)).canary).toMatchObject({ devices: 1, downloads: 1, predictions: 3 });
   });
 
-  it('of a device that began at zero again is all new', async () => {
+  it('is refused whole where a number fell within its session, naming each member', async () => {
     const id = freshRollout();
     const device = phone();
-    await recordReport(
-      on,
-      device,
-      report(5, 20, 4, { latency: { '541': 24 }, downloads: { ok: 1, failed: 0 } }),
-      canary(id),
-    );
-    expect(await recordReport(on, device, report(6, 2, 1, { latency: { '10': 3 } }), canary(id))).toBe('restarted');
+    const full = {
+      latency: { '5': 3, '541': 24 },
+      downloads: { started: 3, ok: 2, failed: 1 },
+      loads: { ok: 4, failed: 2 },
+      crashes: 2,
+      fallbacks: 3,
+      labelled: { correct: 5, total: 9 },
+    };
+    await recordReport(on, device, report(5, 20, 4, full), canary(id));
+    const before = await reader.readCounters(id, 0);
+    for (const [fallen, pointer, by] of [
+      [report(6, 19, 4, full), '/predictions/ok', 1],
+      [report(6, 20, 3, full), '/predictions/failed', 1],
+      [report(6, 90, 90, { ...full, downloads: { started: 2, ok: 2, failed: 1 } }), '/downloads/started', 1],
+      [report(6, 90, 90, { ...full, downloads: { started: 3, ok: 1, failed: 1 } }), '/downloads/ok', 1],
+      [report(6, 90, 90, { ...full, downloads: { started: 3, ok: 2, failed: 0 } }), '/downloads/failed', 1],
+      [report(6, 90, 90, { ...full, loads: { ok: 3, failed: 2 } }), '/loads/ok', 1],
+      [report(6, 90, 90, { ...full, loads: { ok: 4, failed: 1 } }), '/loads/failed', 1],
+      [report(6, 90, 90, { ...full, crashes: 1 }), '/crashes', 1],
+      [report(6, 90, 90, { ...full, fallbacks: 2 }), '/fallbacks', 1],
+      [report(6, 90, 90, { ...full, labelled: { correct: 4, total: 9 } }), '/labelled/correct', 1],
+      [report(6, 90, 90, { ...full, labelled: { correct: 5, total: 8 } }), '/labelled/total', 1],
+      [report(6, 90, 90, { ...full, latency: { '5': 2, '541': 24 } }), '/latency/5', 1],
+      [report(6, 90, 90, { ...full, latency: { '541': 24 } }), '/latency/5', 3],
+    ] as const) {
+      await expect(recordReport(on, device, fallen, canary(id)), pointer).rejects.toMatchObject({
+        code: 'counter_fell',
+        evidence: { errors: [{ pointer, detail: expect.stringContaining(`lower by ${by} `) }] },
+      });
+    }
+    expect(await reader.readCounters(id, 0)).toEqual(before);
+    // The refused sequence number was not used up.
+    expect(await recordReport(on, device, report(6, 21, 4, full), canary(id))).toBe('counted');
+  });
+
+  it('adds the sessions of a device up, and keeps every number of them', async () => {
+    const id = freshRollout();
+    const device = phone();
+    const all = (session: string, k: number) =>
+      report(k, 10 * k, k, {
+        session,
+        downloads: { started: 3 * k, ok: 2 * k, failed: k },
+        loads: { ok: 4 * k, failed: 5 * k },
+        latency: { '541': 11 * k },
+        crashes: 6 * k,
+        fallbacks: 7 * k,
+        labelled: { correct: 8 * k, total: 9 * k },
+      });
+    for (const session of ['a', 'b']) {
+      await recordReport(on, device, all(session, 1), canary(id));
+      await recordReport(on, device, all(session, 3), canary(id));
+    }
+    expect(await reader.readTotals(device.id, MODEL, '1.1.0')).toEqual({
+      predictions: { ok: 60, failed: 6 },
+      downloads: { started: 18, ok: 12, failed: 6 },
+      loads: { ok: 24, failed: 30 },
+      crashes: 36,
+      fallbacks: 42,
+      labelled: { correct: 48, total: 54 },
+    });
     expect((await reader.readCounters(id, 0)).canary).toEqual({
       devices: 1,
-      predictions: 27,
-      errors: 5,
-      downloads: 1,
-      download_failures: 0,
-      latency: { '10': 3, '541': 24 },
+      predictions: 66,
+      errors: 6,
+      downloads: 18,
+      download_failures: 6,
+      latency: { '541': 66 },
     });
-    // A bucket that fell is enough to tell.
-    expect(await recordReport(on, device, report(7, 3, 1, { latency: { '10': 2 } }), canary(id))).toBe('restarted');
+  });
+
+  it('of two models of a session may come in any order, whichever way the device counts its sequence', async () => {
+    const device = phone();
+    const of = (modelId: string, seq: number, acked: number, ok: number) =>
+      recordReport(on, device, { ...report(seq, ok, 0), modelId, session: 'two', acked }, undefined);
+    expect(await of('x', 2, 0, 5)).toBe('counted');
+    expect(await of('y', 1, 0, 7)).toBe('counted');
+    expect(await of('z', 3, 2, 9)).toBe('counted'); // never reported, but its session is known
+    expect(await of('y', 1, 0, 7)).toBe('duplicate');
+    const totals = await Promise.all(['x', 'y', 'z'].map((m) => reader.readTotals(device.id, m, '1.1.0')));
+    expect(totals.map((t) => t?.predictions.ok)).toEqual([5, 7, 9]);
+  });
+
+  it('of a session that is forgotten counts nothing, and leaves nothing', async () => {
+    const id = freshRollout();
+    const device = phone();
+    const forgotten = report(9, 100, 50, { session: 'long-gone', acked: 8 });
+    expect(await recordReport(on, device, forgotten, canary(id))).toBe('forgotten');
+    expect(await recordReport(on, device, { ...forgotten, seq: 10 }, canary(id))).toBe('forgotten');
+    expect((await reader.readCounters(id, 0)).canary.devices).toBe(0);
+    expect(await reader.readTotals(device.id, MODEL, '1.1.0')).toBeUndefined();
+    expect(await reader.devicesOnVersion(MODEL, '1.1.0')).toMatchObject({ told: 0 });
   });
 
   it('keeps what an absent member said before', async () => {
@@ -136,14 +230,14 @@ describe('a report', () => {
     await recordReport(
       on,
       device,
-      report(1, 1, 0, { latency: { '5': 1 }, downloads: { ok: 1, failed: 2 } }),
+      report(1, 1, 0, { latency: { '5': 1 }, downloads: { started: 0, ok: 1, failed: 2 } }),
       canary(id),
     );
     expect(await recordReport(on, device, report(2, 2, 0), canary(id))).toBe('counted');
     await recordReport(
       on,
       device,
-      report(3, 3, 0, { latency: { '5': 2 }, downloads: { ok: 2, failed: 2 } }),
+      report(3, 3, 0, { latency: { '5': 2 }, downloads: { started: 0, ok: 2, failed: 2 } }),
       canary(id),
     );
     expect((await reader.readCounters(id, 0)).canary).toMatchObject({
@@ -153,26 +247,37 @@ describe('a report', () => {
     });
   });
 
-  it('fills a sum to its bound and no further, however often a device begins again', async () => {
+  it('fills a sum to its bound and no further, however many sessions a device begins', async () => {
     const id = freshRollout();
     const device = phone();
-    const all = { latency: { '541': 2 ** 40 }, downloads: { ok: 2 ** 40, failed: 2 ** 40 } };
-    const none = { latency: { '541': 0 }, downloads: { ok: 0, failed: 0 } };
-    for (let turn = 0; turn < 3; turn += 1) {
-      await recordReport(on, device, report(2 * turn + 1, 2 ** 40, 2 ** 40, all), canary(id));
-      expect(await recordReport(on, device, report(2 * turn + 2, 0, 0, none), canary(id))).toBe('restarted');
+    const all = { latency: { '541': 2 ** 40 }, downloads: { started: 2 ** 40, ok: 2 ** 40, failed: 2 ** 40 } };
+    for (const session of ['a', 'b', 'c']) {
+      await recordReport(on, device, report(1, 2 ** 40, 2 ** 40, { ...all, session }), canary(id));
     }
     const full = { predictions: 2 ** 40, errors: 2 ** 40, downloads: 2 ** 40, download_failures: 2 ** 40 };
     expect((await reader.readCounters(id, 0)).canary).toEqual({ devices: 1, ...full, latency: { '541': 2 ** 40 } });
+    expect(await reader.readTotals(device.id, MODEL, '1.1.0')).toMatchObject({
+      predictions: { ok: 2 ** 40, failed: 2 ** 40 },
+      downloads: { started: 2 ** 40 },
+    });
   });
 
   it('is refused where its numbers are no counts, naming each', async () => {
     const id = freshRollout();
     for (const [bad, pointer] of [
       [report(1.5, 1, 1), '/seq'],
+      [report(0, 1, 1), '/seq'],
+      [report(2, 1, 1, { acked: -1 }), '/acked'],
+      [report(2, 1, 1, { acked: 3 }), '/acked'],
+      [report(1, 1, 1, { session: '' }), '/session'],
+      [report(1, 1, 1, { session: 'x'.repeat(65) }), '/session'],
+      [report(1, 1, 1, { loads: { ok: 0, failed: 0.5 } }), '/loads/failed'],
+      [report(1, 1, 1, { crashes: -1 }), '/crashes'],
+      [report(1, 1, 1, { fallbacks: Number.POSITIVE_INFINITY }), '/fallbacks'],
+      [report(1, 1, 1, { labelled: { correct: 2, total: 1 } }), '/labelled/correct'],
       [report(1, -1, 0), '/predictions/ok'],
       [report(1, 1, Number.NaN), '/predictions/failed'],
-      [report(1, 1, 0, { downloads: { ok: 2 ** 41, failed: 0 } }), '/downloads/ok'],
+      [report(1, 1, 0, { downloads: { started: 0, ok: 2 ** 41, failed: 0 } }), '/downloads/ok'],
       [report(1, 1, 0, { latency: { '9999': 1 } }), '/latency/9999'],
       [report(1, 1, 0, { latency: { '5': 0.5 } }), '/latency/5'],
     ] as const) {
@@ -252,7 +357,7 @@ describe('counting once', () => {
     expect(await send(true)).toBe('counted');
     expect(await recordReport(on, device, report(1, 7, 3), canary(id))).toBe('duplicate');
     expect((await reader.readCounters(id, 0)).canary).toMatchObject({ devices: 1, predictions: 10, errors: 3 });
-    const { rows } = await log.admin.query('SELECT seq FROM ops.telemetry_report WHERE device_id = $1', [device.id]);
+    const { rows } = await log.admin.query('SELECT seq FROM ops.report_session WHERE device_id = $1', [device.id]);
     expect(rows).toEqual([{ seq: '1' }]);
   });
 
@@ -270,7 +375,7 @@ describe('counting once', () => {
             WHERE application_name = 'edgeml victim' AND datname = current_database() ORDER BY random() LIMIT 1`,
         );
         kills += rowCount ?? 0;
-        await new Promise((resolve) => setTimeout(resolve, 3));
+        await new Promise((resolve) => setTimeout(resolve, 20));
       }
     })();
     await Promise.all(
@@ -322,6 +427,39 @@ describe('sums that had passed 2^53', () => {
       expect((await readings.readCounters(7, 0)).canary).toMatchObject({
         ...{ devices: 4, predictions: 2 ** 40 + 10, errors: 6 },
         latency: { '541': 2 ** 40 },
+      });
+    } finally {
+      await Promise.all(pools.map((p) => p.end()));
+      await old.drop();
+    }
+  });
+});
+
+describe('what devices reported before there were sessions', () => {
+  it('is where their totals begin, and stages keep what they counted', async () => {
+    const old = await createDatabase({ migrated: false });
+    const pools = [old.adminUrl, old.appUrl].map((connectionString) => createPool({ connectionString, max: 1 }));
+    try {
+      await migrate(
+        old,
+        shippedMigrations().filter((m) => m.name < '0100'),
+      );
+      const [admin, app] = pools.map(queryableOf);
+      const device = phone();
+      await admin!.query(
+        `SELECT ops.record_report($1, $2, '1.1.0', 5, 20, 4, 2, 1, '{"541": 24}', 7, 0, 'canary', 'ios', '17')`,
+        [device.id, MODEL],
+      );
+      await migrate(old);
+      const readings = createTelemetryReader(app!);
+      const stage = { devices: 1, predictions: 24, errors: 4, downloads: 3, download_failures: 1 };
+      expect((await readings.readCounters(7, 0)).canary).toEqual({ ...stage, latency: { '541': 24 } });
+      // The app was updated, so a new process reports.
+      await recordReport(app!, device, report(1, 2, 1, { crashes: 1 }), { rolloutId: 7, stage: 0, arm: 'canary' });
+      expect((await readings.readCounters(7, 0)).canary).toMatchObject({ devices: 1, predictions: 27, errors: 5 });
+      expect(await readings.readTotals(device.id, MODEL, '1.1.0')).toMatchObject({
+        ...{ predictions: { ok: 22, failed: 5 }, downloads: { started: 0, ok: 2, failed: 1 } },
+        crashes: 1,
       });
     } finally {
       await Promise.all(pools.map((p) => p.end()));

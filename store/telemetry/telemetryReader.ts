@@ -13,6 +13,16 @@ export interface DevicesOn {
   readonly back: number;
 }
 
+/** As the members of a report. */
+export interface DeviceTotals {
+  readonly predictions: { readonly ok: number; readonly failed: number };
+  readonly downloads: { readonly started: number; readonly ok: number; readonly failed: number };
+  readonly loads: { readonly ok: number; readonly failed: number };
+  readonly crashes: number;
+  readonly fallbacks: number;
+  readonly labelled: { readonly correct: number; readonly total: number };
+}
+
 export interface TelemetryReader {
   /** Every leaf of a rollout, or of one stage of it. */
   readLeaves(rolloutId: number, stage?: number): Promise<Leaf[]>;
@@ -23,6 +33,8 @@ export interface TelemetryReader {
   devicesOnVersion(modelId: string, version: string): Promise<DevicesOn>;
   /** The same for the version of a rollout; zeros where there is no such rollout. */
   devicesStillOn(rolloutId: number): Promise<DevicesOn>;
+  /** All that a device reported of a version, over all its sessions; undefined where nothing was counted. */
+  readTotals(deviceId: string, modelId: string, version: string): Promise<DeviceTotals | undefined>;
 }
 
 interface LeafRow extends ArmCounters, Record<string, unknown> {
@@ -31,6 +43,24 @@ interface LeafRow extends ArmCounters, Record<string, unknown> {
   platform: string;
   os_major: string;
 }
+
+type Total =
+  | `predictions_${'ok' | 'failed'}`
+  | `downloads_${'started' | 'ok' | 'failed'}`
+  | `loads_${'ok' | 'failed'}`
+  | 'crashes'
+  | 'fallbacks'
+  | `labelled_${'correct' | 'total'}`;
+type TotalRow = Record<Total, number>;
+
+const totalsOf = (row: TotalRow): DeviceTotals => ({
+  predictions: { ok: row.predictions_ok, failed: row.predictions_failed },
+  downloads: { started: row.downloads_started, ok: row.downloads_ok, failed: row.downloads_failed },
+  loads: { ok: row.loads_ok, failed: row.loads_failed },
+  crashes: row.crashes,
+  fallbacks: row.fallbacks,
+  labelled: { correct: row.labelled_correct, total: row.labelled_total },
+});
 
 const LEAVES = namedSql('telemetry_leaves');
 const STILL_ON = namedSql('devices_still_on');
@@ -64,6 +94,13 @@ export function createTelemetryReader(on: Queryable): TelemetryReader {
     readCounters: async (rolloutId, stage) => sumLeaves(await readLeaves(rolloutId, stage)),
     readCountersByPlatform: async (rolloutId, stage) => sumByPlatform(await readLeaves(rolloutId, stage)),
     devicesOnVersion,
+    async readTotals(deviceId, modelId, version) {
+      const { rows } = await on.query<TotalRow>(
+        'SELECT * FROM ops.report_total WHERE device_id = $1 AND model_id = $2 AND version = $3',
+        [deviceId, modelId, version],
+      );
+      return rows[0] && totalsOf(rows[0]);
+    },
     async devicesStillOn(rolloutId) {
       // RolloutCreated never changes: a rollout is about one version for ever.
       const { rows } = await on.query<{ model_id: string; version: string }>(

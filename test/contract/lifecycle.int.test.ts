@@ -97,9 +97,11 @@ describe('a rollout', () => {
       const body = {
         model: 'cdn',
         version: '1.0.0',
+        session: 'one',
         seq,
+        acked: seq - 1,
         predictions: { ok: 0, failed: 0 },
-        downloads: { ok: 1, failed },
+        downloads: { started: 1 + failed, ok: 1, failed },
       };
       expect((await t.call('POST', reports, { body, as: 'device' })).status).toBe(200);
     };
@@ -440,13 +442,19 @@ describe('devices', () => {
     const report = {
       model: 'fleet',
       version: '1.1.0',
+      session: 'one',
       seq: 1,
+      acked: 0,
       predictions: { ok: 8, failed: 2 },
       latency: { '541': 10 },
     };
     const path = `${OWN}/devices/${first.id}/reports`;
     const counted = await t.call('POST', path, { body: report, as: 'device', idempotent: false });
-    expect(counted.body).toEqual({ duplicate: false, attributed: { rollout_id: id, stage: 0, arm: 'canary' } });
+    expect(counted.body).toEqual({
+      duplicate: false,
+      forgotten: false,
+      attributed: { rollout_id: id, stage: 0, arm: 'canary' },
+    });
     expect((await t.call('POST', path, { body: report, as: 'device' })).body).toMatchObject({ duplicate: true });
     const health = await t.call('GET', `${OWN}/rollouts/${id}/health`);
     expect(health.body).toMatchObject({
@@ -456,6 +464,28 @@ describe('devices', () => {
     });
     const bad = await t.call('POST', path, { body: { ...report, seq: 2, latency: { '9999': 1 } }, as: 'device' });
     expect(bad.body).toMatchObject({ code: 'invalid_input' });
+    const fallen = await t.call('POST', path, {
+      body: { ...report, seq: 2, acked: 1, predictions: { ok: 7, failed: 2 } },
+      as: 'device',
+    });
+    expect(fallen).toMatchObject({
+      status: 422,
+      body: { code: 'counter_fell', retryable: false, errors: [{ pointer: '/predictions/ok' }] },
+    });
+    const gone = await t.call('POST', path, { body: { ...report, session: 'gone', seq: 3, acked: 2 }, as: 'device' });
+    expect(gone.body).toEqual({ duplicate: false, forgotten: true, attributed: null });
+    expect((await t.call('GET', `${OWN}/rollouts/${id}/health`)).body).toEqual(health.body);
+    // What devices sent before reports had sessions.
+    const { session: _, acked: __, ...old } = report;
+    const refused = await t.call('POST', path, { body: old, as: 'device' });
+    expect(refused).toMatchObject({
+      status: 422,
+      body: {
+        code: 'invalid_input',
+        detail: expect.stringMatching(/^\/session is missing: send a random id that the device draws/),
+        errors: [{ pointer: '/session' }, { pointer: '/acked' }],
+      },
+    });
   });
 
   it('download by link without a key, and only what is published', async () => {

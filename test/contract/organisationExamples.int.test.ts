@@ -12,7 +12,10 @@ afterAll(() => two.t.close());
 
 const octets = { 'content-type': 'application/octet-stream' };
 const itemsOf = (body: Body) => body['items'] as Body[]; // the answers of lists fit their schemas
-const report = (model: string) => ({ model, version: '1.1.0', seq: 1, predictions: { ok: 0, failed: 5_000 } });
+const report = (model: string) => ({
+  ...{ model, version: '1.1.0', session: 'first', seq: 1, acked: 0 },
+  predictions: { ok: 0, failed: 5_000 },
+});
 
 describe('a device of another organisation', () => {
   it('is told no version, whichever door and spelling it asks by', async () => {

@@ -62,7 +62,7 @@ const writes = (): [path: string, body: Record<string, unknown>][] => [
   [`${OWN}/training/${randomUUID()}/abort`, { reason: 'r' }],
   [`${OWN}/training/checkin`, { device_id: 'd' }],
   [`${OWN}/training/tasks/${randomUUID()}/abort`, { phase: 'fit', reason: 'r' }],
-  [`${OWN}/devices/d/reports`, { model: 'refusals', version: '1.0.0', seq: 1, predictions: { ok: 1, failed: 0 } }],
+  [`${OWN}/devices/d/reports`, { model: 'refusals', version: '1.0.0', session: 's', seq: 1, acked: 0 }],
   [`${OWN}/keys`, { name: 'k', roles: ['viewer'] }],
   [`${OWN}/orgs`, { name: 'o' }],
   [`${OWN}/audit/verify`, { fast: true }],

@@ -17,23 +17,28 @@ export function deviceRoutes(app: App, deps: ApiDeps): void {
     config: { scope: 'telemetry:write', repeatable: true },
     schema: {
       tags,
-      description: 'Cumulative counts. A sequence number that was counted before counts nothing.',
+      description:
+        'What a device counted of one model and version since its process started. All numbers are cumulative within `session` and ' +
+        'begin at 0; what the session adds to its last report is counted, by the clock of the server. A `seq` that is not above the ' +
+        'newest of its session, model and version is a duplicate and counts nothing; a number that fell within its session is 422 ' +
+        '`counter_fell`. Sessions are remembered for 7 days, and the newest 64 of a device for ever; of one that is not remembered ' +
+        'although `acked` is above 0 nothing is counted (`forgotten`). A member that is absent stands as before in the session.',
       params: Type.Object({ device: DeviceRef }, closed),
       body: DeviceReport,
       response: { 200: ReportAnswer },
     },
     handler: async (request) => {
       const device = await existingDevice(deps, request, request.params.device);
-      const { model, version, seq, predictions, downloads, latency } = request.body;
+      const { model, ...sent } = request.body;
       const { modelId, pointer } = await knownModel(deps, request, model);
       // At the time of the report: a stage that begins later does not count it.
-      const attribution = armOf(pointer, device, version, deps.pointers.now());
-      const report = { modelId, version, seq, predictions, downloads, latency };
-      const recorded = await deps.recordReport(device, report, attribution);
-      const attributed = attribution
-        ? { rollout_id: attribution.rolloutId, stage: attribution.stage, arm: attribution.arm }
-        : null;
-      return { duplicate: recorded === 'duplicate', attributed };
+      const attribution = armOf(pointer, device, sent.version, deps.pointers.now());
+      const recorded = await deps.reports.record({ device, report: { modelId, ...sent }, attribution });
+      const attributed =
+        attribution && recorded !== 'forgotten'
+          ? { rollout_id: attribution.rolloutId, stage: attribution.stage, arm: attribution.arm }
+          : null;
+      return { duplicate: recorded === 'duplicate', forgotten: recorded === 'forgotten', attributed };
     },
   });
 

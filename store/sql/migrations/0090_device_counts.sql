@@ -52,7 +52,8 @@ BEGIN
   ON CONFLICT (model_id, version, shard) DO UPDATE SET active = c.active + excluded.active;
   RETURN NULL;
 END $$;
-CREATE FUNCTION ops.count_first_reports() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+CREATE FUNCTION ops.count_first_reports() RETURNS trigger LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp SET enable_hashjoin = on AS $$
 BEGIN
   INSERT INTO ops.version_told AS c (model_id, version, shard, reported)
   SELECT n.model_id, n.version, ops.shard_of(n.device_id), count(*)
@@ -61,8 +62,10 @@ BEGIN
   ON CONFLICT (model_id, version, shard) DO UPDATE SET reported = c.reported + excluded.reported;
   RETURN NULL;
 END $$;
--- A device that was told nothing of the model has no row to update, and no mark to count.
-CREATE FUNCTION ops.count_last_words() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+-- A device that was told nothing of the model has no row to update, and no mark to count. A caller may have forbidden hash joins; two
+-- transition tables want one.
+CREATE FUNCTION ops.count_last_words() RETURNS trigger LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp SET enable_hashjoin = on AS $$
 BEGIN
   IF NOT EXISTS (SELECT FROM news n JOIN olds o USING (device_id, model_id)
                   WHERE n.reported_version IS DISTINCT FROM o.reported_version) THEN

@@ -160,7 +160,14 @@ const OWN_ROUTES: Readonly<Record<string, Probes>> = {
   'GET /rollouts/:rollout/post-mortem': absent(),
   'POST /devices/:device/reports': (two, url) => {
     const { a, b } = two;
-    const report = (model: string) => ({ model, version: '1.1.0', seq: 9, predictions: { ok: 0, failed: 1_000 } });
+    const report = (model: string) => ({
+      model,
+      version: '1.1.0',
+      session: 'probe',
+      seq: 9,
+      acked: 0,
+      predictions: { ok: 0, failed: 1_000 },
+    });
     const from = (device: string, model: string): Probe => ({
       path: withIdsOfA(two, url, { device }),
       expected: 'absent',

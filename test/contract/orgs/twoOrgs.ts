@@ -153,7 +153,7 @@ async function makeA(t: TestDoor, call: Call): Promise<Known> {
   const device = await deviceOf(call, 'phone-of-a');
   const leased = await call('POST', `${OWN}/training/checkin`, { body: { device_id: device, runs: [run] } });
   const task = leased.body['task'] as Body; // the answer fits its schema
-  const report = { model, version: '1.1.0', seq: 1, predictions: { ok: 3, failed: 1 } };
+  const report = { model, version: '1.1.0', session: 'first', seq: 1, acked: 0, predictions: { ok: 3, failed: 1 } };
   await call('POST', `${OWN}/devices/${device}/reports`, { body: report });
   const key = await call('POST', `${OWN}/keys`, { body: { name: 'key-of-a', roles: ['viewer'] } });
 

@@ -103,7 +103,9 @@ const OWN: Readonly<Record<string, Lines>> = {
   'GET /rollouts/:rollout/health': plain,
   'GET /rollouts/:rollout/post-mortem': plain,
   'POST /devices/:device/reports': ({ a }) => [
-    { body: { model: a.model, version: '1.1.0', seq: 1, predictions: { ok: 1, failed: 0 } } },
+    {
+      body: { model: a.model, version: '1.1.0', session: 'first', seq: 1, acked: 0, predictions: { ok: 1, failed: 0 } },
+    },
   ],
   'GET /devices/:device/models/:model/why': [{}, many],
   'POST /devices/:device/release': empty,
