@@ -31,6 +31,8 @@ export interface Config {
   readonly org: OrgId;
   readonly logLevel: LogLevel;
   readonly maxUploadBytes: number;
+  /** Of one server: bodies under way, and their bytes together. */
+  readonly uploads: { readonly bytes: number; readonly count: number };
   readonly workerMetricsPort?: number;
 }
 
@@ -235,6 +237,10 @@ export function readConfig(env: Environment = process.env): Config {
   const workerMetricsPort = integer(faults, env, 'WORKER_METRICS_PORT', [1, 65_535]);
   const org = readOrg(faults, env);
   const maxUploadBytes = integer(faults, env, 'MAX_UPLOAD_BYTES', [1024, 2 ** 40]) ?? 256 * 1024 * 1024;
+  const uploads = {
+    bytes: integer(faults, env, 'EDGEML_UPLOAD_BUDGET_BYTES', [1024, 2 ** 40]) ?? 256 * 1024 * 1024,
+    count: integer(faults, env, 'EDGEML_UPLOADS_AT_ONCE', [1, 10_000]) ?? 64,
+  };
   faults.refuse();
   return {
     database,
@@ -248,6 +254,7 @@ export function readConfig(env: Environment = process.env): Config {
     org,
     logLevel,
     maxUploadBytes,
+    uploads,
     ...(workerMetricsPort === undefined ? {} : { workerMetricsPort }),
   };
 }
@@ -258,7 +265,7 @@ export interface DevSettings {
   /** The cache of downloaded servers; may be shared between checkouts. */
   readonly tools: string;
   /** Rung 1 of the ladder, by tool. */
-  readonly binaries: Readonly<Record<'temporal' | 'nats' | 'temporalTestServer', string | undefined>>;
+  readonly binaries: Readonly<Record<'temporal' | 'nats' | 'temporalTestServer' | 'chromium', string | undefined>>;
   readonly path: string;
   /** Parts that run elsewhere: a variable that is set switches our own off. */
   readonly external: Readonly<Record<string, string>>;
@@ -288,6 +295,7 @@ export function readDevSettings(env: Environment = process.env): DevSettings {
       temporal: text(env, 'TEMPORAL_CLI_PATH'),
       nats: text(env, 'NATS_SERVER_PATH'),
       temporalTestServer: text(env, 'TEMPORAL_TEST_SERVER_PATH'),
+      chromium: text(env, 'CHROMIUM_PATH'),
     },
     path: env['PATH'] ?? '',
     external,

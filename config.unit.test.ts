@@ -41,6 +41,7 @@ describe('readConfig', () => {
       org: 'org_local',
       logLevel: 'info',
       maxUploadBytes: 268_435_456,
+      uploads: { bytes: 268_435_456, count: 64 },
     });
     expect(read({ EDGEML_HOME: '/srv/edgeml' })).toMatchObject({ home: '/srv/edgeml', blobDir: '/srv/edgeml/blobs' });
     expect(read()).not.toHaveProperty('workerMetricsPort');

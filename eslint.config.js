@@ -32,6 +32,13 @@ const LOGGER = [
     'A logger of one’s own prints {} for an error: createLogger of logger.ts does not.',
   ),
 ];
+const NO_SQL = [
+  ban(
+    "CallExpression[callee.property.name='query']",
+    'SQL is in store/ and in the read models: ask by a function of theirs.',
+  ),
+  ban('ImportDeclaration[source.value=/namedSql/]', 'SQL is in store/ and in the read models.'),
+];
 const ONE_DOOR = [ban('ExportDefaultDeclaration', 'Export by name; only files that a tool loads have a default.')];
 const PURE = [
   ban("CallExpression[callee.object.name='Date'][callee.property.name='now']", 'Pure: time arrives as an argument.'),
@@ -161,6 +168,12 @@ export default tseslint.config(
       'no-restricted-globals': ['error', ...PURE_GLOBALS.filter((name) => name !== 'setTimeout'), 'structuredClone'],
       ...syntax(...EVERYWHERE, ...SPREADS, ...ONE_DOOR, ...WORKFLOWS),
     },
+  },
+  // Rooms that could reach a connection. Those below store/ cannot; the followers of the log and the audit hold statements of their own.
+  {
+    files: ['{api,commands,activities,wire,cli,sdk,examples}/**/*.ts', '{server,worker,followers}.ts'],
+    ignores: TESTS,
+    rules: syntax(...EVERYWHERE, ...SPREADS, ...LOGGER, ...ONE_DOOR, ...NO_SQL),
   },
   // They make their own data, and few of them.
   { files: [...TESTS, 'bench/**'], rules: syntax(...EVERYWHERE, ...ONE_DOOR) },

@@ -22,7 +22,7 @@ import { acceptLoss } from './store/ledger/acceptLoss.ts';
 import { createPublished } from './store/ledger/published.ts';
 import { createOrgStore } from './store/orgs/orgStore.ts';
 import { queryableOf } from './store/queryable.ts';
-import { migrate, shippedMigrations } from './store/migrate.ts';
+import { migrate, missingMigrations } from './store/migrate.ts';
 import { pause } from './store/pause.ts';
 import { scriptBeside } from './store/script.ts';
 import { rebase } from './store/rebase.ts';
@@ -76,13 +76,9 @@ async function prepareDatabase({ database }: Config): Promise<void> {
   if (database.migrateUrl !== undefined) return migrate({ migrateUrl: database.migrateUrl, appUrl: database.url });
   const pool = createPool({ connectionString: database.url, max: 1, name: 'schema check' });
   try {
-    const { rows } = await pool.query<{ name: string }>('SELECT name FROM store.migrations');
-    const applied = new Set(rows.map((r) => r.name));
-    const missing = shippedMigrations().filter((m) => !applied.has(m.name));
+    const missing = await missingMigrations(queryableOf(pool));
     if (missing.length === 0) return;
-    throw new Error(
-      `the schema lacks ${missing.map((m) => m.name).join(', ')}; set DATABASE_MIGRATE_URL, or migrate it first`,
-    );
+    throw new Error(`the schema lacks ${missing.join(', ')}; set DATABASE_MIGRATE_URL, or migrate it first`);
   } finally {
     await pool.end();
   }
@@ -124,17 +120,20 @@ async function runApi(service: Service, preparing: Preparing): Promise<void> {
   if (secretFile === undefined) {
     throw new Error('EDGEML_SECRET_FILE is required to serve the API: 32 random bytes (head -c 32 /dev/urandom).');
   }
+  const blobs = createFileStore(config.blobDir);
+  void blobs.sweep().catch((error: unknown) => logger.warn({ err: error }, 'the blob folder cannot be swept'));
   const bell = shareDoorbell({ natsUrl: config.nats.url, signal });
   const door = await persist(service, 'api', async () =>
     openDoor({
       connectionString: config.database.url,
-      blobs: createFileStore(config.blobDir),
+      blobs,
       blobDir: config.blobDir,
       childEnv: driverEnvironment(),
       secret: readFileSync(secretFile),
       publicUrl: http.publicUrl,
       corsOrigins: http.corsOrigins,
       maxUploadBytes: config.maxUploadBytes,
+      uploads: config.uploads,
       version: versionOfBuild(),
       logger,
       doorbell: bell.subscribe,

@@ -2,7 +2,8 @@
 import { Context } from '@temporalio/activity';
 import { roundStepId } from '../domain/events/commandIds.ts';
 import { trainingStream } from '../domain/events/streams.ts';
-import { currentBase, roundState, trainingMachine } from '../machines/trainingRun.ts';
+import { exists } from '../machines/fold.ts';
+import { currentBase, roundState } from '../machines/trainingRun.ts';
 import { roundIdOf } from '../store/rounds/roundRow.ts';
 import type { Computed } from './contract.ts';
 import type { ActivityDeps } from './deps.ts';
@@ -25,9 +26,10 @@ interface Round {
 export async function aggregateRound(deps: ActivityDeps, { runId, round, attempt }: Round): Promise<Computed> {
   const { log, rounds, blobs } = deps.commands;
   const stream = trainingStream(runId);
-  const { folded } = await foldStream(log, trainingMachine, stream, 'training_not_found');
+  const { folded } = await foldStream(log, stream, 'training_not_found');
   const { spec, current, currentClosed: closed } = folded.context;
-  const isCurrent = current?.round === round && current.attempt === attempt && roundState(folded) === 'closed';
+  const isCurrent =
+    current?.round === round && current.attempt === attempt && exists(folded) && roundState(folded.state) === 'closed';
   if (!spec || !closed || !isCurrent) return { submit: null };
 
   const updates = await rounds.accepted(roundIdOf(runId, round, attempt));

@@ -1,8 +1,7 @@
 /** A trained version goes through the publishing gate. Bytes stay in the blob store; hashes travel. */
 import { publishStepId } from '../domain/events/commandIds.ts';
 import { modelStream, versionStream } from '../domain/events/streams.ts';
-import { modelMachine } from '../machines/model.ts';
-import { versionMachine, type VersionState } from '../machines/modelVersion.ts';
+import type { VersionState } from '../machines/modelVersion.ts';
 import type { Computed } from './contract.ts';
 import type { ActivityDeps } from './deps.ts';
 import { foldStream } from './foldStream.ts';
@@ -24,13 +23,13 @@ interface Publication {
 export async function buildVersion(deps: ActivityDeps, { modelId, version, n }: Publication): Promise<Computed> {
   const { log, blobs } = deps.commands;
   const stream = versionStream(modelId, version);
-  const load = async () => (await foldStream(log, versionMachine, stream, 'version_not_found')).folded;
+  const load = async () => (await foldStream(log, stream, 'version_not_found')).folded;
   const runs = ({ state, context }: VersionState) => state === 'Trained.publishing' && context.publications === n;
   const folded = await load();
   const { tensorsSha, requestedFormats: formats } = folded.context;
   if (!runs(folded) || tensorsSha === null) return { submit: null };
 
-  const model = await foldStream(log, modelMachine, modelStream(modelId), 'model_not_found');
+  const model = await foldStream(log, modelStream(modelId), 'model_not_found');
   const { architecture } = model.folded.context;
   const subject = { modelId, version, n };
   let checks = 0;

@@ -1,6 +1,7 @@
 /** Types only: what workflows see of the activities. One JSON object in, with `v: 1`, one out. */
 import type { WorkflowCommand } from '../commands/workflowCommand.ts';
 import type { ErrorCode } from '../domain/errors.ts';
+import type { StreamState } from '../domain/states.ts';
 import type { AppendedEvent } from '../store/log/eventStore.ts';
 
 /** A command as a plan proposes it: under its business key, for the version of the stream that was read. */
@@ -23,7 +24,7 @@ export interface View<Step extends { readonly kind: string }> {
   readonly v: 1;
   readonly stream: string;
   readonly streamVersion: number;
-  readonly state: string;
+  readonly state: StreamState;
   readonly next: Step;
 }
 
@@ -111,7 +112,7 @@ export interface WatchActivities {
     Rollout & { readonly streamVersion: number },
     { readonly kind: 'changed'; readonly streamVersion: number }
   >;
-  watchRound: Call<Round, { readonly kind: 'closed'; readonly state: string }>;
+  watchRound: Call<Round, { readonly kind: 'closed'; readonly state: 'closed' | 'abandoned' }>;
   followDevices: Call<Rollout, { readonly kind: 'returned'; readonly told: number; readonly outstanding: number }>;
 }
 /** The command that records a result, be it good or bad; null where the subject has moved on meanwhile. */

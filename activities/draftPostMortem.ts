@@ -1,11 +1,7 @@
 /** The draft of a rollback's post-mortem, as a blob, and a notice that it is there. */
-import type { StoredEvent } from '../domain/events/envelope.ts';
-import type { ModelFact } from '../domain/events/model.ts';
-import type { RolloutFact } from '../domain/events/rollout.ts';
 import { modelStream, rolloutStream } from '../domain/events/streams.ts';
 import { postMortem, TOLD_OF_MODEL } from '../domain/rollout/postMortem.ts';
 import { renderMarkdown } from '../domain/rollout/postMortemText.ts';
-import { rolloutMachine } from '../machines/rollout.ts';
 import { countedWithin } from '../store/within.ts';
 import type { ActivityDeps } from './deps.ts';
 import { foldStream } from './foldStream.ts';
@@ -25,16 +21,13 @@ export async function draftPostMortem(
 ): Promise<{ readonly sha256: string; readonly bytes: number }> {
   const { log, blobs, grants, owners } = deps.commands;
   const stream = rolloutStream(rolloutId);
-  const { folded } = await foldStream(log, rolloutMachine, stream, 'rollout_not_found');
+  const { folded } = await foldStream(log, stream, 'rollout_not_found');
   const { modelId, version } = folded.context;
   const events = await log.readStream(stream);
   const draft = postMortem({
     rolloutId,
-    // Safe: a stream's facts are of its kind; the codec checked them when they were read.
-    events: events as readonly StoredEvent<RolloutFact>[],
-    modelEvents: (await log.readPart(modelStream(modelId), {
-      types: TOLD_OF_MODEL,
-    })) as readonly StoredEvent<ModelFact>[],
+    events,
+    modelEvents: await log.readPart(modelStream(modelId), { types: TOLD_OF_MODEL }),
     leaves: await deps.telemetry.readLeaves(rolloutId),
     devices: await countedWithin(COUNT_MS, deps.telemetry.devicesStillOn(rolloutId)),
   });

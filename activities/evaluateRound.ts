@@ -5,8 +5,6 @@ import { modelStream, trainingStream } from '../domain/events/streams.ts';
 import { LifecycleError } from '../domain/errors.ts';
 import { printable } from '../domain/hash/soundJson.ts';
 import { cutText } from '../domain/text.ts';
-import { modelMachine } from '../machines/model.ts';
-import { trainingMachine } from '../machines/trainingRun.ts';
 import type { Computed } from './contract.ts';
 import type { ActivityDeps } from './deps.ts';
 import { foldStream } from './foldStream.ts';
@@ -31,7 +29,7 @@ const EVALUATION_FAILED = 'evaluation_failed';
  */
 export async function evaluateRound(deps: ActivityDeps, { runId, round, attempt }: Round): Promise<Computed> {
   const stream = trainingStream(runId);
-  const run = await foldStream(deps.commands.log, trainingMachine, stream, 'training_not_found');
+  const run = await foldStream(deps.commands.log, stream, 'training_not_found');
   const { spec, rounds } = run.folded.context;
   const last = rounds.at(-1);
   const isLast = last?.round === round && last.attempt === attempt && last.evaluated === null;
@@ -53,7 +51,7 @@ export async function evaluateRound(deps: ActivityDeps, { runId, round, attempt 
 }
 
 async function figuresOf(deps: ActivityDeps, modelId: string, modelSha: string, setSha: string): Promise<Evaluation> {
-  const model = await foldStream(deps.commands.log, modelMachine, modelStream(modelId), 'model_not_found');
+  const model = await foldStream(deps.commands.log, modelStream(modelId), 'model_not_found');
   const { architecture } = model.folded.context;
   if (!architecture) throw new LifecycleError('graph_required', `Model ${modelId} declares no architecture.`);
   const { cancellationSignal: signal } = Context.current();

@@ -1,25 +1,23 @@
 /** A stream as its machine sees it now, for the load activities. */
 import { LifecycleError, type ErrorCode } from '../domain/errors.ts';
-import type { Folded, Machine } from '../machines/fold.ts';
+import type { StreamKind, StreamName } from '../domain/events/streams.ts';
+import type { Folded } from '../machines/fold.ts';
+import { stateOf, type StateByKind } from '../machines/registry.ts';
 import { foldStreams, type FoldLog } from '../store/snapshots/foldStreams.ts';
 
-export interface Standing<C> {
+export interface Standing<F extends Folded<unknown>> {
   readonly stream: string;
-  readonly folded: Folded<C>;
+  readonly folded: F;
   /** The database's clock at the read, Unix ms. */
   readonly now: number;
 }
 
-/**
- * @param _machine of the stream: it says what the context is
- * @throws LifecycleError `missing` where the stream does not exist; `stream_diverged` where its machine refuses a fact
- */
-export async function foldStream<C>(
+/** @throws LifecycleError `missing` where the stream does not exist; `stream_diverged` where its machine refuses a fact */
+export async function foldStream<K extends StreamKind>(
   log: FoldLog,
-  _machine: Machine<C>,
-  stream: string,
+  stream: StreamName<K>,
   missing: ErrorCode,
-): Promise<Standing<C>> {
+): Promise<Standing<StateByKind[K]>> {
   const loaded = await foldStreams(log, [stream]);
   loaded.afterwards();
   const { first, folded } = loaded.streams.get(stream)!;
@@ -28,6 +26,5 @@ export async function foldStream<C>(
     const { type, version, state } = folded.divergence;
     throw new LifecycleError('stream_diverged', `${stream} holds ${type} (version ${version}), refused in ${state}.`);
   }
-  // The kind in the stream's name chose the machine, and the machine fixes the context type.
-  return { stream, folded: folded as Folded<C>, now: loaded.now.getTime() };
+  return { stream, folded: stateOf(stream, folded), now: loaded.now.getTime() };
 }

@@ -1,6 +1,5 @@
 /** Follows devices back to the version before, and tells when they are. */
 import { rolloutStream } from '../domain/events/streams.ts';
-import { rolloutMachine } from '../machines/rollout.ts';
 import type { ActivityDeps } from './deps.ts';
 import { foldStream } from './foldStream.ts';
 import { lookEvery } from './heartbeats.ts';
@@ -33,7 +32,7 @@ export function followDevices(deps: ActivityDeps, { rolloutId }: { readonly roll
 
 async function tellReturned(deps: ActivityDeps, rolloutId: number, devices: Omit<Returned, 'kind'>): Promise<void> {
   const { log } = deps.commands;
-  const { folded } = await foldStream(log, rolloutMachine, rolloutStream(rolloutId), 'rollout_not_found');
+  const { folded } = await foldStream(log, rolloutStream(rolloutId), 'rollout_not_found');
   const [fact] = await log.readPart(rolloutStream(rolloutId), { types: ['RolloutRolledBack'], limit: 1 });
   if (!fact) return; // nothing was rolled back, so nobody waits for devices
   const { version } = folded.context;

@@ -1,6 +1,5 @@
 /** Whether a publication is still to be done. */
 import { versionStream } from '../domain/events/streams.ts';
-import { versionMachine } from '../machines/modelVersion.ts';
 import type { PublishView } from './contract.ts';
 import type { ActivityDeps } from './deps.ts';
 import { foldStream } from './foldStream.ts';
@@ -11,7 +10,7 @@ export async function loadPublishPlan(
   { modelId, version, n }: { readonly modelId: string; readonly version: string; readonly n: number },
 ): Promise<PublishView> {
   const stream = versionStream(modelId, version);
-  const { folded } = await foldStream(deps.commands.log, versionMachine, stream, 'version_not_found');
+  const { folded } = await foldStream(deps.commands.log, stream, 'version_not_found');
   const isRunning = folded.state === 'Trained.publishing' && folded.context.publications === n;
   return {
     v: 1,

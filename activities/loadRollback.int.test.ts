@@ -46,12 +46,12 @@ it('the first notice does not wait for a count of the fleet', async () => {
   const activity = deps as unknown as ActivityDeps; // no model runs in these activities, so no runtime is needed
 
   const waiting = async () => {
-    const text = `SELECT count(*)::int AS n FROM pg_locks WHERE NOT granted AND relation = 'ops.device_told'::regclass`;
+    const text = `SELECT count(*)::int AS n FROM pg_locks WHERE NOT granted AND relation = 'ops.version_told'::regclass`;
     return (await pool.query<{ n: number }>(text)).rows[0]!.n;
   };
   const locker = await pool.connect();
   await locker.query('BEGIN');
-  await locker.query('LOCK TABLE ops.device_told IN ACCESS EXCLUSIVE MODE');
+  await locker.query('LOCK TABLE ops.version_told IN ACCESS EXCLUSIVE MODE');
   const { next } = await loadRollback(activity, { rolloutId });
   if (next.kind !== 'tell') throw new Error(`expected a notice, got ${next.kind}`);
   await notify(activity, next.notice);

@@ -1,7 +1,6 @@
 /** Where the follow-up of a rollback stands: from the log, the notices and the counters. */
 import { LifecycleError } from '../domain/errors.ts';
 import { rolloutStream } from '../domain/events/streams.ts';
-import { rolloutMachine } from '../machines/rollout.ts';
 import { countedWithin } from '../store/within.ts';
 import type { RollbackStep, RollbackView } from './contract.ts';
 import type { ActivityDeps } from './deps.ts';
@@ -14,7 +13,7 @@ export async function loadRollback(
   { rolloutId }: { readonly rolloutId: number },
 ): Promise<RollbackView> {
   const stream = rolloutStream(rolloutId);
-  const { folded, now } = await foldStream(deps.commands.log, rolloutMachine, stream, 'rollout_not_found');
+  const { folded, now } = await foldStream(deps.commands.log, stream, 'rollout_not_found');
   const [fact] = await deps.commands.log.readPart(stream, { types: ['RolloutRolledBack'], limit: 1 });
   const { rolledBack, version, rootCauses } = folded.context;
   if (!fact || !rolledBack) throw new LifecycleError('rollout_not_found', `Rollout ${rolloutId} was not rolled back.`);

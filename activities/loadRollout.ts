@@ -3,7 +3,7 @@ import { completeId, enterStageId, pauseStageId } from '../domain/events/command
 import { rolloutStream } from '../domain/events/streams.ts';
 import { nextStep, type NextStep } from '../domain/rollout/plan.ts';
 import { clockMs } from '../domain/rollout/stageClock.ts';
-import { rolloutMachine, type RolloutContext } from '../machines/rollout.ts';
+import type { RolloutContext } from '../machines/rollout.ts';
 import type { RolloutStep, RolloutView } from './contract.ts';
 import type { ActivityDeps } from './deps.ts';
 import { foldStream } from './foldStream.ts';
@@ -15,7 +15,7 @@ export async function loadRollout(
   { rolloutId }: { readonly rolloutId: number },
 ): Promise<RolloutView> {
   const stream = rolloutStream(rolloutId);
-  const { folded, now } = await foldStream(deps.commands.log, rolloutMachine, stream, 'rollout_not_found');
+  const { folded, now } = await foldStream(deps.commands.log, stream, 'rollout_not_found');
   const standing = standingOf(folded);
   const step = nextStep(standing, now);
   return {

@@ -2,35 +2,27 @@
 import { finishRunId, pauseRunId, roundStepId } from '../domain/events/commandIds.ts';
 import { trainingStream } from '../domain/events/streams.ts';
 import { planTraining, type TrainingStanding, type TrainingStep } from '../domain/learning/plan.ts';
-import {
-  isPaused,
-  roundState,
-  trainingMachine,
-  type TrainingContext,
-  type TrainingState,
-} from '../machines/trainingRun.ts';
+import { exists } from '../machines/fold.ts';
+import { isPaused, roundState, type TrainingContext, type TrainingState } from '../machines/trainingRun.ts';
 import { roundIdOf } from '../store/rounds/roundRow.ts';
 import type { TrainingStepView, TrainingView } from './contract.ts';
 import type { ActivityDeps } from './deps.ts';
 import { foldStream } from './foldStream.ts';
 import { resumesOf } from './resumes.ts';
 
-const phaseOf = (state: TrainingState): TrainingStanding['phase'] => {
-  if (state.context.ended) return 'over';
-  return state.state === 'Ending' ? 'ending' : (roundState(state) ?? 'between');
-};
+type Phase =
+  | Pick<Extract<TrainingStanding, { phase: 'collecting' }>, 'phase' | 'current'>
+  | { readonly phase: Exclude<TrainingStanding['phase'], 'collecting'> };
 
-/** The fold as the planner's plain data. `counted` comes from the open round's row. */
-export function standingOf(state: TrainingState, counted: number, now: number): TrainingStanding {
-  const { context } = state;
-  const { current } = context;
+function phaseOf(state: TrainingState, counted: number): Phase {
+  if (!exists(state)) return { phase: 'between' };
+  if (state.state === 'Ending') return { phase: 'ending' };
+  const phase = roundState(state.state);
+  if (phase !== 'collecting') return { phase };
+  const current = state.context.current!; // RoundOpened leads there, and sets it
   return {
-    spec: context.spec!, // set by TrainingRequested, the first fact
-    now,
-    isPaused: isPaused(state),
-    isFaulty: isPaused(state) && context.paused?.code === 'internal_fault',
-    phase: phaseOf(state),
-    current: current && {
+    phase,
+    current: {
       round: current.round,
       attempt: current.attempt,
       deadline: Date.parse(current.deadline),
@@ -38,6 +30,18 @@ export function standingOf(state: TrainingState, counted: number, now: number): 
       minUpdates: current.min_updates,
       counted,
     },
+  };
+}
+
+/** The fold as the planner's plain data. `counted` comes from the open round's row. */
+export function standingOf(state: TrainingState, counted: number, now: number): TrainingStanding {
+  const { context } = state;
+  return {
+    spec: context.spec!, // set by TrainingRequested, the first fact
+    now,
+    isPaused: isPaused(state),
+    isFaulty: isPaused(state) && context.paused?.code === 'internal_fault',
+    ...phaseOf(state, counted),
     rounds: context.rounds.length,
     isUnevaluated: context.rounds.at(-1)?.evaluated === null,
     attempts: context.attempts,
@@ -52,7 +56,7 @@ const roundOfView = ({ current, rounds }: TrainingContext) => current ?? rounds.
 /** @throws LifecycleError `training_not_found`, `stream_diverged` */
 export async function loadTraining(deps: ActivityDeps, { runId }: { readonly runId: string }): Promise<TrainingView> {
   const stream = trainingStream(runId);
-  const run = await foldStream(deps.commands.log, trainingMachine, stream, 'training_not_found');
+  const run = await foldStream(deps.commands.log, stream, 'training_not_found');
   const { folded, now } = run;
   const { round, attempt } = roundOfView(folded.context);
   const row = folded.context.current && (await deps.commands.rounds.round(roundIdOf(runId, round, attempt)));

@@ -1,4 +1,5 @@
 /** Pure. What follows a rollback, by what was told already and how long ago it was: people, devices, post-mortem, reminders. */
+import type { RollbackTrigger } from '../domain/events/rollout.ts';
 import type { NoticeInput, RollbackStep } from './contract.ts';
 
 const HOUR = 3_600_000;
@@ -12,7 +13,7 @@ export interface RollbackStanding {
   readonly version: string;
   readonly target: string | null;
   readonly reason: string;
-  readonly trigger: string;
+  readonly trigger: RollbackTrigger;
   /** The fact RolloutRolledBack. */
   readonly eventId: string;
   /** Unix ms. */

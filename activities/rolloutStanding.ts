@@ -3,16 +3,17 @@ import type { ArmCounters, Judgement } from '../domain/events/rollout.ts';
 import type { RolloutView as Standing } from '../domain/rollout/plan.ts';
 import { clockMs } from '../domain/rollout/stageClock.ts';
 import { judge } from '../domain/rollout/thresholds.ts';
+import { exists } from '../machines/fold.ts';
 import type { RolloutState } from '../machines/rollout.ts';
 
 /** @throws Error before RolloutCreated (a bug: such a stream has no facts) */
-export function standingOf({ state, context }: RolloutState): Standing {
-  if (!context.spec) throw new Error('a rollout without its spec');
-  const { entered } = context;
+export function standingOf(rollout: RolloutState): Standing {
+  const { spec, entered } = rollout.context;
+  if (!exists(rollout) || !spec) throw new Error('a rollout without its spec');
+  const { state, context } = rollout;
   return {
-    // The chart's states are those of the plan; `None` has no spec.
-    state: state as Standing['state'],
-    spec: context.spec,
+    state,
+    spec,
     stage: context.stage,
     entered: entered && {
       from: entered.from,

@@ -10,7 +10,7 @@ const LOOK_MS = 1_000;
 export function watchRound(
   deps: ActivityDeps,
   { runId, round, attempt }: { readonly runId: string; readonly round: number; readonly attempt: number },
-): Promise<{ readonly kind: 'closed'; readonly state: string }> {
+): Promise<{ readonly kind: 'closed'; readonly state: 'closed' | 'abandoned' }> {
   const roundId = roundIdOf(runId, round, attempt);
   return lookEvery(
     () => LOOK_MS,

@@ -2,7 +2,7 @@
 import { durationMs } from '../domain/duration.ts';
 import { judgeId } from '../domain/events/commandIds.ts';
 import { rolloutStream } from '../domain/events/streams.ts';
-import { isLive, rolloutMachine, type RolloutState } from '../machines/rollout.ts';
+import { isLive, type RolloutState } from '../machines/rollout.ts';
 import type { ActivityDeps } from './deps.ts';
 import { foldStream } from './foldStream.ts';
 import { lookEvery } from './heartbeats.ts';
@@ -32,7 +32,7 @@ export function watchStage(deps: ActivityDeps, process: string, { rolloutId, str
   return lookEvery(
     () => everyMs,
     async () => {
-      const { folded, now } = await foldStream(deps.commands.log, rolloutMachine, stream, 'rollout_not_found');
+      const { folded, now } = await foldStream(deps.commands.log, stream, 'rollout_not_found');
       if (folded.version > streamVersion || !isLive(folded.state)) {
         return { kind: 'changed', streamVersion: folded.version };
       }

@@ -1,6 +1,5 @@
 /** Bytes by their SHA-256: up with a key, down with a key or with a signed link. Streamed both ways, never held whole. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { Readable } from 'node:stream';
 import Type from 'typebox';
 import { LifecycleError } from '../domain/errors.ts';
 import { authenticate, authorize, whoAsks } from './access/principal.ts';
@@ -89,6 +88,9 @@ export async function sendBlob(
   return reply.send(blob.bytes === 0 ? Buffer.alloc(0) : await deps.blobs.get(sha256, range));
 }
 
+const tooLarge = (max: number) =>
+  new LifecycleError('payload_too_large', `At most ${max} bytes are taken here.`, { more: { max } });
+
 /** PUT. Its own parser: any media type is taken as bytes and streamed. */
 export async function blobWrites(app: App, deps: ApiDeps): Promise<void> {
   await app.register((scoped: App) => {
@@ -96,7 +98,7 @@ export async function blobWrites(app: App, deps: ApiDeps): Promise<void> {
     scoped.addContentTypeParser('*', (_request, payload, done) => done(null, payload));
     scoped.put('/blobs/:sha256', {
       bodyLimit: deps.maxUploadBytes,
-      config: { scope: 'artifacts:write' },
+      config: { scope: 'artifacts:write', upload: true },
       schema: {
         tags: ['blobs'],
         description: 'Idempotent: the same bytes again are 200.',
@@ -108,8 +110,11 @@ export async function blobWrites(app: App, deps: ApiDeps): Promise<void> {
         const { sha256 } = request.params;
         const { orgId } = whoAsks(request);
         const isKnown = await deps.commands.grants.has(orgId, sha256);
-        const source = (request.body ?? Buffer.alloc(0)) as Readable | Buffer; // the parser above passes the raw stream on
-        const blob = await deps.blobs.put(source, { max: deps.maxUploadBytes, sha256 });
+        const max = deps.maxUploadBytes;
+        const blob = await deps.uploads.receive(request, reply, max, ({ length, open }) => {
+          if (length !== null && length > max) throw tooLarge(max);
+          return deps.blobs.put(open(), { max, sha256 });
+        });
         await deps.commands.grants.grant(orgId, [sha256]);
         reply.code(isKnown ? 200 : 201).header('etag', `"${sha256}"`);
         return { ...blob };

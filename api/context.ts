@@ -4,10 +4,12 @@ import type { Checkpoint } from '../domain/ledger/checkpoint.ts';
 import type { ArtifactStore } from '../store/artifacts/artifactStore.ts';
 import type { KeyStore } from '../store/keys/keyStore.ts';
 import type { OrgStore } from '../store/orgs/orgStore.ts';
+import type { ActiveDevices } from '../store/devices/activeDevices.ts';
 import type { DeviceStore } from '../store/devices/deviceStore.ts';
 import type { ReportDesk } from '../store/telemetry/reportDesk.ts';
 import type { TelemetryReader } from '../store/telemetry/telemetryReader.ts';
 import type { PostgresEventStore } from '../store/log/postgresEventStore.ts';
+import type { Uploads } from './http/uploads.ts';
 import type { FleetSize } from './fleetSize.ts';
 import type { StopDeps } from './lane.ts';
 import type { Cursors } from './access/cursors.ts';
@@ -33,6 +35,8 @@ export interface ApiDeps {
   readonly pointers: PointerTable;
   readonly telemetry: TelemetryReader;
   readonly devices: DeviceStore;
+  /** The same devices as they ask, in memory. */
+  readonly active: ActiveDevices;
   readonly fleetSize: FleetSize;
   readonly reports: ReportDesk;
   readonly watch: LogWatch;
@@ -58,6 +62,7 @@ export interface ApiDeps {
   /** Origins whose scripts may read answers; none: no other than this door's own. */
   readonly corsOrigins: readonly string[];
   readonly maxUploadBytes: number;
+  readonly uploads: Uploads;
   readonly version: string;
 }
 

@@ -1,25 +1,16 @@
 /** Counters over the facts that entered the log since this server began, whoever appended them: the worker's are among them. */
 import { Counter, type Registry } from 'prom-client';
-import { Verdict } from '../domain/events/rollout.ts';
-import type { Queryable } from '../store/log/eventStore.ts';
-import { namedSql } from '../store/sql/namedSql.ts';
+import { RollbackTrigger, Verdict } from '../domain/events/rollout.ts';
+import type { Queryable } from '../store/queryable.ts';
+import { countFactsBetween, type FactCount } from '../store/log/progress.ts';
 import { within } from '../store/within.ts';
 import { PROBE_MS } from './http/shared.ts';
 
-const COUNTED = namedSql('facts_counted');
-/** Of one statement, as it says itself. */
+/** Of one statement, as store/log/progress.ts says. */
 const MOST = 2_000;
 const STREAMS = ['model', 'version', 'training', 'rollout'];
 const VERDICTS = Verdict.anyOf.map((one) => one.const);
-const TRIGGERS = ['verdict', 'manual'];
-
-type Counted = {
-  readonly stream: string;
-  readonly type: string;
-  readonly facts: number;
-  /** What was judged, or what rolled back. */
-  readonly word: string | null;
-};
+const TRIGGERS = RollbackTrigger.anyOf.map((one) => one.const);
 
 export interface FactsSeen {
   head(): Promise<number>;
@@ -39,8 +30,7 @@ export function countFacts(registry: Registry, { head, on }: FactsSeen): void {
     cursor ??= end;
     while (cursor < end) {
       const upTo: number = Math.min(end, cursor + MOST);
-      const { rows } = await on.query<Counted>(COUNTED, [cursor, upTo]);
-      rows.forEach(count);
+      (await countFactsBetween(on, cursor, upTo)).forEach(count);
       cursor = upTo;
     }
   };
@@ -76,7 +66,7 @@ export function countFacts(registry: Registry, { head, on }: FactsSeen): void {
   for (const stream of STREAMS) appended.inc({ stream }, 0);
   for (const trigger of TRIGGERS) rollbacks.inc({ trigger }, 0);
 
-  function count({ stream, type, facts, word }: Counted): void {
+  function count({ stream, type, facts, word }: FactCount): void {
     appended.inc({ stream: known(STREAMS, stream) }, facts);
     if (type === 'HealthJudged') verdicts.inc({ verdict: known(VERDICTS, word) }, facts);
     if (type === 'RolloutRolledBack') rollbacks.inc({ trigger: known(TRIGGERS, word) }, facts);

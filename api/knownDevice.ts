@@ -6,8 +6,8 @@ import type { ApiDeps } from './context.ts';
 import { modelIdFrom } from './reading.ts';
 
 /** @throws LifecycleError `device_not_registered`, also for another organisation's */
-export async function existingDevice(deps: ApiDeps, request: FastifyRequest, id: string) {
-  const device = await deps.devices.getDevice(whoAsks(request).orgId, id);
+export async function existingDevice(deps: Pick<ApiDeps, 'active'>, request: FastifyRequest, id: string) {
+  const device = await deps.active.find(whoAsks(request).orgId, id);
   if (device) return device;
   throw notRegistered(id);
 }

@@ -6,6 +6,7 @@ import type { View } from './reading.ts';
 
 /** Highest precedence among published versions that are no pre-release and not rolled back; null if there is none. */
 export async function latestVersion(view: View, modelId: string, context: ModelContext): Promise<string | null> {
+  if (context.listed.length === 0) return null;
   const bad = await view.rolledBack(modelId);
   return latestOf(context.listed.filter((version) => !bad.has(version))) ?? null;
 }

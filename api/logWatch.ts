@@ -1,5 +1,5 @@
 /** Wakes whoever waits for a fact: one LISTEN session for all, and a poll in case a bell is lost. */
-import { keepAsking, openSession, type Session } from '../store/connect.ts';
+import { createListener } from '../store/listen.ts';
 
 const POLL_MS = 250;
 
@@ -15,37 +15,15 @@ export interface LogWatch {
 export function createLogWatch(connectionString: string): LogWatch {
   const listeners = new Set<() => void>();
   const waiting = new Set<() => void>();
-  let session: Session | undefined;
-  let connecting: Promise<void> | undefined;
   let closed = false;
-
   const wake = () => waiting.forEach((resolve) => resolve());
-  const ring = () => {
+  const listener = createListener(connectionString, 'log watch', 'edgeml_log', () => {
     wake();
-    listeners.forEach((listener) => listener());
-  };
-
-  async function connect(): Promise<void> {
-    try {
-      const opened = await openSession(connectionString, 'log watch');
-      opened.gone.addEventListener('abort', () => (session = undefined));
-      opened.client.on('notification', ring);
-      await opened.client.query('LISTEN edgeml_log');
-      keepAsking(opened);
-      session = opened;
-    } catch {
-      // the poll stands in until the next try
-    } finally {
-      connecting = undefined;
-    }
-  }
-
-  const keepConnected = () => {
-    if (!session && !closed) connecting ??= connect();
-  };
-  keepConnected();
+    listeners.forEach((tell) => tell());
+  });
+  listener.keepConnected();
   const poll = setInterval(() => {
-    keepConnected();
+    listener.keepConnected();
     wake();
   }, POLL_MS);
 
@@ -59,15 +37,14 @@ export function createLogWatch(connectionString: string): LogWatch {
         waiting.add(once);
         if (closed) once();
       }),
-    onGrowth(listener) {
-      listeners.add(listener);
-      return () => void listeners.delete(listener);
+    onGrowth(tell) {
+      listeners.add(tell);
+      return () => void listeners.delete(tell);
     },
     async close() {
       closed = true;
       clearInterval(poll);
-      await connecting;
-      await session?.end();
+      await listener.close();
       wake();
     },
   };

@@ -6,12 +6,14 @@ import { createPointerTable } from '../projections/pointerTable.ts';
 import { createReadModels, type ReadModelStatus } from '../projections/readModels.ts';
 import type { ArtifactStore } from '../store/artifacts/artifactStore.ts';
 import { createPool } from '../store/connect.ts';
+import { createKeyCache } from '../store/keys/keyCache.ts';
 import { createKeyStore, type KeyStore } from '../store/keys/keyStore.ts';
 import { newestCheckpoint } from '../store/ledger/newest.ts';
-import type { Queryable } from '../store/log/eventStore.ts';
+import type { Queryable } from '../store/queryable.ts';
 import { createEventStore } from '../store/log/postgresEventStore.ts';
 import { queryableOf } from '../store/queryable.ts';
 import { createOrgStore } from '../store/orgs/orgStore.ts';
+import { createActiveDevices } from '../store/devices/activeDevices.ts';
 import { createDeviceStore } from '../store/devices/deviceStore.ts';
 import { createReportDesk } from '../store/telemetry/reportDesk.ts';
 import { createTelemetryReader } from '../store/telemetry/telemetryReader.ts';
@@ -21,11 +23,13 @@ import type { App } from './app.ts';
 import type { ApiDeps, PartState } from './context.ts';
 import { within } from '../store/within.ts';
 import { PROBE_MS } from './http/shared.ts';
+import { createUploads, UPLOAD_LIMITS, type UploadLimits } from './http/uploads.ts';
 import { createFleetSize } from './fleetSize.ts';
 import { createLogWatch } from './logWatch.ts';
 import { openStopLane } from './stopLane.ts';
 import { createMetrics, observeLog } from './metrics.ts';
-import { partsInDatabase, relayPlaces, sequencerLag } from './readiness.ts';
+import { relayPlaces, sequencerLag } from '../store/log/progress.ts';
+import { partsInDatabase } from './readiness.ts';
 import { rebuildable } from './rebuildable.ts';
 import { createServer } from './server.ts';
 
@@ -43,6 +47,8 @@ export interface OpenOptions {
   /** None without it. */
   readonly corsOrigins?: readonly string[];
   readonly maxUploadBytes: number;
+  /** What is left out is as in `UPLOAD_LIMITS`. */
+  readonly uploads?: Partial<UploadLimits>;
   readonly version: string;
   readonly logger: FastifyBaseLogger;
   /** Rings besides Postgres's own: a doorbell that may be silent. */
@@ -104,8 +110,9 @@ export function openDoor(options: OpenOptions): OpenDoor {
   });
   const log = observeLog(store, metrics);
   const forStops = { keys: stops.keys, log: observeLog(stops.log, metrics) };
-  const keys = createKeyStore(pool);
-  const devices = createDeviceStore(on);
+  const keys = createKeyCache(createKeyStore(pool), connectionString);
+  const devices = createDeviceStore(on, (id) => active.changed(id));
+  const active = createActiveDevices(devices, pool, connectionString);
   const auditor = createAuditor({ connectionString, blobDir: options.blobDir, env: options.childEnv ?? {} });
   const deps: ApiDeps = {
     log,
@@ -120,6 +127,7 @@ export function openDoor(options: OpenOptions): OpenDoor {
     pointers,
     telemetry: createTelemetryReader(on),
     devices,
+    active,
     fleetSize: createFleetSize(async (orgId) => (await devices.listDevices(orgId, { limit: 0, offset: 0 })).total),
     reports: createReportDesk(on),
     watch,
@@ -140,6 +148,7 @@ export function openDoor(options: OpenOptions): OpenDoor {
     publicUrl: options.publicUrl,
     corsOrigins: options.corsOrigins ?? [],
     maxUploadBytes: options.maxUploadBytes,
+    uploads: createUploads({ ...UPLOAD_LIMITS, ...options.uploads }),
     version: options.version,
   };
   const app = createServer(deps, logger);
@@ -152,7 +161,7 @@ export function openDoor(options: OpenOptions): OpenDoor {
       await app.close();
       stop.abort();
       await pointers.done;
-      await Promise.all([watch.close(), log.close(), reads.close(), stops.close()]);
+      await Promise.all([watch.close(), log.close(), reads.close(), stops.close(), keys.close(), active.close()]);
       await pool.end();
     },
   };

@@ -4,41 +4,13 @@
  */
 import type { PointerTable } from '../projections/pointerTable.ts';
 import type { ReadModels, ReadModelStatus } from '../projections/readModels.ts';
-import type { Queryable } from '../store/log/eventStore.ts';
-import { namedSql } from '../store/sql/namedSql.ts';
+import type { Queryable } from '../store/queryable.ts';
+import { relayPlaces, sequencerLag, waitingSince } from '../store/log/progress.ts';
 import type { PartState } from './context.ts';
 import { STALE_MS } from './knownDevice.ts';
 
 /** Seconds for which a fact may wait before it is said that nobody takes it. */
 const PATIENCE_S = { sequencer: 5, follower: 15 };
-const RELAYS = ['nats', 'temporal'];
-const SEQUENCER_LAG = namedSql('sequencer_lag');
-
-/** Age of the oldest fact without a place, seconds: the first in commit order after the one that the sequencer placed last. */
-export async function sequencerLag(on: Queryable): Promise<number> {
-  const { rows } = await on.query<{ seconds: number | null }>(SEQUENCER_LAG);
-  return rows[0]?.seconds ?? 0;
-}
-
-/** Log index up to which each relay has handed on; -1 for one that never stood anywhere. */
-export async function relayPlaces(on: Queryable): Promise<ReadonlyMap<string, number>> {
-  const { rows } = await on.query<{ name: string; log_index: number }>(
-    'SELECT name, log_index FROM store.followers WHERE name = ANY ($1::text[])',
-    [RELAYS],
-  );
-  const at = new Map(rows.map((r) => [r.name, r.log_index]));
-  return new Map(RELAYS.map((relay) => [relay, at.get(relay) ?? -1]));
-}
-
-/** For how many seconds the fact after each index has been there; none after the head. */
-async function waitingSince(on: Queryable, after: readonly number[]): Promise<ReadonlyMap<number, number>> {
-  const { rows } = await on.query<{ log_index: number; seconds: number }>(
-    `SELECT log_index, extract(epoch FROM clock_timestamp() - sequenced_at)::float8 AS seconds
-       FROM store.log WHERE log_index = ANY ($1::bigint[])`,
-    [after.map((index) => index + 1)],
-  );
-  return new Map(rows.map((row) => [row.log_index - 1, row.seconds]));
-}
 
 const ok = (name: string): PartState => ({ name, state: 'ok' });
 const degraded = (name: string, detail: string): PartState => ({ name, state: 'degraded', detail });

@@ -1,18 +1,26 @@
 /** Reads of single things: a fold of their stream, as it is now or as it was, for one organisation. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { ownerOf } from '../commands/ownership.ts';
+import type { LogIndex } from '../domain/brands.ts';
 import { LifecycleError } from '../domain/errors.ts';
-import type { SequencedEvent, StoredEvent } from '../domain/events/envelope.ts';
-import { modelStream, rolloutStream, trainingStream, versionStream } from '../domain/events/streams.ts';
+import type { EventIn, SequencedEvent, StoredEvent } from '../domain/events/envelope.ts';
+import {
+  modelStream,
+  rolloutStream,
+  trainingStream,
+  versionStream,
+  type StreamKind,
+  type StreamName,
+} from '../domain/events/streams.ts';
 import { modelIdOf } from '../domain/hash/uuid.ts';
 import { UUID } from '../domain/names.ts';
 import type { OrgId } from '../domain/org.ts';
-import type { Folded } from '../machines/fold.ts';
+import { exists, type Existing, type Folded } from '../machines/fold.ts';
 import type { ModelContext, ModelState } from '../machines/model.ts';
-import type { VersionContext, VersionState } from '../machines/modelVersion.ts';
-import { machineFor } from '../machines/registry.ts';
-import type { RolloutContext, RolloutState } from '../machines/rollout.ts';
-import type { TrainingContext, TrainingState } from '../machines/trainingRun.ts';
+import type { VersionState } from '../machines/modelVersion.ts';
+import { machineFor, stateOf, type StateByKind } from '../machines/registry.ts';
+import type { RolloutState } from '../machines/rollout.ts';
+import type { TrainingState } from '../machines/trainingRun.ts';
 import type { EventStore, StreamPart } from '../store/log/eventStore.ts';
 import { foldStreams, type FoldLog } from '../store/snapshots/foldStreams.ts';
 import type { ModelOwners } from '../store/orgs/modelOwners.ts';
@@ -31,8 +39,8 @@ interface ReadingLane {
   readonly commands: { readonly owners: ModelOwners; readonly rollouts: Pick<RolloutFinder, 'rolledBack'> };
 }
 
-export interface Read<C> {
-  readonly state: Folded<C>;
+export interface Read<S extends Folded<unknown>> {
+  readonly state: S;
   /** The first fact of the stream; undefined where there is none. */
   readonly first: StoredEvent | undefined;
 }
@@ -41,21 +49,21 @@ export interface Read<C> {
 export interface View {
   readonly orgId: OrgId;
   /** Log index up to which facts are surely in; every read is at it, or newer where it is not fixed. */
-  readonly position: number;
+  readonly position: LogIndex;
   /** Time by which clocks of charts are read: now, or when the position was given out. */
   readonly at: number;
   readonly isPast: boolean;
-  model(modelId: string): Promise<Read<ModelContext>>;
-  version(modelId: string, version: string): Promise<Read<VersionContext>>;
+  model(modelId: string): Promise<Read<ModelState>>;
+  version(modelId: string, version: string): Promise<Read<VersionState>>;
   /** The same of several, in their order, by one query. */
-  versions(modelId: string, versions: readonly string[]): Promise<Read<VersionContext>[]>;
-  training(runId: string): Promise<Read<TrainingContext>>;
-  rollout(rolloutId: number): Promise<Read<RolloutContext>>;
+  versions(modelId: string, versions: readonly string[]): Promise<Read<VersionState>[]>;
+  training(runId: string): Promise<Read<TrainingState>>;
+  rollout(rolloutId: number): Promise<Read<RolloutState>>;
   /** Versions of a model that were rolled back. */
   rolledBack(modelId: string): Promise<ReadonlySet<string>>;
-  stream(stream: string): Promise<Read<unknown>>;
+  stream(stream: string): Promise<Read<Folded<unknown>>>;
   /** Facts of a stream, for what a fold does not hold; all of them where no part is named. */
-  facts(stream: string, part?: Omit<StreamPart, 'upTo'>): Promise<readonly StoredEvent[]>;
+  facts<S extends string>(stream: S, part?: Omit<StreamPart, 'upTo'>): Promise<readonly EventIn<S>[]>;
 }
 
 /**
@@ -76,7 +84,7 @@ export async function viewOf(
   // Before the streams are read, so that all facts up to it are in them.
   const position = upTo ?? (await log.head());
   reply.header('edgeml-position', String(position));
-  const all = async <C>(names: readonly string[]): Promise<Read<C>[]> => {
+  const all = async (names: readonly string[]): Promise<Read<Folded<unknown>>[]> => {
     const { streams, afterwards } = await foldStreams(log, names, { upTo });
     // A stop leaves nothing to be written before its own facts; its command does, after them.
     if (lane === deps) afterwards();
@@ -84,25 +92,31 @@ export async function viewOf(
       names.map(async (name) => {
         const { first, folded } = streams.get(name)!;
         const isOwn = await isOf(lane, orgId, first);
-        // The kind in the stream's name chose the machine, and the machine fixes the context type.
-        return { state: (isOwn ? folded : machineFor(name).initial()) as Folded<C>, first: isOwn ? first : undefined };
+        return isOwn ? { state: folded, first } : { state: machineFor(name).initial(), first: undefined };
       }),
     );
   };
-  const stream = async <C>(name: string): Promise<Read<C>> => (await all<C>([name]))[0]!;
+  const stream = async (name: string): Promise<Read<Folded<unknown>>> => (await all([name]))[0]!;
+  const one = async <K extends StreamKind>(name: StreamName<K>): Promise<Read<StateByKind[K]>> => {
+    const { state, first } = await stream(name);
+    return { state: stateOf(name, state), first };
+  };
   return {
     orgId,
     position,
     at: upTo === undefined ? Date.now() : await givenOutAt(log, upTo),
     isPast: upTo !== undefined,
-    model: (id) => stream(modelStream(id)),
-    version: (id, version) => stream(versionStream(id, version)),
-    versions: (id, versions) => all(versions.map((version) => versionStream(id, version))),
-    training: (id) => stream(trainingStream(id)),
-    rollout: (id) => stream(rolloutStream(id)),
+    model: (id) => one(modelStream(id)),
+    version: (id, version) => one(versionStream(id, version)),
+    versions: async (id, versions) => {
+      const names = versions.map((version) => versionStream(id, version));
+      return (await all(names)).map(({ state, first }, i) => ({ state: stateOf(names[i]!, state), first }));
+    },
+    training: (id) => one(trainingStream(id)),
+    rollout: (id) => one(rolloutStream(id)),
     rolledBack: (id) => lane.commands.rollouts.rolledBack(id, upTo),
     stream,
-    async facts(name, part = {}) {
+    async facts<S extends string>(name: S, part: Omit<StreamPart, 'upTo'> = {}): Promise<readonly EventIn<S>[]> {
       const [first] = await log.readPart(name, { limit: 1, upTo });
       return (await isOf(lane, orgId, first)) ? log.readPart(name, { ...part, upTo }) : [];
     },
@@ -138,7 +152,7 @@ export async function ownEvent(
  *
  * @throws LifecycleError as `resolveAsOf` says; `event_not_found` also for another organisation's event
  */
-export async function asOfIndex(deps: Reading, orgId: OrgId, asOf: string): Promise<number> {
+export async function asOfIndex(deps: Reading, orgId: OrgId, asOf: string): Promise<LogIndex> {
   const index = await deps.log.resolveAsOf(asOf);
   const id = eventIn(asOf);
   if (id !== undefined) await ownEvent(deps, orgId, id, `as_of names event ${id}, which is not stored`);
@@ -150,7 +164,7 @@ export const eventIn = (place: string): string | undefined =>
   place.startsWith('event:') ? place.slice('event:'.length) : undefined;
 
 /** Unix ms at which the log index was given out; 0 before the first. */
-async function givenOutAt(log: Reading['log'], logIndex: number): Promise<number> {
+async function givenOutAt(log: Reading['log'], logIndex: LogIndex): Promise<number> {
   const [event] = logIndex < 0 ? [] : await log.readLog(logIndex - 1, 1);
   return event ? Date.parse(event.sequencedAt) : 0;
 }
@@ -174,23 +188,23 @@ export async function existingVersion(
   view: View,
   model: { id: string; context: ModelContext },
   version: string,
-): Promise<VersionState> {
+): Promise<Existing<VersionState>> {
   const { state } = await view.version(model.id, version);
-  if (state.version > 0) return state;
+  if (exists(state)) return state;
   throw new LifecycleError('version_not_found', `Model ${model.context.name} has no version ${version}${when(view)}.`);
 }
 
 /** @throws LifecycleError `rollout_not_found`, also for another organisation's */
-export async function existingRollout(view: View, rolloutId: number): Promise<RolloutState> {
+export async function existingRollout(view: View, rolloutId: number): Promise<Existing<RolloutState>> {
   const { state } = await view.rollout(rolloutId);
-  if (state.version > 0) return state;
+  if (exists(state)) return state;
   throw new LifecycleError('rollout_not_found', `There is no rollout ${rolloutId}${when(view)}.`);
 }
 
 /** @throws LifecycleError `training_not_found`, also for another organisation's */
-export async function existingRun(view: View, runId: string): Promise<TrainingState> {
+export async function existingRun(view: View, runId: string): Promise<Existing<TrainingState>> {
   const { state } = await view.training(runId);
-  if (state.version > 0) return state;
+  if (exists(state)) return state;
   throw new LifecycleError('training_not_found', `There is no training run ${runId}${when(view)}.`);
 }
 

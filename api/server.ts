@@ -10,6 +10,7 @@ import type { ApiDeps } from './context.ts';
 import { authenticate, authorize } from './access/principal.ts';
 import { isDataRefused } from '../store/connect.ts';
 import { allowOrigins } from './http/cors.ts';
+import { answerExpectations } from './http/expect.ts';
 import { answerByUs, answerClientError, answerRouterFault } from './http/brokenRequests.ts';
 import { DryRunEnd } from './http/dryRun.ts';
 import { requireIdempotencyKey } from './http/idempotency.ts';
@@ -79,6 +80,7 @@ export function createServer(deps: ApiDeps, logger?: FastifyBaseLogger): App {
   if (deps.corsOrigins.length > 0) allowOrigins(app, deps.corsOrigins);
   void app.after(() => addHooks(app, deps));
   answerByUs(app.server, deps.publicUrl);
+  answerExpectations(app);
 
   void app.register(swagger, { openapi: openapiHead(deps), hideUntagged: true, exposeHeadRoutes: true });
   void app.register(rootRoutes(deps));

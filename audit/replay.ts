@@ -1,7 +1,9 @@
 /** How a stream came to its state, fact by fact; and what it was at any place of the log. */
+import type { LogIndex } from '../domain/brands.ts';
 import { LifecycleError } from '../domain/errors.ts';
 import type { StoredEvent } from '../domain/events/envelope.ts';
 import { parseStream } from '../domain/events/streams.ts';
+import type { StreamState } from '../domain/states.ts';
 import { toFactEvent, type Folded } from '../machines/fold.ts';
 import { machineFor } from '../machines/registry.ts';
 import type { EventStore } from '../store/log/eventStore.ts';
@@ -11,8 +13,8 @@ type Log = Pick<EventStore, 'readStream' | 'resolveAsOf'>;
 export interface ReplayedFact {
   readonly event: StoredEvent;
   /** Dotted state of the machine before and after the fact. */
-  readonly stateBefore: string;
-  readonly stateAfter: string;
+  readonly stateBefore: StreamState;
+  readonly stateAfter: StreamState;
   /** Names of the chart's guards that let it through; empty where the state alone allows it. */
   readonly guards: readonly string[];
   /** The machine refuses it here: the state stays, and what follows is not folded. */
@@ -21,7 +23,7 @@ export interface ReplayedFact {
 
 export interface Replay {
   readonly stream: string;
-  readonly state: string;
+  readonly state: StreamState;
   readonly context: unknown;
   readonly version: number;
   readonly facts: readonly ReplayedFact[];
@@ -79,7 +81,7 @@ export async function replay(log: Log, stream: string, to?: ReplayTo): Promise<R
 export async function foldAsOf(
   log: Pick<EventStore, 'readStream'>,
   stream: string,
-  logIndex: number,
+  logIndex: LogIndex,
 ): Promise<Folded<unknown>> {
   return machineFor(stream).fold(await log.readStream(stream, logIndex));
 }

@@ -268,12 +268,12 @@ const TABLE: Readonly<Record<string, Entry>> = {
         equals: [CHECKPOINT],
       },
     },
-    waits: { with: [], bar: false },
+    waits: { with: [], bar: true },
   },
   'admin rebuild': {
     base: ['admin', 'rebuild', 'catalog'],
     path: '/admin/read-models/catalog/rebuild',
-    waits: { with: [], bar: false },
+    waits: { with: [], bar: true },
   },
   'audit checkpoint': {
     base: ['audit', 'checkpoint'],

@@ -11,8 +11,12 @@ export interface Output {
   list(items: readonly unknown[], table: () => string[], name: (item: never) => string): void;
   /** For people, on stderr. */
   note(line: string): void;
-  /** A bar on a terminal, one line per change off it. Call the result's `done()` at the end. */
-  progress(title: string): { update(p: Progress, detail?: string): void; done(): void };
+  /**
+   * A bar on a terminal, one line per change off it. Call the result's `done()` at the end.
+   *
+   * @param everyMs of lines that differ in figures alone, one in that time
+   */
+  progress(title: string, everyMs?: number): { update(p: Progress, detail?: string): void; done(): void };
 }
 
 const write = (line: string) => process.stdout.write(`${line}\n`);
@@ -34,7 +38,8 @@ export function createOutput(format: Format, options: { readonly progress: boole
       else if (format === 'jsonl') items.forEach((item) => write(JSON.stringify(item)));
       else write(JSON.stringify(items, null, 2));
     },
-    progress: (title) => (options.progress && process.stderr.isTTY ? bar(title) : lines(title, note)),
+    progress: (title, everyMs = 0) =>
+      options.progress && process.stderr.isTTY ? bar(title) : lines(title, note, everyMs),
   };
 }
 
@@ -47,7 +52,7 @@ function bar(title: string) {
   });
   let started = false;
   return {
-    update: (p: Progress, detail = '') => {
+    update: (p: Progress, detail = `${p.unit}, ${p.phase}`) => {
       if (!started) single.start(p.total ?? p.done, p.done, { detail });
       started = true;
       if (p.total !== undefined) single.setTotal(p.total);
@@ -59,14 +64,20 @@ function bar(title: string) {
   };
 }
 
-function lines(title: string, note: (line: string) => void) {
+function lines(title: string, note: (line: string) => void, everyMs: number) {
   let last = '';
+  let about = '';
+  let at = 0;
   return {
     update: (p: Progress, detail = '') => {
       const line =
         `${title}: ${p.phase} ${p.done}${p.total === undefined ? '' : `/${p.total}`} ${p.unit} ${detail}`.trimEnd();
-      if (line !== last) note(line);
+      if (line === last) return;
+      if (about === p.phase + detail && performance.now() - at < everyMs) return;
+      note(line);
       last = line;
+      about = p.phase + detail;
+      at = performance.now();
     },
     done: () => {},
   };

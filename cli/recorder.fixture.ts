@@ -88,6 +88,7 @@ export async function startRecorder(): Promise<Recorder> {
       const begun =
         one.method === 'POST' && /\/(train|publish)$/.test(one.path) ? { id: 'training:r', state: 'running' } : {};
       const answer = /\/(verify|rebuild)$/.test(url.pathname) ? RESULT : { ...RESOURCE, items, ...begun, ...standing };
+      if (answer === RESULT) response.write('{"progress":{"phase":"log","done":1,"total":2}}\n');
       response.end(one.accept.includes('markdown') ? '# text' : JSON.stringify(answer));
     });
   });

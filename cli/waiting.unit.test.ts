@@ -212,3 +212,37 @@ describe('what cannot be meant', () => {
     expect(ran.seen).toEqual([]);
   });
 });
+
+describe('what a verify tells while it reads', () => {
+  const VERIFY = ['audit', 'verify', '-o', 'name'];
+  /** Two phases of two thousand lines each, cut where no line ends. */
+  const answerLines = () =>
+    recorder.answer((_, response) => {
+      const lines: string[] = [];
+      for (const phase of ['log', 'read_model'])
+        for (let done = 1; done <= 2000; done += 1)
+          lines.push(`${JSON.stringify({ progress: { phase, done, total: 2000 } })}\n`);
+      const all = Buffer.from(lines.join('') + JSON.stringify({ result: { passed: true, findings: [] } }));
+      for (let at = 0; at < all.length; at += 777) response.write(all.subarray(at, at + 777));
+      response.end();
+      return true;
+    });
+
+  it('is a bar that is drawn over itself on a terminal, and the result alone on stdout', async () => {
+    answerLines();
+    const ran = await recorder.run(VERIFY, { terminal: true });
+    expect(ran.out).toBe('passed\n');
+    expect(ran.err).toMatch(/audit verify .* 2000\/2000 facts, read_model/);
+    expect(ran.err.trim().split('\n')).toHaveLength(1);
+  });
+
+  it('is a line for each phase, and then one in some seconds, off a terminal', async () => {
+    answerLines();
+    const ran = await recorder.run(VERIFY);
+    expect(ran.out).toBe('passed\n');
+    const lines = ran.err.trim().split('\n');
+    expect(lines[0]).toBe('audit verify: log 1/2000 facts');
+    expect(lines).toContain('audit verify: read_model 1/2000 facts');
+    expect(lines.length).toBeLessThan(20);
+  });
+});

@@ -1,151 +1,232 @@
 /**
- * A device's update joins its round (docs/design/learning.md "Accepting an update"). The blob is durable first; then, in one
- * transaction under the run's lock: plain reads, the append if this update closes the round, the rows. So the closing root
- * includes it, and a crash leaves the round open without it, or closed with it. A repeat gets the stored receipt, also after the
- * close.
+ * A device's update joins its round (docs/design/learning.md "Accepting an update"). What needs no byte is checked first; then the body
+ * passes once, to a spool file, hashed and shown to the gate. The blob is durable first; then, in one transaction under the run's lock: plain
+ * reads, the append if this update closes the round, the rows. So the closing root includes it, and a crash leaves the round open
+ * without it, or closed with it. A repeat gets the stored receipt, also after the close.
  */
 import { createHash } from 'node:crypto';
 import { LifecycleError, type ErrorCode } from '../domain/errors.ts';
 import { roundStepId } from '../domain/events/commandIds.ts';
 import type { RoundClosedData } from '../domain/events/training.ts';
 import { trainingStream } from '../domain/events/streams.ts';
-import { readSafetensors } from '../domain/formats/safetensors/index.ts';
-import { admitUpdate as judge, type Admitted } from '../domain/learning/index.ts';
+import { isRefused, scanSafetensors, type Refused } from '../domain/formats/safetensors/index.ts';
+import { openGate, type AdmissionTerms, type Admitted } from '../domain/learning/index.ts';
 import type { TrainingState } from '../machines/trainingRun.ts';
 import { decideTraining } from '../machines/trainingDecision.ts';
-import type { AppendTransaction } from '../store/log/eventStore.ts';
+import type { BlobStat } from '../store/artifacts/artifactStore.ts';
+import type { Queryable } from '../store/queryable.ts';
+import type { RoundRow } from '../store/rounds/roundRow.ts';
 import type { AcceptedRow, Receipt, Task } from '../store/rounds/roundStore.ts';
-import { foldStreams } from '../store/snapshots/foldStreams.ts';
-import { baseLayout, maxUpdateBytes } from './baseTensors.ts';
-import type { CommandDeps } from './context.ts';
-import { toEvents } from './execute.ts';
+import { baseLayout, maxHeaderBytes, maxUpdateBytes, type BaseLayout } from './baseTensors.ts';
+import type { Caller, CommandDeps } from './context.ts';
+import { DIVERGED, executeUnder, joinDecisions, type DecidedPart, type Streams } from './execute.ts';
 import { heldTask, unwanted, type HeldTask } from './heldTask.ts';
 import { closingData, countedOf } from './roundClosing.ts';
 
+/** A body as its sender announces it, and as it comes. */
+export interface UpdateBody {
+  /** `Content-Length`: exactly so many bytes come, or reading them throws. Null where it is not announced. */
+  readonly length: number | null;
+  /** Media type without parameters, in lower case; null where none is named. */
+  readonly mediaType: string | null;
+  /** Called once at most, after all checks that need no byte. It may refuse by throwing. */
+  open(): AsyncIterable<Uint8Array>;
+}
+
 export interface AdmitUpdate extends HeldTask {
-  /** The whole body: a safetensors file. */
-  readonly bytes: Uint8Array;
+  /** A safetensors file. */
+  readonly body: UpdateBody;
   /** SHA-256 that the device claims (`Repr-Digest`), hex; null where it claims none. */
   readonly digest: string | null;
+  /** Bytes that this server takes at most; without it, what the base allows. */
+  readonly most?: number;
 }
 
 export type UpdateOutcome =
   /** 201 the first time, 200 on a repeat. */
   | { readonly outcome: 'accepted' | 'repeated'; readonly receipt: Receipt }
-  | { readonly outcome: 'refused'; readonly code: ErrorCode; readonly detail: string; readonly tensor?: string };
+  | {
+      readonly outcome: 'refused';
+      readonly code: ErrorCode;
+      readonly detail: string;
+      /** `tensor`, `cause` or `max`, where the code has one. */
+      readonly more?: Readonly<Record<string, unknown>>;
+    };
 
-type Refused = Extract<UpdateOutcome, { outcome: 'refused' }>;
+type Refusal = Extract<UpdateOutcome, { outcome: 'refused' }>;
 
 /** After these the device may send again on the same task; every other refusal of the body ends it and frees the slot. */
-const LEAVES_TASK_OPEN: readonly ErrorCode[] = ['checksum_mismatch', 'payload_too_large'];
+const LEAVES_TASK_OPEN: readonly ErrorCode[] = [
+  'length_required',
+  'unsupported_media_type',
+  'payload_too_large',
+  'checksum_mismatch',
+];
+const MEDIA_TYPE = 'application/octet-stream';
 
-/** @throws LifecycleError `task_unknown`, `lease_invalid`, `not_your_task`; Fatal where the store cannot tell what happened */
+/**
+ * @throws LifecycleError `task_unknown`, `lease_invalid`, `not_your_task`; what the body throws; Fatal where the store cannot tell what
+ *   happened
+ */
 export async function admitUpdate(deps: CommandDeps, input: AdmitUpdate): Promise<UpdateOutcome> {
+  const { body, digest } = input;
   const task = await heldTask(deps, input);
-  const sha = createHash('sha256').update(input.bytes).digest('hex');
-  const settled = settledBy(task, sha);
+  const settled = digest === null && task.receipt ? undefined : settledBy(task, digest);
   if (settled) return settled;
 
   const layout = await baseLayout(deps.blobs, task.round.baseSha);
-  const admitted = judgeBody(task, input, sha, layout.tensors, maxUpdateBytes(layout));
-  if ('outcome' in admitted) {
-    await deps.rounds.refuse(task, admitted.code, !LEAVES_TASK_OPEN.includes(admitted.code));
-    return admitted;
+  const max = Math.min(maxUpdateBytes(layout), input.most ?? Infinity);
+  const announced = checkAnnounced(body, max);
+  if (announced) return refuse(deps, task, announced);
+  // Only the bytes say whether it is the update that was accepted.
+  const chunks = body.open();
+  if (task.receipt) return settledBy(task, await sha256Of(chunks))!;
+
+  const gate = openGate(termsOf(task, layout));
+  const scan = scanSafetensors(body.length!, maxHeaderBytes(layout), {
+    header: ({ metadata, entries }) => gate.header({ metadata, tensors: entries }),
+    data: ({ name }, bytes, isLast) => gate.data(name, bytes, isLast),
+  });
+  let refused: Refused | undefined;
+  async function* scanned() {
+    for await (const chunk of chunks) {
+      refused = scan.take(chunk);
+      if (refused) return;
+      yield chunk;
+    }
+    refused = scan.end();
   }
-  await deps.blobs.put(input.bytes, { max: input.bytes.length, sha256: sha });
-  const outcome = await accept(deps, task, sha, input.bytes.length, admitted);
-  if (outcome.outcome === 'refused') await deps.rounds.refuse(task, outcome.code, false);
-  return outcome;
+  const spooled = await deps.blobs.spool(scanned(), { max });
+  try {
+    const { sha256 } = spooled;
+    if (refused) return await refuse(deps, task, refusalOf(refused));
+    if (digest !== null && digest !== sha256) {
+      const detail = `Repr-Digest says ${digest}, the body has ${sha256}.`;
+      return await refuse(deps, task, refusal('checksum_mismatch', detail));
+    }
+    const admitted = gate.verdict();
+    if (isRefused(admitted)) return await refuse(deps, task, refusalOf(admitted));
+    const blob = await spooled.keep();
+    const outcome = await accept(deps, task, blob, admitted);
+    if (outcome.outcome === 'refused') await deps.rounds.refuse(task, outcome.code, false);
+    return outcome;
+  } finally {
+    await spooled.discard();
+  }
 }
 
-/** What comes before the body is read: an earlier answer, or a task that takes nothing any more. */
-function settledBy(task: Task, sha: string): UpdateOutcome | undefined {
+/** An earlier answer, or a task that takes nothing any more. `sha` is that of the body, null where no one has said it yet. */
+function settledBy(task: Task, sha: string | null): UpdateOutcome | undefined {
   if (task.receipt) {
     if (task.receipt.updateSha === sha) return { outcome: 'repeated', receipt: task.receipt };
-    return refused('conflict', `Task ${task.taskId} was answered with another update, ${task.receipt.updateSha}.`);
+    return refusal('conflict', `Task ${task.taskId} was answered with another update, ${task.receipt.updateSha}.`);
   }
   const why = unwanted(task);
-  return why && refused(why.code, why.message);
+  return why && refusal(why.code, why.message, why.evidence.more);
 }
 
-const refused = (code: ErrorCode, detail: string, tensor?: string): Refused => ({
+const refusal = (code: ErrorCode, detail: string, more?: Readonly<Record<string, unknown>>): Refusal => ({
   outcome: 'refused',
   code,
   detail,
-  ...(tensor === undefined ? {} : { tensor }),
+  ...(more ? { more } : {}),
 });
 
-/** The checks of the body: what only the round decides, no other update. */
-function judgeBody(
-  task: Task,
-  { bytes, digest }: AdmitUpdate,
-  sha: string,
-  base: Parameters<typeof judge>[1]['base'],
-  maxBytes: number,
-): Admitted | Refused {
-  const { round } = task;
-  if (bytes.length > maxBytes) return refused('payload_too_large', `${bytes.length} bytes; at most ${maxBytes}.`);
-  if (digest !== null && digest !== sha) {
-    return refused('checksum_mismatch', `Repr-Digest says ${digest}, the body has ${sha}.`);
-  }
-  const verdict = judge(readSafetensors(bytes), {
-    base,
-    baseSha: round.baseSha,
-    roundId: round.roundId,
-    taskId: task.taskId,
-    maxNorm: round.maxNorm,
-    limit: round.gridLimit,
-    spec: round.plan,
-  });
-  return 'refused' in verdict ? refused(verdict.refused, verdict.detail, verdict.tensor) : verdict;
+const refusalOf = ({ refused, detail, tensor }: Refused): Refusal =>
+  refusal(refused, detail, tensor === undefined ? undefined : { tensor });
+
+/** Counts a refusal of the body, and ends the task where the device cannot mend it. */
+async function refuse(deps: CommandDeps, task: Task, refused: Refusal): Promise<Refusal> {
+  await deps.rounds.refuse(task, refused.code, !LEAVES_TASK_OPEN.includes(refused.code));
+  return refused;
 }
 
-/** The accept transaction; again where the run's stream moved under the closing append (a pause). */
+/** What the headers alone say. */
+function checkAnnounced({ length, mediaType }: UpdateBody, max: number): Refusal | undefined {
+  if (length === null) return refusal('length_required', 'Send the update with Content-Length.');
+  if (mediaType !== null && mediaType !== MEDIA_TYPE)
+    return refusal('unsupported_media_type', `Send the update as ${MEDIA_TYPE}, not as ${mediaType}.`);
+  if (length > max) return refusal('payload_too_large', `${length} bytes; at most ${max}.`, { max });
+  return undefined;
+}
+
+async function sha256Of(chunks: AsyncIterable<Uint8Array>): Promise<string> {
+  const hash = createHash('sha256');
+  for await (const chunk of chunks) hash.update(chunk);
+  return hash.digest('hex');
+}
+
+const termsOf = ({ taskId, round }: Task, layout: BaseLayout): AdmissionTerms => ({
+  base: layout.tensors,
+  baseSha: round.baseSha,
+  roundId: round.roundId,
+  taskId,
+  maxNorm: round.maxNorm,
+  limit: round.gridLimit,
+  spec: round.plan,
+});
+
+/**
+ * The accept, under the run's lock: decided again where the run's stream moved under the closing append (a pause). The caller is the
+ * round, not the device: no fact is about one.
+ */
 async function accept(
   deps: CommandDeps,
-  { taskId, round: { runId } }: Task,
-  sha: string,
-  bytes: number,
+  { taskId, round }: Task,
+  { sha256: sha, bytes }: BlobStat,
   admitted: Admitted,
 ): Promise<UpdateOutcome> {
-  for (;;) {
-    const outcome = await deps.log.transaction('upload', async (tx): Promise<UpdateOutcome | 'moved'> => {
-      await deps.rounds.lockRun(tx, runId);
+  const { runId } = round;
+  let answer: UpdateOutcome | undefined;
+  await executeUnder(
+    deps,
+    closerOf(round),
+    (tx) => deps.rounds.lockRun(tx, runId),
+    async (streams, tx) => {
       const task = await deps.rounds.task(taskId, tx);
       if (!task) throw new LifecycleError('task_unknown', `There is no task ${taskId}.`);
-      const settled = settledBy(task, sha) ?? fullOrContributed(task);
-      if (settled) return settled;
-      if (task.pseudonymHex === null) return refused('gone', `The key of run ${runId} was deleted.`);
+      answer = settledBy(task, sha) ?? fullOrContributed(task);
+      if (answer) return { kind: 'already' };
+      const { pseudonymHex } = task;
+      if (pseudonymHex === null) {
+        answer = refusal('gone', `The key of run ${runId} was deleted.`);
+        return { kind: 'already' };
+      }
 
       const { samples, weight, norm, maxAbs, metrics } = admitted;
-      const row = {
-        taskId,
-        updateSha: sha,
-        pseudonymHex: task.pseudonymHex,
-        weight,
-        samples,
-        norm,
-        maxAbs,
-        bytes,
-        metrics,
-      };
+      const row = { taskId, updateSha: sha, pseudonymHex, weight, samples, norm, maxAbs, bytes, metrics };
       const cause = causeOf(task, row);
-      const closing = cause && (await appendClose(deps, tx, task, row, cause));
-      if (closing === 'moved') return 'moved';
+      const closing = cause && (await closingPart(deps, streams, tx, task.round, row, cause));
       const counts = { counted: samples > 0 ? 1 : 0, closes: closing ? cause : null } as const;
-      const receipt = await deps.rounds.accept(tx, task, row, counts);
-      await deps.grants.grant(task.round.orgId, [sha], tx);
-      return { outcome: 'accepted', receipt };
-    });
-    if (outcome !== 'moved') return outcome;
-  }
+      const write = async (after: Queryable) => {
+        const receipt = await deps.rounds.accept(after, task, row, counts);
+        await deps.grants.grant(task.round.orgId, [sha], after);
+        answer = { outcome: 'accepted', receipt };
+      };
+      return closing ? joinDecisions([closing], write) : { kind: 'rows', write };
+    },
+  );
+  if (!answer) throw new Error(`round ${round.roundId} is open, and its log says that it was closed`);
+  return answer;
 }
 
+/** The command id is the round's own, so that the workflow's close at the deadline gets the outcome of this one. */
+const closerOf = ({ runId, round, attempt }: RoundRow): Caller => ({
+  actor: { kind: 'system', id: 'rounds' },
+  orgId: null,
+  commandId: roundStepId(runId, round, attempt, 'close'),
+  commandHash: null,
+  correlationId: null,
+  causationId: null,
+  onConflict: 'redecide',
+  lane: 'upload',
+});
+
 /** What depends on the other updates of the round. */
-function fullOrContributed({ hasContributed, round }: Task): Refused | undefined {
-  if (hasContributed) return refused('per_device_limit', `The device has contributed to round ${round.roundId}.`);
+function fullOrContributed({ hasContributed, round }: Task): Refusal | undefined {
+  if (hasContributed) return refusal('per_device_limit', `The device has contributed to round ${round.roundId}.`);
   if (round.accepted >= round.room)
-    return refused('round_full', `Round ${round.roundId} has ${round.accepted} updates.`);
+    return refusal('round_full', `Round ${round.roundId} has ${round.accepted} updates.`);
   return undefined;
 }
 
@@ -161,37 +242,25 @@ function causeOf(
   return isLate && counted >= round.minUpdates ? 'late_quorum' : null;
 }
 
-/**
- * The first write of the transaction. The command id is the round's own, so that the workflow's close at the deadline gets this
- * outcome. A run whose chart refuses the close keeps its round open, with the update in it.
- */
-async function appendClose(
+/** RoundClosed of the run's stream. Undefined where its chart refuses it: the round stays open, with the update in it. */
+async function closingPart(
   deps: CommandDeps,
-  tx: AppendTransaction,
-  task: Task,
+  streams: Streams,
+  tx: Queryable,
+  round: RoundRow,
   row: AcceptedRow,
   cause: RoundClosedData['cause'],
-): Promise<'closed' | 'moved' | undefined> {
-  const { runId, round, attempt } = task.round;
-  const stream = trainingStream(runId);
-  // No snapshot is left from within a transaction: the run's other commands do.
-  const loaded = await foldStreams(deps.log, [stream]);
-  // The kind in the stream's name chose the machine.
-  const run = loaded.streams.get(stream)!.folded as TrainingState;
-  const data = await closingData(deps, tx, task.round, cause, row);
-  const decision = decideTraining(run, { type: 'closeRound', data }, loaded.now.getTime());
-  if (decision.kind !== 'facts') return undefined;
-  const result = await tx.append({
-    commandId: roundStepId(runId, round, attempt, 'close'),
-    commandHash: null,
-    actor: { kind: 'system', id: 'rounds' }, // not the device: no fact is about one
-    correlationId: null,
-    causationId: null,
-    expected: new Map([[stream, run.version]]),
-    events: toEvents(
-      decision.facts.map((fact) => ({ stream, fact })),
-      deps.newId,
-    ),
-  });
-  return result.outcome === 'appended' ? 'closed' : 'moved';
+): Promise<DecidedPart | undefined> {
+  const run = await unlessDiverged(streams.training(round.runId));
+  if (!run) return undefined;
+  const data = await closingData(deps, tx, round, cause, row);
+  const decision = decideTraining(run, { type: 'closeRound', data }, streams.now().getTime());
+  return decision.kind === 'facts' ? { stream: trainingStream(round.runId), decision } : undefined;
 }
+
+/** Nothing is appended to a stream that its chart cannot read, and the device's update is no worse for it. */
+const unlessDiverged = (run: Promise<TrainingState>): Promise<TrainingState | undefined> =>
+  run.catch((error: unknown) => {
+    if (error instanceof LifecycleError && error.code === DIVERGED) return undefined;
+    throw error;
+  });

@@ -36,8 +36,9 @@ export async function baseLayout(blobs: ArtifactStore, sha256: string, pointer?:
 /** The tensors an update has: the F32 ones of the base. */
 export const trainedTensors = (layout: BaseLayout) => layout.tensors.filter((t) => t.dtype === 'F32');
 
+/** Everything of an update but its numbers: what a server holds of it at once. */
+export const maxHeaderBytes = (layout: BaseLayout): number => SLACK + SLACK_PER_TENSOR * trainedTensors(layout).length;
+
 /** The longest body an update of this base may have, in bytes. */
-export function maxUpdateBytes(layout: BaseLayout): number {
-  const trained = trainedTensors(layout);
-  return trained.reduce((sum, t) => sum + t.end - t.begin, 0) + SLACK + SLACK_PER_TENSOR * trained.length;
-}
+export const maxUpdateBytes = (layout: BaseLayout): number =>
+  trainedTensors(layout).reduce((sum, t) => sum + t.end - t.begin, 0) + maxHeaderBytes(layout);

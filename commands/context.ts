@@ -42,6 +42,8 @@ export interface Caller {
   readonly onConflict: 'redecide' | 'stop' | 'stale';
   /** Version of the addressed stream that the caller has seen: `If-Match`, or a workflow's view. */
   readonly expect?: { readonly stream: string; readonly version: number };
+  /** Whose connections it uses; without it those of a stop where it is one, else those of commands. */
+  readonly lane?: Lane;
 }
 
 export type Outcome =
@@ -53,4 +55,4 @@ export type Outcome =
   | { readonly outcome: 'stale'; readonly stream: string; readonly version: number }
   | { readonly outcome: 'refused'; readonly refusal: Refusal };
 
-export const laneOf = (caller: Caller): Lane => (caller.onConflict === 'stop' ? 'stop' : 'command');
+export const laneOf = ({ lane, onConflict }: Caller): Lane => lane ?? (onConflict === 'stop' ? 'stop' : 'command');

@@ -2,7 +2,7 @@
 import { trainingStream, versionStream } from '../domain/events/streams.ts';
 import { decideVersion } from '../machines/modelVersion.ts';
 import { decideTraining, type TrainingCommand } from '../machines/trainingDecision.ts';
-import type { Queryable } from '../store/log/eventStore.ts';
+import type { Queryable } from '../store/queryable.ts';
 import { roundIdOf } from '../store/rounds/roundRow.ts';
 import type { Caller, CommandDeps, Outcome } from './context.ts';
 import { executeUnder, joinDecisions, type Conclusion, type Streams } from './execute.ts';

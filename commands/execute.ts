@@ -5,18 +5,19 @@
  */
 import { currentSchemaVersion } from '../domain/events/codec.ts';
 import { modelStream, parseStream, rolloutStream, trainingStream, versionStream } from '../domain/events/streams.ts';
-import type { AnyFact } from '../domain/events/streams.ts';
+import type { AnyFact, StreamKind, StreamName } from '../domain/events/streams.ts';
 import { LifecycleError } from '../domain/errors.ts';
 import { noSuchStream, ownerOf, toGrant } from './ownership.ts';
 import type { Decision, Refusal } from '../machines/decision.ts';
 import type { Folded } from '../machines/fold.ts';
-import type { ModelContext, ModelState } from '../machines/model.ts';
-import type { VersionContext, VersionState } from '../machines/modelVersion.ts';
-import { machineFor } from '../machines/registry.ts';
+import type { ModelState } from '../machines/model.ts';
+import type { VersionState } from '../machines/modelVersion.ts';
+import { machineFor, stateOf, type StateByKind } from '../machines/registry.ts';
 import { foldStreams, type FoldedStream } from '../store/snapshots/foldStreams.ts';
-import type { RolloutContext, RolloutState } from '../machines/rollout.ts';
-import type { TrainingContext, TrainingState } from '../machines/trainingRun.ts';
-import type { AppendRequest, AppendResult, Known, Queryable } from '../store/log/eventStore.ts';
+import type { RolloutState } from '../machines/rollout.ts';
+import type { TrainingState } from '../machines/trainingRun.ts';
+import type { AppendRequest, AppendResult, Known } from '../store/log/eventStore.ts';
+import type { Queryable } from '../store/queryable.ts';
 import { laneOf, type Caller, type CommandDeps, type Outcome } from './context.ts';
 
 /** The streams a use case reads. Whatever is read is also expected at that version when it appends. */
@@ -42,8 +43,14 @@ export type Conclusion =
   | { readonly kind: 'already' }
   | { readonly kind: 'refused'; readonly refusal: Refusal };
 
+/** No fact follows, and rows change all the same: only under a lock, in its transaction. The outcome is `already`. */
+export interface RowsAlone {
+  readonly kind: 'rows';
+  readonly write: (tx: Queryable) => Promise<void>;
+}
+
 /** Stops are decided from the last good state; every other command on a diverged stream is refused. */
-const DIVERGED = 'stream_diverged';
+export const DIVERGED = 'stream_diverged';
 const REDECIDE_LIMIT = 20;
 
 class KnownCommand extends Error {
@@ -89,19 +96,18 @@ function createStreams(
     versions.set(stream, state.version);
   }
 
-  async function one<C>(stream: string): Promise<Folded<C>> {
+  async function one<K extends StreamKind>(stream: StreamName<K>): Promise<StateByKind[K]> {
     await preload([stream]);
-    // The kind in the stream's name chose the machine, and the machine fixes the context type.
-    return folded.get(stream) as Folded<C>;
+    return stateOf(stream, folded.get(stream)!);
   }
 
   return {
     versions,
     preload,
-    model: (modelId) => one<ModelContext>(modelStream(modelId)),
-    version: (modelId, version) => one<VersionContext>(versionStream(modelId, version)),
-    training: (runId) => one<TrainingContext>(trainingStream(runId)),
-    rollout: (rolloutId) => one<RolloutContext>(rolloutStream(rolloutId)),
+    model: (modelId) => one(modelStream(modelId)),
+    version: (modelId, version) => one(versionStream(modelId, version)),
+    training: (runId) => one(trainingStream(runId)),
+    rollout: (rolloutId) => one(rolloutStream(rolloutId)),
     now: () => {
       if (now === undefined) throw new Error('now() before the first stream was read');
       return now;
@@ -206,23 +212,31 @@ export function executeUnder(
   deps: CommandDeps,
   caller: Caller,
   lock: (tx: Queryable) => Promise<void>,
-  decide: (streams: Streams, tx: Queryable) => Promise<Conclusion>,
+  decide: (streams: Streams, tx: Queryable) => Promise<Conclusion | RowsAlone>,
 ): Promise<Outcome> {
   const locked = (upkeep: (() => void)[]) =>
     deps.log.transaction(laneOf(caller), async (tx) => {
       await lock(tx);
-      const reads = (streams: Streams) => decide(streams, tx);
-      return attempt(deps, caller, upkeep, reads, async (request, also) => {
-        const result = await tx.append(request);
-        if (result.outcome === 'appended') await also?.(tx);
-        return result;
+      let rows: RowsAlone | undefined;
+      const reads = async (streams: Streams): Promise<Conclusion> => {
+        const conclusion = await decide(streams, tx);
+        if (conclusion.kind !== 'rows') return conclusion;
+        rows = conclusion;
+        return { kind: 'already' };
+      };
+      const result = await attempt(deps, caller, upkeep, reads, async (request, also) => {
+        const appended = await tx.append(request);
+        if (appended.outcome === 'appended') await also?.(tx);
+        return appended;
       });
+      if (result.outcome === 'already') await rows?.write(tx);
+      return result;
     });
   return withUpkeep((upkeep) => untilDecided(caller, () => locked(upkeep)));
 }
 
 /** Facts with ids, machine and schema version, in order. @throws Error for a fact in a stream of another kind (a bug) */
-export function toEvents(facts: readonly NewFact[], newId: () => string) {
+function toEvents(facts: readonly NewFact[], newId: () => string) {
   return facts.map(({ stream, fact }) => {
     if (!parseStream(stream)) throw new Error(`${fact.type} cannot go to ${stream}`);
     return {

@@ -1,6 +1,6 @@
 /** The last checkpoint becomes the version. Both final facts land, or neither. */
 import { trainingStream, versionStream } from '../domain/events/streams.ts';
-import { formatsFor } from '../domain/formats/artifactFormats.ts';
+import { formatsFor } from '../domain/formats/fileFormats.ts';
 import { decideModel } from '../machines/model.ts';
 import { decideVersion, versionMachine, type VersionState } from '../machines/modelVersion.ts';
 import { type TrainingState } from '../machines/trainingRun.ts';

@@ -1,6 +1,7 @@
 /** No further device gets the version; those that have it keep it. */
+import type { PauseCause } from '../domain/events/rollout.ts';
 import { rolloutStream } from '../domain/events/streams.ts';
-import { decideRollout, type RolloutCommand } from '../machines/rolloutDecision.ts';
+import { decideRollout } from '../machines/rolloutDecision.ts';
 import type { Caller, CommandDeps, Outcome } from './context.ts';
 import { execute, joinDecisions } from './execute.ts';
 import { existingRollout } from './existing.ts';
@@ -9,7 +10,7 @@ export interface PauseRollout {
   readonly rolloutId: number;
   readonly reason: string;
   /** `manual` unless the workflow pauses. */
-  readonly cause?: Extract<RolloutCommand, { type: 'pause' }>['cause'];
+  readonly cause?: PauseCause;
   /** What a verdict still lacked, in words. */
   readonly missing?: readonly string[];
 }

@@ -3,6 +3,7 @@ import { LifecycleError } from '../domain/errors.ts';
 import type { Architecture } from '../domain/events/model.ts';
 import type { ArtifactFile } from '../domain/events/version.ts';
 import { planMlp } from '../domain/formats/architecture.ts';
+import { SAFETENSORS } from '../domain/formats/fileFormats.ts';
 import { isRefused } from '../domain/refused.ts';
 import { blobHeader, faultOf } from './blobHeader.ts';
 import type { CommandDeps } from './context.ts';
@@ -33,7 +34,7 @@ export async function requireFiles(
 ): Promise<void> {
   for (const [i, { format, sha256, bytes }] of files.entries()) {
     const pointer = `/files/${i}/sha256`;
-    if (format === 'safetensors') await requireWeights(deps, architecture, sha256, pointer);
+    if (format === SAFETENSORS.name) await requireWeights(deps, architecture, sha256, pointer);
     else if (bytes === 0) {
       const detail = `the ${format} file has no byte`;
       throw new LifecycleError('invalid_input', `${pointer} ${detail}.`, { errors: [{ pointer, detail }] });
@@ -52,7 +53,7 @@ export async function requirePublishable(
   formats: readonly string[],
   tensorsSha: string,
 ): Promise<void> {
-  const built = formats.find((format) => format !== 'safetensors');
+  const built = formats.find((format) => format !== SAFETENSORS.name);
   if (built !== undefined && !architecture) {
     const detail = `${built} needs a graph, and the model declares no architecture`;
     throw new LifecycleError('graph_required', `/formats ${detail}.`, { errors: [{ pointer: '/formats', detail }] });

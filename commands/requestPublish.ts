@@ -1,7 +1,7 @@
 /** Asks for a trained version to be converted, checked and published. The workflow does the work. */
 import { LifecycleError } from '../domain/errors.ts';
 import { versionStream } from '../domain/events/streams.ts';
-import { formatNames, formatsFor } from '../domain/formats/artifactFormats.ts';
+import { formatNames, formatsFor } from '../domain/formats/fileFormats.ts';
 import { decideModel } from '../machines/model.ts';
 import { decideVersion } from '../machines/modelVersion.ts';
 import type { Caller, CommandDeps, Outcome } from './context.ts';

@@ -1,6 +1,6 @@
 /** The kill switch: one append marks the bad version for ever and puts a good one back. */
 import { LifecycleError } from '../domain/errors.ts';
-import type { Judgement } from '../domain/events/rollout.ts';
+import type { Judgement, RollbackTrigger } from '../domain/events/rollout.ts';
 import { rolloutStream, versionStream } from '../domain/events/streams.ts';
 import { guard } from '../machines/decision.ts';
 import { decideVersion } from '../machines/modelVersion.ts';
@@ -15,7 +15,7 @@ export interface Rollback {
   /** A version that a person names to go back to: it was stable once and is not rolled back. It may have been aborted. */
   readonly targetVersion?: string;
   readonly reason: string;
-  readonly trigger: 'verdict' | 'manual';
+  readonly trigger: RollbackTrigger;
   readonly evidence?: Judgement;
 }
 

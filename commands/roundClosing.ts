@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import type { RoundClosedData } from '../domain/events/training.ts';
 import { acceptedRoot } from '../domain/learning/acceptedRoot.ts';
-import type { Queryable } from '../store/log/eventStore.ts';
+import type { Queryable } from '../store/queryable.ts';
 import type { RoundRow } from '../store/rounds/roundRow.ts';
 import type { AcceptedRow } from '../store/rounds/roundStore.ts';
 import type { CommandDeps } from './context.ts';

@@ -11,9 +11,10 @@ import { trainingMachine } from '../machines/trainingRun.ts';
 import { abandonRound } from './abandonRound.ts';
 import { abortTask } from './abortTask.ts';
 import { abortTraining } from './abortTraining.ts';
-import { admitUpdate, type UpdateOutcome } from './admitUpdate.ts';
+import { admitUpdate, type AdmitUpdate, type UpdateBody, type UpdateOutcome } from './admitUpdate.ts';
 import { closeRound } from './closeRound.ts';
 import {
+  bodyOf,
   facts,
   GRAPH,
   heldOut,
@@ -155,6 +156,39 @@ describe('an update', () => {
     });
   });
 
+  it('is asked for its bytes only where nothing else decides', async () => {
+    const { runId } = await openRun(c.deps);
+    const task = await lease(c.deps, runId, 'device-1');
+    const good = updateFor(task);
+    let opened = 0;
+    const watched = (more: Partial<UpdateBody> = {}): UpdateBody => ({
+      ...good.body,
+      ...more,
+      open: () => {
+        opened += 1;
+        return good.body.open();
+      },
+    });
+    const say = async (more: Partial<AdmitUpdate>) => {
+      const outcome = await admitUpdate(c.deps, { ...good, ...more });
+      return outcome.outcome === 'refused' ? outcome.code : outcome.outcome;
+    };
+    expect(await say({ body: watched({ length: null }) })).toBe('length_required');
+    expect(await say({ body: watched({ mediaType: 'application/json' }) })).toBe('unsupported_media_type');
+    expect(await say({ body: watched({ length: 1e9 }) })).toBe('payload_too_large');
+    expect(await say({ body: watched(), most: 10 })).toBe('payload_too_large');
+    expect(opened).toBe(0);
+    expect(await say({ body: watched({ mediaType: null }) })).toBe('accepted');
+    expect(opened).toBe(1);
+    // Its digest says that it is the same; without one, only its bytes do.
+    expect(await say({ body: watched() })).toBe('repeated');
+    expect(await say({ body: watched(), digest: '0'.repeat(64) })).toBe('conflict');
+    expect(opened).toBe(1);
+    expect(await say({ body: watched(), digest: null })).toBe('repeated');
+    expect(opened).toBe(2);
+    expect(await say({ ...updateFor(task, 0.2), digest: null })).toBe('conflict');
+  });
+
   it('sent twice at once counts once, with one receipt', async () => {
     const { runId } = await openRun(c.deps);
     const update = updateFor(await lease(c.deps, runId, 'device-1'));
@@ -170,7 +204,11 @@ describe('an update', () => {
     const good = updateFor(task);
     expect(await admitUpdate(c.deps, { ...good, digest: '0'.repeat(64) })).toMatchObject({ code: 'checksum_mismatch' });
     const bad = updateFor(task, Number.NaN);
-    expect(await admitUpdate(c.deps, bad)).toMatchObject({ outcome: 'refused', code: 'non_finite', tensor: 'bias' });
+    expect(await admitUpdate(c.deps, bad)).toMatchObject({
+      outcome: 'refused',
+      code: 'non_finite',
+      more: { tensor: 'bias' },
+    });
     expect(await admitUpdate(c.deps, good)).toMatchObject({ code: 'task_ended' });
     expect(await c.deps.rounds.refused(`${runId}.1.1`)).toEqual({ checksum_mismatch: 1, non_finite: 1 });
     expect(await answer(runId, 'device-1')).toMatchObject({ outcome: 'accepted' });
@@ -183,7 +221,7 @@ describe('an update', () => {
       const { base = task.round.baseSha, round = task.round.roundId, samples = 5, name = 'bias' } = change;
       const deltas = [f32Tensor(name, [2], new Float32Array(2)), f32Tensor('weight', [2, 2], new Float32Array(4))];
       const bytes = encodeUpdate({ base, round, task: task.taskId, samples, metrics: {}, deltas });
-      const outcome = await admitUpdate(c.deps, { ...task, orgId: ORG, bytes, digest: null });
+      const outcome = await admitUpdate(c.deps, { ...task, orgId: ORG, body: bodyOf(bytes), digest: null });
       return outcome.outcome === 'refused' ? outcome.code : outcome.outcome;
     };
     expect(await refusalOf({ base: 'f'.repeat(64) })).toBe('wrong_base');
@@ -192,12 +230,12 @@ describe('an update', () => {
     expect(await refusalOf({ name: 'c' })).toBe('unknown_tensor');
     const task = await lease(c.deps, runId, 'device-1');
     expect(
-      await admitUpdate(c.deps, { ...task, orgId: ORG, bytes: Buffer.alloc(200_000), digest: null }),
+      await admitUpdate(c.deps, { ...task, orgId: ORG, body: bodyOf(Buffer.alloc(200_000)), digest: null }),
     ).toMatchObject({
       code: 'payload_too_large',
     });
     expect(
-      await admitUpdate(c.deps, { ...task, orgId: ORG, bytes: Buffer.from('pickle'), digest: null }),
+      await admitUpdate(c.deps, { ...task, orgId: ORG, body: bodyOf(Buffer.from('pickle')), digest: null }),
     ).toMatchObject({
       code: 'malformed_container',
     });
@@ -290,6 +328,18 @@ describe('the goal', () => {
     expect(await admitUpdate(c.deps, update)).toMatchObject({ outcome: 'accepted' });
     await expectConsistent(runId);
     expect(await roundOf(runId)).toMatchObject({ state: 'closed', accepted: 3 });
+  });
+
+  it('a crash after the blob leaves no row; the repeat counts once', async () => {
+    const { runId } = await openRun(c.deps);
+    const update = updateFor(await lease(c.deps, runId, 'device-0'));
+    const crash = { ...c.deps.log, transaction: () => Promise.reject(new Error('killed')) };
+    await expect(admitUpdate({ ...c.deps, log: crash }, update)).rejects.toThrow('killed');
+    expect(await c.deps.blobs.stat(update.digest)).toBeDefined();
+    expect(await roundOf(runId)).toMatchObject({ accepted: 0 });
+    expect(await admitUpdate(c.deps, update)).toMatchObject({ outcome: 'accepted' });
+    expect(await admitUpdate(c.deps, update)).toMatchObject({ outcome: 'repeated' });
+    await expectConsistent(runId);
   });
 
   it('is reached although a pause moves the stream under the close', async () => {

@@ -4,7 +4,7 @@ import { rolloutStream, versionStream } from '../domain/events/streams.ts';
 import { decideVersion } from '../machines/modelVersion.ts';
 import { isLive, type RolloutState } from '../machines/rollout.ts';
 import { decideRollout } from '../machines/rolloutDecision.ts';
-import type { Queryable } from '../store/log/eventStore.ts';
+import type { Queryable } from '../store/queryable.ts';
 import type { Caller, CommandDeps, Outcome } from './context.ts';
 import { executeUnder, joinDecisions, type DecidedPart, type Streams } from './execute.ts';
 import { existingRollout } from './existing.ts';

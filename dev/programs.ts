@@ -9,6 +9,8 @@ import type { ServiceSpec } from './supervise.ts';
 export interface CommandOverride {
   /** Arguments for Node. */
   readonly args: readonly string[];
+  /** The checkout without it. */
+  readonly cwd?: string;
   /** The product's own question without it. */
   readonly isReady?: (pid: number) => Promise<boolean | string>;
 }
@@ -77,7 +79,12 @@ export function serverSpec(
   return {
     name: 'server',
     log: join(home, 'logs', 'server.log'),
-    program: () => ({ file: process.execPath, args: override?.args ?? node('server.ts'), env: env(), cwd: CHECKOUT }),
+    program: () => ({
+      file: process.execPath,
+      args: override?.args ?? node('server.ts'),
+      env: env(),
+      cwd: override?.cwd ?? CHECKOUT,
+    }),
     isReady: override?.isReady ?? (() => askReady(`http://127.0.0.1:${port()}`)),
   };
 }
@@ -113,7 +120,12 @@ export function workerSpec(
   return {
     name: 'worker',
     log: join(home, 'logs', 'worker.log'),
-    program: () => ({ file: process.execPath, args: override?.args ?? node('worker.ts'), env: env(), cwd: CHECKOUT }),
+    program: () => ({
+      file: process.execPath,
+      args: override?.args ?? node('worker.ts'),
+      env: env(),
+      cwd: override?.cwd ?? CHECKOUT,
+    }),
     isReady: override?.isReady ?? ((pid) => polls(pid, env())),
   };
 }

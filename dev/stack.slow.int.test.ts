@@ -12,7 +12,8 @@ import { withAdmin } from './postgres.ts';
 import { identify, isAlive, type Identity } from './processes.ts';
 import type { CommandOverride } from './programs.ts';
 import { CHECKOUT } from './reach.ts';
-import { removeHome, startStack, StackIsRunning, type Stack, type StackOptions } from './stack.ts';
+import { removeHome, startStack, StackIsRunning, type Stack } from './stack.ts';
+import type { StackOptions } from './stackParts.ts';
 import { endLeftovers, readStack, writeStack } from './stackFile.ts';
 
 const open: { stack?: Stack; home: string }[] = [];

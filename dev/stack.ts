@@ -1,62 +1,24 @@
 /**
  * The embedded stack: Postgres, nats-server, Temporal, our server and our worker, started in order, supervised, stopped in order. One
  * launcher a home; what a killed launcher left is ended and started afresh, nothing is adopted, nothing is ended by name.
- * Long: what starts in order must stop in order, and both stand here.
  */
-import { readFileSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { readDevSettings, type DevSettings } from '../config.ts';
-import { findBinary } from './binaries.ts';
-import { ensureCredentials } from './credentials.ts';
 import { lockHome } from './homeLock.ts';
 import { refuseInterrupted } from './interruption.ts';
-import { natsSpec } from './nats.ts';
-import { choosePort } from './ports.ts';
-import { createCluster, removeData, type Cluster } from './postgres.ts';
-import { identify, type Identity } from './processes.ts';
-import { ourEnvironment, serverSpec, workerSpec, type CommandOverride } from './programs.ts';
+import { removeData, type Cluster } from './postgres.ts';
+import type { Identity } from './processes.ts';
 import {
   endLeftovers,
-  PORT_NAMES,
-  PREFERRED_PORTS,
   readStack,
   removeStackFile,
-  SERVICES,
-  writeStack,
   type Ports,
   type ServiceName,
-  type ServiceRecord,
   type StackRecord,
 } from './stackFile.ts';
-import { Supervised, type ServiceSpec } from './supervise.ts';
-import { temporalSpec, wipeTemporalFile } from './temporal.ts';
-
-export interface StackOptions {
-  readonly home: string;
-  /** Remove what the home held before. */
-  readonly fresh?: boolean;
-  /** Default: all. One whose part runs elsewhere (`external`) is left out in any case. */
-  readonly services?: readonly ServiceName[];
-  /** `preferred`: 7400 and so on where free, with a line for each that is not; `free` (default): any. */
-  readonly ports?: 'preferred' | 'free';
-  /** DATABASE_URL, NATS_URL, TEMPORAL_ADDRESS and what belongs to them; default: as our own environment says. */
-  readonly external?: Readonly<Record<string, string>>;
-  /** More variables for the server and the worker. */
-  readonly env?: Readonly<Record<string, string>>;
-  /** False: no fsync. For tests only. */
-  readonly durable?: boolean;
-  /** Temporal's own web page; default no. */
-  readonly ui?: boolean;
-  /** More dynamic configuration of Temporal. For tests only. */
-  readonly temporalConfig?: Readonly<Record<string, string>>;
-  readonly settings?: DevSettings;
-  /** Told what a person wants to know, a line at a time. */
-  readonly say?: (line: string) => void;
-  /** Ends the start at any moment: what was started is stopped, the home is freed, and the call throws Interrupted. */
-  readonly signal?: AbortSignal;
-  /** Stand-ins for the programs of ours, for tests of the launcher. */
-  readonly commands?: Partial<Record<'server' | 'worker', CommandOverride>>;
-}
+import { findParts, type Parts, type StackOptions } from './stackParts.ts';
+import { superviseParts, type Services } from './stackServices.ts';
+import { wipeTemporalFile } from './temporal.ts';
 
 export interface Stack {
   readonly home: string;
@@ -109,59 +71,6 @@ export function removeHome(home: string): void {
   rmSync(home, { recursive: true, force: true });
 }
 
-/** The part a variable switches off. */
-const SWITCH: Readonly<Partial<Record<ServiceName, string>>> = {
-  postgres: 'DATABASE_URL',
-  nats: 'NATS_URL',
-  temporal: 'TEMPORAL_ADDRESS',
-};
-
-const PORTS_OF: Readonly<Record<ServiceName, readonly (keyof Ports)[]>> = {
-  postgres: ['postgres'],
-  nats: ['nats', 'nats_monitor'],
-  temporal: ['temporal', 'temporal_ui', 'temporal_metrics'],
-  server: ['api'],
-  worker: ['worker_metrics'],
-};
-
-async function choosePorts(
-  kind: 'preferred' | 'free',
-  wanted: readonly ServiceName[],
-  say: (line: string) => void,
-): Promise<Ports> {
-  const ports = { ...PREFERRED_PORTS };
-  const needed = new Set(wanted.flatMap((name) => PORTS_OF[name]));
-  const taken = new Set<number>(Object.values(PREFERRED_PORTS));
-  for (const name of PORT_NAMES.filter((port) => needed.has(port))) {
-    const preferred = kind === 'preferred' ? PREFERRED_PORTS[name] : undefined;
-    const others = new Set([...taken].filter((port) => port !== preferred));
-    ports[name] = await choosePort(preferred, others);
-    taken.add(ports[name]);
-    if (preferred !== undefined && ports[name] !== preferred)
-      say(`Port ${preferred} is taken: ${name} is on ${ports[name]}.`);
-  }
-  return ports;
-}
-
-/** Somebody took the port between our look and the start: another one, before anything else is tried. */
-function withOtherPorts(spec: ServiceSpec, name: ServiceName, ports: Ports): ServiceSpec {
-  return {
-    ...spec,
-    mend: async (how, tail) => {
-      if (!/address already in use|EADDRINUSE|could not bind/i.test(tail))
-        return (await spec.mend?.(how, tail)) ?? false;
-      for (const port of PORTS_OF[name]) ports[port] = await choosePort(undefined, new Set(Object.values(ports)));
-      return true;
-    },
-  };
-}
-
-function packageVersion(): string {
-  // Our own file, with a version in it.
-  return (JSON.parse(readFileSync(join(import.meta.dirname, '..', 'package.json'), 'utf8')) as { version: string })
-    .version;
-}
-
 /**
  * Starts the stack and resolves when every part of it answers. On failure everything that was started is stopped again.
  *
@@ -181,123 +90,36 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   }
 }
 
+/** The home's lock is ours: what an earlier launcher left is ended, then every part is found, started and awaited. */
 async function startLocked(options: StackOptions, release: () => void): Promise<Stack> {
-  const { home, durable = true, say = () => undefined, settings = readDevSettings(), signal } = options;
-  const external = options.external ?? settings.external;
-  const isOurs = (name: ServiceName): boolean => external[SWITCH[name] ?? ''] === undefined;
-  const wanted = SERVICES.filter((name) => (options.services ?? SERVICES).includes(name) && isOurs(name));
+  const { home, say = () => undefined, signal } = options;
   const left = await endLeftovers(home);
   if (left.length > 0) say(`Ended what an earlier launcher left: ${left.join(', ')}.`);
   if (options.fresh === true) wipeState(home);
 
-  const ports = await choosePorts(options.ports ?? 'free', wanted, say);
-  const { keyFile, secretFile } = ensureCredentials(home);
-  const versions: Record<string, string> = { edgeml: packageVersion(), node: process.versions.node };
-  const binaries: Partial<Record<ServiceName, string>> = { server: process.execPath, worker: process.execPath };
-
-  const cluster = wanted.includes('postgres')
-    ? await createCluster({ home, port: () => ports.postgres, durable, note: say, signal })
-    : undefined;
-  const env = (): Record<string, string> =>
-    ourEnvironment({ home, ports, cluster, external, keyFile, secretFile, more: options.env ?? {} });
-
-  const specs: Partial<Record<ServiceName, ServiceSpec>> = {};
-  if (cluster !== undefined) {
-    specs.postgres = cluster.spec;
-    versions['postgres'] = cluster.version;
-    binaries.postgres = cluster.binary;
-  }
-  if (wanted.includes('nats')) {
-    const binary = await findBinary('nats', settings, say, signal);
-    specs.nats = natsSpec({ home, binary, ports: () => ({ client: ports.nats, monitor: ports.nats_monitor }) });
-    versions['nats'] = binary.version;
-    binaries.nats = binary.file;
-  }
-  if (wanted.includes('temporal')) {
-    const binary = await findBinary('temporal', settings, say, signal);
-    const ui = (): number | undefined => (options.ui === true ? ports.temporal_ui : undefined);
-    const where = () => ({ frontend: ports.temporal, metrics: ports.temporal_metrics, ui: ui() });
-    const config = options.temporalConfig ?? {};
-    specs.temporal = temporalSpec({ home, binary, ports: where, note: say, config });
-    versions['temporal'] = binary.version;
-    binaries.temporal = binary.file;
-  }
-  if (wanted.includes('server'))
-    specs.server = serverSpec({ home, env, port: () => ports.api }, options.commands?.server);
-  if (wanted.includes('worker')) specs.worker = workerSpec({ home, env }, options.commands?.worker);
-
-  let giveUp: (why: string) => void = () => undefined;
-  const gaveUp = new Promise<string>((resolve) => (giveUp = resolve));
-  const services = new Map<ServiceName, Supervised>();
-  let state: StackRecord['state'] = 'starting';
-  const running: Partial<Record<ServiceName, ServiceRecord>> = {};
-  const launcher = identify(process.pid) ?? { pid: process.pid, started: 'unknown' };
-  const record = (): StackRecord => ({
-    state,
-    url: `http://127.0.0.1:${ports.api}`,
-    key_file: keyFile,
-    launcher,
-    pids: {
-      launcher: process.pid,
-      ...Object.fromEntries(Object.entries(running).map(([name, { pid }]) => [name, pid])),
-    },
-    ports: { ...ports },
-    versions,
-    env: env(),
-    services: running,
-  });
-  for (const name of wanted) {
-    const spec = specs[name];
-    if (spec === undefined) continue;
-    const watch = {
-      onProcess: (identity: Identity | undefined) => {
-        if (identity === undefined) delete running[name];
-        else
-          running[name] = {
-            ...identity,
-            binary: binaries[name] ?? '',
-            version: versions[name] ?? versions['edgeml'] ?? '',
-            log: spec.log,
-          };
-        writeStack(home, record());
-      },
-      onGaveUp: (_: string, why: string) => {
-        say(why);
-        giveUp(why);
-      },
-      note: say,
-      countsCrashes: () => [...services.values()].every((service) => service.isWanted),
-    };
-    services.set(name, new Supervised(withOtherPorts(spec, name, ports), watch));
-  }
-
-  const need = (name: ServiceName): Supervised => {
-    const service = services.get(name);
-    if (service === undefined) throw new Error(`${name} is not part of this stack`);
-    return service;
-  };
-  const stopAll = async (): Promise<void> => {
-    for (const name of [...SERVICES].filter((service) => service !== 'worker' && service !== 'server').reverse()) {
-      await services.get(name)?.stop();
-    }
-  };
+  const found = await findParts(options);
+  const services = superviseParts(home, found, say);
   let stopping: Promise<void> | undefined;
-  const stop = (): Promise<void> =>
-    (stopping ??= (async () => {
-      await services.get('server')?.stop();
-      await services.get('worker')?.stop();
-      await stopAll();
-      removeStackFile(home);
-      release();
-    })());
+  const stop = (): Promise<void> => (stopping ??= stopAll(home, services).then(release));
+  await startAll(services, found.cluster, stop, signal);
+  services.markReady();
+  return stackOf(home, found, services, stop);
+}
 
+/** Who keeps state at once, then our own two on top of it. Where one cannot start, or `signal` aborts, all are stopped again. */
+async function startAll(
+  services: Services,
+  cluster: Cluster | undefined,
+  stop: () => Promise<void>,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const begin = async (name: ServiceName): Promise<void> => {
+    refuseInterrupted(signal);
+    await services.get(name)?.start();
+  };
   const stopNow = (): void => void stop().catch(() => undefined); // whoever awaits it below is told
   signal?.addEventListener('abort', stopNow, { once: true });
   try {
-    const begin = (name: ServiceName): Promise<void> => {
-      refuseInterrupted(signal);
-      return services.get(name)?.start() ?? Promise.resolve();
-    };
     refuseInterrupted(signal);
     const began = await Promise.allSettled((['postgres', 'nats', 'temporal'] as const).map(begin));
     for (const one of began) if (one.status === 'rejected') throw one.reason;
@@ -311,9 +133,21 @@ async function startLocked(options: StackOptions, release: () => void): Promise<
   } finally {
     signal?.removeEventListener('abort', stopNow);
   }
-  state = 'ready';
-  writeStack(home, record());
+}
 
+/** The server first, so that nobody is answered by half a stack; what keeps state last. */
+async function stopAll(home: string, services: Services): Promise<void> {
+  for (const name of ['server', 'worker', 'temporal', 'nats', 'postgres'] as const) await services.get(name)?.stop();
+  removeStackFile(home);
+}
+
+function stackOf(
+  home: string,
+  { ports, cluster, keyFile, env }: Parts,
+  services: Services,
+  stop: () => Promise<void>,
+): Stack {
+  const { record, need, gaveUp } = services;
   return {
     home,
     get url() {
@@ -330,7 +164,7 @@ async function startLocked(options: StackOptions, release: () => void): Promise<
     kill: (name, signal = 'SIGKILL') => need(name).kill(signal),
     stopService: (name, signal) => need(name).stop(signal),
     startService: (name) => need(name).start(),
-    wipeTemporal: () => {
+    wipeTemporal() {
       if (need('temporal').identity !== undefined)
         throw new Error('Temporal is running: stop it before its file is deleted');
       wipeTemporalFile(home);

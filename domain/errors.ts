@@ -1,4 +1,5 @@
 /** Pure. The error catalogue: one row per code. `docs/errors.md` mirrors it; codes are for ever, texts may improve. */
+import type { StreamState } from './states.ts';
 
 export interface ErrorRow {
   readonly status: number;
@@ -137,10 +138,12 @@ export interface Guard {
 /** Members of a problem body beside the standard ones. */
 export interface ErrorEvidence {
   readonly errors?: readonly { readonly pointer: string; readonly detail: string }[];
-  readonly state?: string;
+  readonly state?: StreamState;
   readonly command?: string;
   readonly guards?: readonly Guard[];
   readonly retry_after_s?: number;
+  /** When to return: a random moment between the two, in ms. `EdgeML-Retry`. */
+  readonly retry_ms?: readonly [min: number, max: number];
   /** Anything else a code documents: `smallest_legal_version`, `required_scope`, `current_etag`, `formats`, … */
   readonly more?: Readonly<Record<string, unknown>>;
 }

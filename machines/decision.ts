@@ -1,9 +1,10 @@
 /** Pure. What a machine answers to a command: the facts that follow, "already so", or a refusal that names each guard. */
 import type { ErrorCode, Guard } from '../domain/errors.ts';
+import type { StreamState } from '../domain/states.ts';
 import type { Folded, Machine } from './fold.ts';
 
 export interface Refusal {
-  readonly state: string;
+  readonly state: StreamState;
   readonly command: string;
   readonly guards: readonly Guard[];
   /** `guard_refused` unless a guard has a code of its own, such as `version_not_monotone`. */
@@ -30,9 +31,9 @@ export const already = { kind: 'already' } as const;
  *
  * @param now Unix ms at which the facts are proposed
  */
-export function decideFacts<C, F extends { type: string; data: unknown }>(
-  machine: Machine<C>,
-  folded: Folded<C>,
+export function decideFacts<C, S extends StreamState, F extends { type: string; data: unknown }>(
+  machine: Machine<C, S>,
+  folded: Folded<C, S>,
   command: string,
   facts: readonly F[],
   guards: readonly Guard[],

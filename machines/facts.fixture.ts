@@ -4,6 +4,7 @@ import type { Judgement, RolloutFact, RolloutSpec } from '../domain/events/rollo
 import type { RoundClosedData, RoundOpenedData, TrainingFact, TrainingSpec } from '../domain/events/training.ts';
 import type { TrainingCompletedData, VersionFact } from '../domain/events/version.ts';
 import { trainingSpec as defaultSpec } from '../domain/learning/trainingSpec.fixture.ts';
+import type { StreamState } from '../domain/states.ts';
 import type { Folded, Machine } from './fold.ts';
 
 export const MODEL = '0a8f7d9e-52b4-5f0c-8f6e-2b1a4b6f7c11';
@@ -15,10 +16,10 @@ const STEP_MS = 20_000;
 export const NOW = T0 + 100 * STEP_MS;
 
 /** The state after `facts`, {@link STEP_MS} apart from {@link T0}. @throws Error where the chart refuses one (a wrong test) */
-export function given<C>(
-  machine: Machine<C>,
+export function given<C, S extends StreamState>(
+  machine: Machine<C, S>,
   facts: readonly { readonly type: string; readonly data: unknown }[],
-): Folded<C> {
+): Folded<C, S> {
   const folded = facts.reduce(
     (state, fact, i) => machine.step(state, { ...fact, at: T0 + i * STEP_MS, eventId: `e${i}`, version: i + 1 }),
     machine.initial(),

@@ -3,9 +3,10 @@ import Type, { type Static } from 'typebox';
 import { assign, setup } from 'xstate';
 import { Nullable } from '../domain/events/fact.ts';
 import { Architecture, modelFacts, type ModelFact } from '../domain/events/model.ts';
+import type { ModelStateName, None } from '../domain/states.ts';
 import { monotoneConflict, smallestLegal } from '../domain/semver.ts';
 import { already, decideFacts, guard, type Decision } from './decision.ts';
-import { wrap, type FactEvent, type Folded } from './fold.ts';
+import { wrap, type FactEvent, type Folded, type Machine, type StateNameOf } from './fold.ts';
 import { appended, movedToEnd } from './growing.ts';
 
 const Context = Type.Object(
@@ -109,8 +110,11 @@ const chart = setup({
   },
 });
 
-export const modelMachine = wrap<ModelContext>('model@1', chart, Context);
-export type ModelState = Folded<ModelContext>;
+export type ModelState = Folded<ModelContext, ModelStateName | None>;
+export const modelMachine: Machine<ModelContext, ModelState['state']> = wrap<
+  ModelContext,
+  StateNameOf<typeof chart, ModelState['state']>
+>('model@1', chart, Context);
 
 export type ModelCommand =
   | { type: 'register'; data: Extract<ModelFact, { type: 'ModelRegistered' }>['data'] }

@@ -3,8 +3,10 @@ import Type, { type Static } from 'typebox';
 import { assign, setup } from 'xstate';
 import { Count, Nullable } from '../domain/events/fact.ts';
 import { ArtifactFile, versionFacts, type VersionFact } from '../domain/events/version.ts';
+import type { LifecycleState, None, VersionStateName } from '../domain/states.ts';
+import { SAFETENSORS, tensorsShaOf } from '../domain/formats/fileFormats.ts';
 import { already, decideFacts, guard, type Decision } from './decision.ts';
-import { wrap, type FactEvent, type Folded } from './fold.ts';
+import { wrap, type FactEvent, type Folded, type Machine, type StateNameOf } from './fold.ts';
 import { appended } from './growing.ts';
 
 const Context = Type.Object(
@@ -61,9 +63,6 @@ const empty: VersionContext = {
   updatedAt: 0,
 };
 
-const tensorsOf = (files: readonly ArtifactFile[], before: string | null) =>
-  files.find((f) => f.format === 'safetensors')?.sha256 ?? before;
-
 const chart = setup({
   types: { context: {} as VersionContext, events: {} as Event },
   actions: {
@@ -106,7 +105,7 @@ const chart = setup({
         ? {
             updatedAt: event.at,
             uploaded: [...context.uploaded, ...event.data.files],
-            tensorsSha: tensorsOf(event.data.files, context.tensorsSha),
+            tensorsSha: tensorsShaOf(event.data.files, context.tensorsSha),
           }
         : {},
     ),
@@ -219,21 +218,61 @@ const chart = setup({
   },
 });
 
-export const versionMachine = wrap<VersionContext>('modelVersion@1', chart, Context);
-export type VersionState = Folded<VersionContext>;
+export type VersionState = Folded<VersionContext, VersionStateName | None>;
+export const versionMachine: Machine<VersionContext, VersionState['state']> = wrap<
+  VersionContext,
+  StateNameOf<typeof chart, VersionState['state']>
+>('modelVersion@1', chart, Context);
 
-/** The product's word for the state: the first part of the dotted name. */
-export const lifecycleState = (state: string) => state.split('.')[0]!;
+/** The product's word for each state. */
+const LIFECYCLE: Readonly<Record<VersionStateName, LifecycleState>> = {
+  Draft: 'Draft',
+  Training: 'Training',
+  'Trained.ready': 'Trained',
+  'Trained.publishing': 'Trained',
+  Published: 'Published',
+  'Deployed.rolling': 'Deployed',
+  'Deployed.live': 'Deployed',
+  'Deployed.standby': 'Deployed',
+  Rollback: 'Rollback',
+};
+export const lifecycleState = (state: VersionStateName): LifecycleState => LIFECYCLE[state];
 
+type Usable = Extract<VersionStateName, 'Published' | `Deployed.${string}`>;
+/** The state of a version that devices may not be told. */
+export type Unusable = Exclude<VersionStateName | None, Usable>;
+
+const USABLE: { readonly [S in VersionStateName]: S extends Usable ? true : false } = {
+  Draft: false,
+  Training: false,
+  'Trained.ready': false,
+  'Trained.publishing': false,
+  Published: true,
+  'Deployed.rolling': true,
+  'Deployed.live': true,
+  'Deployed.standby': true,
+  Rollback: false,
+};
 /** Whether devices may be told this version: it was published and is not rolled back. */
-export const isUsable = (state: string) => ['Published', 'Deployed'].includes(lifecycleState(state));
+export const isUsable = (state: VersionStateName | None): state is Usable => state !== 'None' && USABLE[state];
 
-/** What leads a version that devices may not be told to where they may, from its state. */
-export function howToPublish(state: string): string {
-  if (state === 'Rollback') return 'choose another version; a rolled-back one never returns';
-  if (state === 'Trained.publishing') return 'wait until it is published';
-  if (state === 'Training') return 'wait for its training run, then publish it';
-  return state === 'Trained.ready' ? 'publish it' : 'attach its weights or train it, then publish it';
+/** What leads a version to where devices may be told it, from its state. */
+export function howToPublish(state: Unusable): string {
+  switch (state) {
+    case 'Rollback':
+      return 'choose another version; a rolled-back one never returns';
+    case 'Training':
+      return 'wait for its training run, then publish it';
+    case 'Trained.ready':
+      return 'publish it';
+    case 'Trained.publishing':
+      return 'wait until it is published';
+    case 'None':
+    case 'Draft':
+      return 'attach its weights or train it, then publish it';
+    default:
+      return state satisfies never;
+  }
 }
 
 type DataOf<T extends VersionFact['type']> = Extract<VersionFact, { type: T }>['data'];
@@ -273,7 +312,7 @@ export function decideVersion(state: VersionState, command: VersionCommand, now:
     case 'uploadArtifact': {
       // A trained version has its tensors from its run: other bytes under its name would make the lineage lie.
       const known = ({ format }: ArtifactFile) =>
-        (format === 'safetensors' ? context.training?.artifact_sha : undefined) ??
+        (format === SAFETENSORS.name ? context.training?.artifact_sha : undefined) ??
         context.uploaded.find((u) => u.format === format)?.sha256;
       if (command.data.files.every((f) => known(f) === f.sha256)) return already;
       const clash = command.data.files.find((f) => known(f) !== undefined && known(f) !== f.sha256);

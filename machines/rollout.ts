@@ -5,13 +5,20 @@
 import Type, { type Static } from 'typebox';
 import { assign, setup } from 'xstate';
 import { Count, Nullable } from '../domain/events/fact.ts';
-import { Judgement, rolloutFacts, RolloutSpec, SetAside, type RolloutFact } from '../domain/events/rollout.ts';
+import {
+  Judgement,
+  PauseCause,
+  rolloutFacts,
+  RolloutSpec,
+  SetAside,
+  type RolloutFact,
+} from '../domain/events/rollout.ts';
+import { ROLLOUT_STATES, type None, type RolloutStateName } from '../domain/states.ts';
 import { holdsOn, NOT_RUNNING, resumeClock, startClock, stopClock } from '../domain/rollout/stageClock.ts';
-import { wrap, type FactEvent, type Folded } from './fold.ts';
+import { wrap, type FactEvent, type Folded, type Machine, type StateNameOf } from './fold.ts';
 import { appended } from './growing.ts';
 
 const Ended = Type.Object({ reason: Type.String(), at: Type.Number() });
-const PauseCause = rolloutFacts.RolloutPaused.schema.properties.cause;
 
 const Context = Type.Object(
   {
@@ -226,12 +233,24 @@ const chart = setup({
   },
 });
 
-export const rolloutMachine = wrap<RolloutContext>('rollout@1', chart, Context);
-export type RolloutState = Folded<RolloutContext>;
+export type RolloutState = Folded<RolloutContext, RolloutStateName | None>;
+export const rolloutMachine: Machine<RolloutContext, RolloutState['state']> = wrap<
+  RolloutContext,
+  StateNameOf<typeof chart, RolloutState['state']>
+>('rollout@1', chart, Context);
 
-export const LIVE_STATES = ['Active', 'Held', 'Paused'] as const;
-/** Devices may hold the version because of this rollout, and it has not ended. */
-export const isLive = (state: string) => (LIVE_STATES as readonly string[]).includes(state);
+/** Whether devices may hold the version because of this rollout, and it has not ended. */
+const LIVE: Readonly<Record<RolloutStateName, boolean>> = {
+  Pending: false,
+  Active: true,
+  Held: true,
+  Paused: true,
+  Completed: false,
+  RolledBack: false,
+  Aborted: false,
+};
+export const isLive = (state: RolloutStateName | None) => state !== 'None' && LIVE[state];
+export const LIVE_STATES: readonly RolloutStateName[] = ROLLOUT_STATES.filter(isLive);
 
 /** A rule on downloads stopped it: whoever resumes it has seen to them, so they no longer count (`set_aside`). */
 export const pausedByDownloads = ({ paused, judged }: RolloutContext) =>

@@ -80,7 +80,7 @@ describe('guards of rollout@1', () => {
     expect(second).toMatchObject({ refusal: { code: 'conflict', more: { rollout_id: 41 } } });
     const both = decide(states.Pending, { ...start, otherLive: 41, versionState: 'Rollback' });
     expect(both).toMatchObject({ refusal: { code: 'guard_refused' } });
-    for (const versionState of ['Draft', 'Trained.ready', 'Rollback']) {
+    for (const versionState of ['Draft', 'Trained.ready', 'Rollback'] as const) {
       expect(cellOf(decide(states.Pending, { ...start, versionState }))).toBe('published');
     }
     expect(cellOf(decide(states.Pending, { ...start, versionState: 'Deployed.standby' }))).toBe('✓');

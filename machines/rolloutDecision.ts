@@ -1,23 +1,37 @@
 /**
- * Pure. What a rollout answers to a command (docs/design/rollout.md "States and commands"): the named guards of its table, read
- * as one.
+ * Pure. What a rollout answers to a command (docs/design/rollout.md "States and commands"): a step a command, which names the
+ * facts that would follow and the guards of `rolloutGuards.ts` that must hold.
  */
 import { durationMs } from '../domain/duration.ts';
-import type { Judgement, RolloutFact, RolloutSpec, SetAside } from '../domain/events/rollout.ts';
-import { isPrerelease } from '../domain/semver.ts';
-import { completesByItself } from '../domain/rollout/plan.ts';
-import { clockMs } from '../domain/rollout/stageClock.ts';
-import { already, decideFacts, guard, type Decision } from './decision.ts';
-import { howToPublish, isUsable } from './modelVersion.ts';
+import type { Guard } from '../domain/errors.ts';
+import type { Judgement, PauseCause, RollbackTrigger, RolloutFact, SetAside } from '../domain/events/rollout.ts';
+import type { None, VersionStateName } from '../domain/states.ts';
+import { already, decideFacts, type Decision } from './decision.ts';
 import { rolloutMachine, type RolloutContext, type RolloutState } from './rollout.ts';
+import {
+  alone,
+  baked,
+  everyone,
+  hasNextStage,
+  healthy,
+  isNextStage,
+  lastStage,
+  mayReturn,
+  notRegressed,
+  published,
+  reachesItsCohort,
+  reasonGiven,
+  sameStage,
+  stillStable,
+} from './rolloutGuards.ts';
 
 type DataOf<T extends RolloutFact['type']> = Extract<RolloutFact, { type: T }>['data'];
 
 /** Facts about other streams that a guard needs, loaded by the use case and kept out of replay. */
 export type RolloutCommand =
-  | { type: 'create'; data: DataOf<'RolloutCreated'>; versionState: string }
-  | { type: 'start'; rolloutId: number; versionState: string; otherLive: number | null }
-  | { type: 'pause'; cause: DataOf<'RolloutPaused'>['cause']; reason: string; missing?: readonly string[] }
+  | { type: 'create'; data: DataOf<'RolloutCreated'>; versionState: VersionStateName | None }
+  | { type: 'start'; rolloutId: number; versionState: VersionStateName | None; otherLive: number | null }
+  | { type: 'pause'; cause: PauseCause; reason: string; missing?: readonly string[] }
   /** `setAside`: the stage's downloads so far, where a rule on downloads paused it. */
   | { type: 'resume'; reason?: string; setAside?: SetAside }
   | { type: 'enterStage'; stage: number }
@@ -34,20 +48,159 @@ export type RolloutCommand =
       named?: boolean;
       /** Why the version that a person named may not come back; undefined where none was named, or it may. */
       noTarget?: string;
-      trigger: 'verdict' | 'manual';
+      trigger: RollbackTrigger;
       reason: string;
       evidence: Judgement | null;
       isStable: boolean;
     }
   | { type: 'recordRootCause'; text: string };
 
-/** The fact that opens stage `index`: percent and ramp of the spec in buckets and milliseconds. */
-export function stageFact(
-  context: Pick<RolloutContext, 'spec' | 'entered'>,
-  index: number,
-  basis: 'auto' | 'manual',
-  reason?: string,
-): Extract<RolloutFact, { type: 'StageEntered' }> {
+/** What a command would add, and what must hold for it besides the state; or it asks for what is so. */
+type Step = { readonly facts: readonly RolloutFact[]; readonly guards: readonly Guard[] } | typeof already;
+
+type Of<T extends RolloutCommand['type']> = Extract<RolloutCommand, { type: T }>;
+
+/**
+ * What may follow in the rollout's own stream. Never throws.
+ *
+ * An override skips the bake only: passing a regressed verdict needs a second person's approval, which this release does not
+ * have, so it is refused.
+ */
+export function decideRollout(state: RolloutState, command: RolloutCommand, now: number): Decision<RolloutFact> {
+  const step = stepOf(state, command, now);
+  if ('kind' in step) return step;
+  const decision = decideFacts(rolloutMachine, state, command.type, step.facts, step.guards, now);
+  return command.type === 'start' ? besideAnother(decision, command.otherLive) : decision;
+}
+
+function stepOf(state: RolloutState, command: RolloutCommand, now: number): Step {
+  switch (command.type) {
+    case 'create':
+      return create(command);
+    case 'start':
+      return start(state, command);
+    case 'pause':
+      return pause(state, command);
+    case 'resume':
+      return resume(state, command);
+    case 'enterStage':
+      return enterStage(state, command, now);
+    case 'advance':
+      return advance(state, command, now);
+    case 'judge':
+      return judge(state, command);
+    case 'complete':
+      return complete(state, command, now);
+    case 'abort':
+      return abort(state, command);
+    case 'rollback':
+      return rollBack(state, command);
+    case 'recordRootCause':
+      return { facts: [{ type: 'RootCauseRecorded', data: { text: command.text } }], guards: [] };
+  }
+}
+
+const create = ({ data, versionState }: Of<'create'>): Step => ({
+  facts: [{ type: 'RolloutCreated', data }],
+  guards: [published(versionState, data.version), reachesItsCohort(data.spec)],
+});
+
+function start({ state, context }: RolloutState, { rolloutId, versionState, otherLive }: Of<'start'>): Step {
+  if (state === 'Active' || state === 'Held') return already;
+  const { spec, version } = context;
+  const started = { type: 'RolloutStarted', data: { seed: String(rolloutId), lo: 0 } } as const;
+  const isUsable = published(versionState, version);
+  if (!spec) return { facts: [started], guards: [isUsable, alone(otherLive)] };
+  return {
+    facts: [started, stageFact(context, 0, 'auto')],
+    guards: [isUsable, reachesItsCohort(spec), alone(otherLive)],
+  };
+}
+
+/** Where nothing but another live rollout stands in the way, that is a conflict with it, and it is named. */
+function besideAnother(decision: Decision<RolloutFact>, otherLive: number | null): Decision<RolloutFact> {
+  if (decision.kind !== 'refused' || otherLive === null) return decision;
+  const { refusal } = decision;
+  if (refusal.guards.some((g) => !g.met && g.name !== 'alone')) return decision;
+  return { kind: 'refused', refusal: { ...refusal, code: 'conflict', more: { rollout_id: otherLive } } };
+}
+
+function pause({ state }: RolloutState, { cause, reason, missing }: Of<'pause'>): Step {
+  if (state === 'Paused') return already;
+  const data = { cause, reason, ...(missing === undefined ? {} : { missing: [...missing] }) };
+  return { facts: [{ type: 'RolloutPaused', data }], guards: [] };
+}
+
+function resume({ state, context }: RolloutState, { reason, setAside }: Of<'resume'>): Step {
+  if (state === 'Active') return already;
+  const data = { ...because(reason), ...(setAside === undefined ? {} : { set_aside: setAside }) };
+  // Its ramp would go on: a step up like any other.
+  return { facts: [{ type: 'RolloutResumed', data }], guards: [notRegressed(context)] };
+}
+
+/** The workflow's step up, on health alone. */
+function enterStage({ context }: RolloutState, { stage }: Of<'enterStage'>, now: number): Step {
+  const next = isNextStage(context, stage);
+  return {
+    facts: [next.met ? stageFact(context, stage, 'auto') : noStage(context)],
+    guards: [next, baked(context, now, false), healthy(context), notRegressed(context)],
+  };
+}
+
+function advance({ context }: RolloutState, { override, reason }: Of<'advance'>, now: number): Step {
+  const next = hasNextStage(context);
+  return {
+    facts: [next.met ? stageFact(context, context.stage + 1, 'manual', reason) : noStage(context)],
+    guards: [next, baked(context, now, override), reasonGiven(override, reason), notRegressed(context)],
+  };
+}
+
+function judge({ context }: RolloutState, { judgement }: Of<'judge'>): Step {
+  const judged = context.judged?.verdict ?? 'PENDING';
+  if (judged === judgement.verdict || context.regressed !== null) return already;
+  return { facts: [{ type: 'HealthJudged', data: judgement }], guards: [sameStage(context, judgement)] };
+}
+
+function complete({ state, context }: RolloutState, { basis, override, reason }: Of<'complete'>, now: number): Step {
+  if (state === 'Completed') return already;
+  const isAuto = basis === 'auto';
+  return {
+    facts: [{ type: 'RolloutCompleted', data: { basis, ...because(reason) } }],
+    guards: [
+      lastStage(context),
+      everyone(context),
+      baked(context, now, !isAuto && override),
+      isAuto ? healthy(context) : reasonGiven(override, reason),
+      notRegressed(context),
+    ],
+  };
+}
+
+function abort(rollout: RolloutState, { reason, isStable }: Of<'abort'>): Step {
+  if (rollout.state === 'Aborted' || rollout.state === 'RolledBack') return already;
+  return { facts: [{ type: 'RolloutAborted', data: { reason } }], guards: stillInForce(rollout, isStable) };
+}
+
+function rollBack(rollout: RolloutState, command: Of<'rollback'>): Step {
+  if (rollout.state === 'RolledBack') return already;
+  const { target, trigger, reason, evidence } = command;
+  const named = command.named ? { named: true as const } : {};
+  return {
+    facts: [{ type: 'RolloutRolledBack', data: { target, ...named, trigger, reason, evidence } }],
+    guards: [mayReturn(target, command.noTarget), ...stillInForce(rollout, command.isStable)],
+  };
+}
+
+/** A completed rollout is undone only while its version is the stable one. */
+const stillInForce = ({ state, context }: RolloutState, isStable: boolean): readonly Guard[] =>
+  state === 'Completed' ? [stillStable(isStable, context.version)] : [];
+
+const because = (reason: string | undefined) => (reason === undefined ? {} : { reason });
+
+type StageEntered = Extract<RolloutFact, { type: 'StageEntered' }>;
+
+/** The fact that opens a stage of the spec: its percent and ramp in buckets and milliseconds. */
+function stageFact(context: RolloutContext, index: number, basis: 'auto' | 'manual', reason?: string): StageEntered {
   const stage = context.spec!.stages[index]!;
   return {
     type: 'StageEntered',
@@ -59,255 +212,13 @@ export function stageFact(
       min_bake_ms: durationMs(stage.min_bake),
       max_bake_ms: durationMs(stage.max_bake),
       basis,
-      ...(reason === undefined ? {} : { reason }),
+      ...because(reason),
     },
   };
 }
 
-/**
- * What may follow in the rollout's own stream. Never throws.
- *
- * An override skips the bake only: passing a regressed verdict needs a second person's approval, which this release does not
- * have, so it is refused.
- */
-export function decideRollout(state: RolloutState, command: RolloutCommand, now: number): Decision<RolloutFact> {
-  const { context } = state;
-  const spec = context.spec;
-  const decide = (facts: RolloutFact[], guards: ReturnType<typeof guard>[] = []) =>
-    decideFacts(rolloutMachine, state, command.type, facts, guards, now);
-
-  switch (command.type) {
-    case 'create':
-      return decide(
-        [{ type: 'RolloutCreated', data: command.data }],
-        [published(command.versionState, command.data.version), reachesItsCohort(command.data.spec)],
-      );
-    case 'start': {
-      if (state.state === 'Active' || state.state === 'Held') return already;
-      const facts: RolloutFact[] = spec
-        ? [{ type: 'RolloutStarted', data: { seed: String(command.rolloutId), lo: 0 } }, stageFact(context, 0, 'auto')]
-        : [{ type: 'RolloutStarted', data: { seed: String(command.rolloutId), lo: 0 } }];
-      const guards = [published(command.versionState, context.version), ...(spec ? [reachesItsCohort(spec)] : [])];
-      return besideAnother(decide(facts, [...guards, alone(command.otherLive)]), command.otherLive);
-    }
-    case 'pause':
-      if (state.state === 'Paused') return already;
-      return decide([
-        {
-          type: 'RolloutPaused',
-          data: {
-            cause: command.cause,
-            reason: command.reason,
-            ...(command.missing === undefined ? {} : { missing: [...command.missing] }),
-          },
-        },
-      ]);
-    case 'resume':
-      if (state.state === 'Active') return already;
-      // Its ramp would go on: a step up like any other.
-      return decide(
-        [
-          {
-            type: 'RolloutResumed',
-            data: {
-              ...(command.reason === undefined ? {} : { reason: command.reason }),
-              ...(command.setAside === undefined ? {} : { set_aside: command.setAside }),
-            },
-          },
-        ],
-        [notRegressed(context)],
-      );
-    case 'enterStage': {
-      const exists = !!spec && command.stage < spec.stages.length && command.stage === context.stage + 1;
-      return decide(
-        [exists ? stageFact(context, command.stage, 'auto') : noStage(context)],
-        [
-          guard(
-            'nextStage',
-            exists,
-            `stage ${context.stage} of ${spec?.stages.length ?? 0} is running`,
-            'reload the rollout',
-          ),
-          baked(context, now, false),
-          healthy(context),
-          notRegressed(context),
-        ],
-      );
-    }
-    case 'advance': {
-      const next = context.stage + 1;
-      const exists = !!spec && next < spec.stages.length;
-      return decide(
-        [exists ? stageFact(context, next, 'manual', command.reason) : noStage(context)],
-        [
-          guard(
-            'nextStage',
-            exists,
-            `stage ${context.stage} is the last of ${spec?.stages.length ?? 0}`,
-            'nothing is above it: wait, or complete the rollout',
-          ),
-          baked(context, now, command.override),
-          overrideReason(command.override, command.reason),
-          notRegressed(context),
-        ],
-      );
-    }
-    case 'judge':
-      if ((context.judged?.verdict ?? 'PENDING') === command.judgement.verdict || context.regressed) return already;
-      return decide(
-        [{ type: 'HealthJudged', data: command.judgement }],
-        [
-          guard(
-            'sameStage',
-            convictsLeftStage(context, command.judgement) ||
-              (command.judgement.stage === context.stage && command.judgement.look === context.looks + 1),
-            `look ${context.looks + 1} of stage ${context.stage} is next`,
-            'judge the stage that runs',
-          ),
-        ],
-      );
-    case 'complete': {
-      if (state.state === 'Completed') return already;
-      const last = !!spec && context.stage === spec.stages.length - 1;
-      const auto = command.basis === 'auto';
-      return decide(
-        [
-          {
-            type: 'RolloutCompleted',
-            data: { basis: command.basis, ...(command.reason === undefined ? {} : { reason: command.reason }) },
-          },
-        ],
-        [
-          guard('lastStage', last, `stage ${context.stage} of ${spec?.stages.length ?? 0}`, 'finish the stages'),
-          guard(
-            'everyone',
-            !!spec && completesByItself(spec),
-            'the last stage is 100 % of everyone',
-            'abort it, and begin another one of a release, to 100 % of everyone',
-          ),
-          baked(context, now, !auto && command.override),
-          ...(auto ? [healthy(context)] : [overrideReason(command.override, command.reason)]),
-          notRegressed(context),
-        ],
-      );
-    }
-    case 'abort':
-      if (state.state === 'Aborted' || state.state === 'RolledBack') return already;
-      return decide(
-        [{ type: 'RolloutAborted', data: { reason: command.reason } }],
-        state.state === 'Completed' ? [stillStable(command.isStable, context.version)] : [],
-      );
-    case 'rollback': {
-      if (state.state === 'RolledBack') return already;
-      const guards = [
-        guard(
-          'target',
-          command.noTarget === undefined,
-          command.noTarget ??
-            (command.target ? `devices go to ${command.target}` : 'no version is in force besides it'),
-          'leave target_version out, or name a version that was stable and was not rolled back',
-        ),
-      ];
-      if (state.state === 'Completed') guards.push(stillStable(command.isStable, context.version));
-      return decide(
-        [
-          {
-            type: 'RolloutRolledBack',
-            data: {
-              target: command.target,
-              ...(command.named ? { named: true as const } : {}),
-              trigger: command.trigger,
-              reason: command.reason,
-              evidence: command.evidence,
-            },
-          },
-        ],
-        guards,
-      );
-    }
-    case 'recordRootCause':
-      return decide([{ type: 'RootCauseRecorded', data: { text: command.text } }]);
-  }
-}
-
-/** The look was taken before a person advanced: what it saw convicts the version all the same. */
-const convictsLeftStage = (context: RolloutContext, { stage, verdict }: Judgement) =>
-  verdict === 'REGRESSED' && stage < context.stage;
-
 /** Asks the chart whether the state lets a stage be entered, where the spec has none: the guard `nextStage` refuses it. */
-const noStage = (context: RolloutContext): Extract<RolloutFact, { type: 'StageEntered' }> => ({
+const noStage = (context: RolloutContext): StageEntered => ({
   type: 'StageEntered',
   data: { stage: context.stage + 1, from: 0, to: 0, ramp_ms: 0, min_bake_ms: 0, max_bake_ms: 0, basis: 'auto' },
 });
-
-const alone = (otherLive: number | null) =>
-  guard(
-    'alone',
-    otherLive === null,
-    otherLive === null ? 'no other rollout of the model is live' : `rollout ${otherLive} is live`,
-    `abort or roll back rollout ${otherLive ?? ''} first, or wait for its end`,
-  );
-
-/** Where nothing but another live rollout stands in the way, that is a conflict with it, and it is named. */
-function besideAnother(decision: Decision<RolloutFact>, otherLive: number | null): Decision<RolloutFact> {
-  if (decision.kind !== 'refused' || otherLive === null) return decision;
-  const { refusal } = decision;
-  if (refusal.guards.some((g) => !g.met && g.name !== 'alone')) return decision;
-  return { kind: 'refused', refusal: { ...refusal, code: 'conflict', more: { rollout_id: otherLive } } };
-}
-
-/** A pre-release is never stable: it goes to a cohort, and a rollout to a cohort does not complete. */
-function reachesItsCohort({ version, cohort }: RolloutSpec) {
-  const met = !isPrerelease(version) || cohort !== undefined;
-  return guard(
-    'cohort',
-    met,
-    !isPrerelease(version)
-      ? `${version} is a release`
-      : `${version} is a pre-release, ${met ? 'for a cohort' : 'and the rollout is for everyone'}`,
-    `name a cohort, such as {"platform": ["android"]}; for everyone publish a version without a pre-release label`,
-  );
-}
-
-const published = (versionState: string, version: string) =>
-  guard('published', isUsable(versionState), `${version} is ${versionState}`, howToPublish(versionState));
-
-const stillStable = (isStable: boolean, version: string) =>
-  guard(
-    'stillStable',
-    isStable,
-    `${version} is ${isStable ? '' : 'not '}the stable version`,
-    'act on the rollout of the version that is stable',
-  );
-
-function baked(context: RolloutContext, now: number, override: boolean) {
-  const needed = (context.entered?.ramp_ms ?? 0) + (context.entered?.min_bake_ms ?? 0);
-  const clock = clockMs(context.clock, now);
-  const met = override || clock >= needed;
-  const left = Math.max(0, needed - clock);
-  return guard(
-    'minBakeElapsed',
-    met,
-    override ? 'overridden' : `the stage has run ${clock} ms of ${needed} ms`,
-    `wait until ${new Date(now + left).toISOString()}, or advance with override and a reason`,
-  );
-}
-
-const overrideReason = (override: boolean, reason: string | undefined) =>
-  guard('reasonGiven', !override || !!reason, reason ? 'a reason is given' : 'no reason is given', 'give a reason');
-
-const healthy = (context: RolloutContext) =>
-  guard(
-    'healthy',
-    context.judged?.verdict === 'HEALTHY',
-    `the stage is ${context.judged?.verdict ?? 'not judged'}`,
-    'wait for the verdict',
-  );
-
-const notRegressed = (context: RolloutContext) =>
-  guard(
-    'notRegressed',
-    context.regressed === null,
-    context.regressed ? `judged REGRESSED in stage ${context.regressed.stage}` : 'never judged REGRESSED',
-    'roll back or abort; passing a regressed verdict needs a second person, which this release does not have',
-  );

@@ -3,7 +3,8 @@ import Type, { type Static } from 'typebox';
 import { assign, setup, stateIn } from 'xstate';
 import { Count, Nullable } from '../domain/events/fact.ts';
 import { trainingFacts, TrainingSpec, type TrainingFact } from '../domain/events/training.ts';
-import { wrap, type FactEvent, type Folded } from './fold.ts';
+import type { None, RoundState, RunStatus, TrainingStateName } from '../domain/states.ts';
+import { wrap, type FactEvent, type Folded, type Machine, type StateNameOf } from './fold.ts';
 import { appended, withLast } from './growing.ts';
 
 const { TrainingRequested, RoundOpened, RoundClosed, RoundAggregated, RoundEvaluated, TrainingStopped } = trainingFacts;
@@ -247,19 +248,27 @@ const chart = setup({
   },
 });
 
-export const trainingMachine = wrap<TrainingContext>('trainingRun@1', chart, Context);
-export type TrainingState = Folded<TrainingContext>;
+export type TrainingState = Folded<TrainingContext, TrainingStateName | None>;
+export const trainingMachine: Machine<TrainingContext, TrainingState['state']> = wrap<
+  TrainingContext,
+  StateNameOf<typeof chart, TrainingState['state'], ['control', 'round']>
+>('trainingRun@1', chart, Context);
 
-export const isPaused = (state: TrainingState) => state.state.includes('control.paused');
-export const roundState = (state: TrainingState): 'between' | 'collecting' | 'closed' | undefined =>
-  // The pattern admits these words only.
-  /round\.(between|collecting|closed)/.exec(state.state)?.[1] as 'between' | 'collecting' | 'closed' | undefined;
-/** The word for people: requested runs are `active`, then `paused`, `ending`, `succeeded`, `aborted`. */
-export function runStatus(state: TrainingState): 'active' | 'paused' | 'ending' | 'succeeded' | 'aborted' {
-  if (state.context.ended) return state.context.ended.kind;
-  if (state.state === 'Ending') return 'ending';
-  return isPaused(state) ? 'paused' : 'active';
-}
+/** Words for people: of the run, and of its rounds. */
+const STANDING: Readonly<Record<TrainingStateName, { readonly run: RunStatus; readonly round: RoundState }>> = {
+  'Running.control.active+round.between': { run: 'active', round: 'between' },
+  'Running.control.active+round.collecting': { run: 'active', round: 'collecting' },
+  'Running.control.active+round.closed': { run: 'active', round: 'closed' },
+  'Running.control.paused+round.between': { run: 'paused', round: 'between' },
+  'Running.control.paused+round.collecting': { run: 'paused', round: 'collecting' },
+  'Running.control.paused+round.closed': { run: 'paused', round: 'closed' },
+  Ending: { run: 'ending', round: 'over' },
+  Succeeded: { run: 'succeeded', round: 'over' },
+  Aborted: { run: 'aborted', round: 'over' },
+};
+export const runStatus = (state: TrainingStateName): RunStatus => STANDING[state].run;
+export const roundState = (state: TrainingStateName): RoundState => STANDING[state].round;
+export const isPaused = ({ state }: TrainingState) => state !== 'None' && runStatus(state) === 'paused';
 /** The model on which the next round trains. */
 export const currentBase = (context: TrainingContext): string =>
   context.rounds.at(-1)?.aggregated.model_sha ?? context.base.sha;

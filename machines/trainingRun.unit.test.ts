@@ -14,7 +14,7 @@ import {
   training as f,
   trainingSpec,
 } from './facts.fixture.ts';
-import { currentBase, runStatus, trainingMachine } from './trainingRun.ts';
+import { currentBase, isPaused, trainingMachine } from './trainingRun.ts';
 import { decideTraining, type TrainingCommand } from './trainingDecision.ts';
 
 const at = (...facts: Parameters<typeof given>[1]) => given(trainingMachine, facts);
@@ -130,7 +130,7 @@ describe('guards of trainingRun@1', () => {
   it('a pause lets the round that collects close and be aggregated, and opens no other', () => {
     const closed = at(f.requested, f.opened(), f.paused, f.closed());
     expect(cellOf(decide(closed, { type: 'recordAggregate', data: aggregated() }))).toBe('✓');
-    expect(runStatus(closed)).toBe('paused');
+    expect(isPaused(closed)).toBe(true);
     expect(cellOf(decide(states.paused, { type: 'openRound', data: roundOpened(2) }))).toBe('state');
   });
 

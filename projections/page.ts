@@ -1,6 +1,7 @@
 /** Pages of a list: all are read at the position of the first, so rows neither repeat nor get lost while the log grows. */
 import Type, { type Static } from 'typebox';
 import { Compile } from 'typebox/compile';
+import type { LogIndex } from '../domain/brands.ts';
 import { LifecycleError } from '../domain/errors.ts';
 import { canonicalSha } from '../domain/hash/canonicalJson.ts';
 
@@ -10,7 +11,7 @@ export interface PageRequest {
   /** `nextCursor` of the page before, with the same filter. */
   readonly cursor?: string;
   /** Log index; absent: where the read model is. Ignored with a cursor, which has its own. */
-  readonly asOf?: number;
+  readonly asOf?: LogIndex;
 }
 export interface Page<T> {
   readonly items: readonly T[];

@@ -1,4 +1,5 @@
 /** Lists by page and as of a place. */
+import { asLogIndex } from '../domain/brands.ts';
 import { asOrgId } from '../domain/org.ts';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { SequencedEvent } from '../domain/events/envelope.ts';
@@ -146,10 +147,12 @@ describe('lists', () => {
     });
     await expect(stage.models.events({ orgId }, { cursor })).rejects.toMatchObject({ code: 'bad_cursor' });
     await expect(stage.models.rollouts({ orgId }, { cursor: 'x' })).rejects.toMatchObject({ code: 'bad_cursor' });
-    await expect(stage.models.rollouts({ orgId }, { asOf: head + 1 })).rejects.toMatchObject({
+    await expect(stage.models.rollouts({ orgId }, { asOf: asLogIndex(head + 1) })).rejects.toMatchObject({
       code: 'projection_behind',
     });
-    await expect(stage.models.versions({ orgId, modelId: 'm-0' }, { asOf: head + 1 })).rejects.toMatchObject({
+    await expect(
+      stage.models.versions({ orgId, modelId: 'm-0' }, { asOf: asLogIndex(head + 1) }),
+    ).rejects.toMatchObject({
       code: 'projection_behind',
     });
   });

@@ -2,7 +2,9 @@
 import { Kysely, PostgresDialect } from 'kysely';
 import { LifecycleError } from '../domain/errors.ts';
 import type { SequencedEvent } from '../domain/events/envelope.ts';
+import type { LogIndex } from '../domain/brands.ts';
 import type { OrgId } from '../domain/org.ts';
+import type { LifecycleState } from '../domain/states.ts';
 import { createPool } from '../store/connect.ts';
 import type { LogDatabase } from '../store/log/tables.ts';
 import { listEvents, type EventFilter } from './activity/query.ts';
@@ -57,7 +59,7 @@ export interface Listed<T> {
 }
 
 /** `lifecycle`: of the newest version. */
-export type ModelNow = ShownModelRow & { readonly lifecycle: string | null };
+export type ModelNow = ShownModelRow & { readonly lifecycle: LifecycleState | null };
 
 export interface ReadModels {
   position(name: ReadModelName): Promise<number>;
@@ -67,7 +69,7 @@ export interface ReadModels {
   waitFor(name: ReadModelName, logIndex: number, timeoutMs: number): Promise<boolean>;
 
   models(filter: ModelFilter, page?: PageRequest): Promise<Page<ShownModelRow>>;
-  model(orgId: OrgId, modelId: string, asOf?: number): Promise<ShownModelRow | undefined>;
+  model(orgId: OrgId, modelId: string, asOf?: LogIndex): Promise<ShownModelRow | undefined>;
   /** How many models of a kind there are now. */
   modelCount(kind: ModelKind): Promise<number>;
   /** At most `limit` models as they are now, by name, each with the lifecycle state of its newest version; null: it has none. */
@@ -79,16 +81,16 @@ export interface ReadModels {
     page: { readonly limit: number; readonly offset: number },
   ): Promise<VersionRow[]>;
   /** Of a model's newest version now; null: it has none. */
-  newestLifecycle(modelId: string): Promise<string | null>;
+  newestLifecycle(modelId: string): Promise<LifecycleState | null>;
   lineage(of: { readonly orgId: OrgId; readonly modelId: string }, page?: PageRequest): Promise<Page<LineageNode>>;
   rollouts(filter: RolloutFilter, page?: PageRequest): Promise<Page<RolloutRow>>;
   judgements(
     orgId: OrgId,
     rolloutId: number,
-    asOf?: number,
+    asOf?: LogIndex,
   ): Promise<Listed<JudgementRow & { readonly log_index: number }>>;
   runs(filter: RunFilter, page?: PageRequest): Promise<Page<ListedRun>>;
-  roundFacts(orgId: OrgId, runId: string, asOf?: number): Promise<Listed<RoundRow & { readonly log_index: number }>>;
+  roundFacts(orgId: OrgId, runId: string, asOf?: LogIndex): Promise<Listed<RoundRow & { readonly log_index: number }>>;
   events(filter: EventFilter, page?: PageRequest): Promise<Page<SequencedEvent>>;
 
   close(): Promise<void>;
@@ -173,7 +175,7 @@ export function createReadModels({
 
   async function readOnce<T>(
     names: readonly ReadModelName[],
-    asOf: number | undefined,
+    asOf: LogIndex | undefined,
     list: (db: ReadDb, at: number) => Promise<T>,
   ): Promise<T> {
     const found = await Promise.all(names.map(complete));
@@ -193,6 +195,13 @@ export function createReadModels({
     readOnce(names, asOf, list).catch((error: unknown) => {
       if (!isMissing(error)) throw error;
       return readOnce(names, asOf, list);
+    });
+
+  /** The same of what holds now, without a look at where they are: a schema has its name once it is complete. */
+  const readNow = <T>(names: readonly ReadModelName[], list: (db: ReadDb) => Promise<T>): Promise<T> =>
+    list(whole).catch((error: unknown) => {
+      if (!isMissing(error)) throw error;
+      return read(names, undefined, list);
     });
 
   return {
@@ -215,7 +224,7 @@ export function createReadModels({
 
     models: (filter, page = {}) => read(['catalog'], undefined, (db, at) => listModels(db, filter, page, at)),
     model: (orgId, modelId, asOf) => read(['catalog'], asOf, (db, at) => findModel(db, orgId, modelId, at)),
-    modelCount: (kind) => read(['catalog'], undefined, (db) => countModels(db, kind)),
+    modelCount: (kind) => readNow(['catalog'], (db) => countModels(db, kind)),
     modelsNow: (kind, from, limit) =>
       read(['catalog', 'versions'], undefined, async (db) => {
         const rows = await modelsNow(db, kind, from, limit);
@@ -226,9 +235,9 @@ export function createReadModels({
         return rows.map((row) => ({ ...row, lifecycle: newest.get(row.model_id) ?? null }));
       }),
     versions: (filter, page = {}) => read(['versions'], undefined, (db, at) => listVersions(db, filter, page, at)),
-    listedVersions: (filter, page) => read(['versions'], undefined, (db) => listedVersions(db, filter, page)),
+    listedVersions: (filter, page) => readNow(['versions'], (db) => listedVersions(db, filter, page)),
     newestLifecycle: (modelId) =>
-      read(['versions'], undefined, async (db) => (await newestLifecycles(db, [modelId])).get(modelId) ?? null),
+      readNow(['versions'], async (db) => (await newestLifecycles(db, [modelId])).get(modelId) ?? null),
     lineage: (of, page = {}) => read(['versions', 'rollouts'], undefined, (db, at) => readLineage(db, of, page, at)),
     rollouts: (filter, page = {}) => read(['rollouts'], undefined, (db, at) => listRollouts(db, filter, page, at)),
     judgements: (orgId, rolloutId, asOf) =>

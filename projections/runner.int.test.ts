@@ -1,4 +1,5 @@
 /** Read models follow the log, through kills, two leaders and facts they cannot apply. */
+import { asLogIndex } from '../domain/brands.ts';
 import { asOrgId } from '../domain/org.ts';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -69,7 +70,7 @@ describe('the runner', () => {
       fc.asyncProperty(fc.integer({ min: 0, max: head }), async (at) => {
         const folded = foldedTo(named('versions'), events, at);
         for (const modelId of ['m-0', 'm-1']) {
-          const listed = await stage.models.versions({ orgId, modelId }, { asOf: at, limit: 500 });
+          const listed = await stage.models.versions({ orgId, modelId }, { asOf: asLogIndex(at), limit: 500 });
           expect(listed.position).toBe(at);
           for (const row of listed.items) {
             expect(bare(row)).toEqual(wellFormed(folded.get(versionRows, modelId, row.version)));
@@ -79,13 +80,13 @@ describe('the runner', () => {
           );
           expect(listed.items).toHaveLength(drafted.length);
         }
-        const rollouts = await stage.models.rollouts({ orgId }, { asOf: at, limit: 500 });
+        const rollouts = await stage.models.rollouts({ orgId }, { asOf: asLogIndex(at), limit: 500 });
         const foldedRollouts = foldedTo(named('rollouts'), events, at);
         for (const row of rollouts.items) {
           expect(bare(row)).toEqual(wellFormed(foldedRollouts.get(rolloutRows, row.rollout_id)));
         }
         const catalog = foldedTo(named('catalog'), events, at);
-        for (const row of (await stage.models.models({ orgId }, { asOf: at })).items) {
+        for (const row of (await stage.models.models({ orgId }, { asOf: asLogIndex(at) })).items) {
           const { latest_version: _latest, ...stored } = bare(row);
           expect(stored).toEqual(wellFormed(catalog.get(models, row.model_id)));
         }

@@ -2,6 +2,7 @@
 import { createBell, type Bell } from '../store/bell.ts';
 import type { Session } from '../store/connect.ts';
 import { lead, type Logger } from '../store/leader.ts';
+import { listen } from '../store/listen.ts';
 import { pause } from '../store/pause.ts';
 import { readCheckpoint } from './checkpoint.ts';
 import { dropEarlier, fillFirst } from './firstFill.ts';
@@ -92,8 +93,7 @@ async function follow(
     logger.warn({ err: error, projection: projection.name }, 'what an earlier version left could not be dropped');
   });
   // The sequencer rings here as well, so a silent NATS costs nothing.
-  client.on('notification', ({ payload }) => ring(Number(payload)));
-  await client.query('LISTEN edgeml_log');
+  await listen(session, 'edgeml_log', (payload) => ring(Number(payload)));
   const follower = createFollower({ client, schema, projection, log, budgetMs: BUDGET_MS, maxEvents: MAX_EVENTS });
   while (!signal.aborted) {
     const step = await follower.advance();

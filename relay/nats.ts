@@ -13,6 +13,7 @@ import { connect, headers, type MsgHdrs, type NatsConnection } from 'nats';
 import { createBell, type Bell } from '../store/bell.ts';
 import type { Session } from '../store/connect.ts';
 import { lead, type Logger } from '../store/leader.ts';
+import { listen } from '../store/listen.ts';
 import { pause } from '../store/pause.ts';
 import { within } from '../store/within.ts';
 import type { PostgresEventStore } from '../store/log/postgresEventStore.ts';
@@ -136,8 +137,7 @@ export function runNatsRelay(options: NatsRelayOptions): Promise<void> {
   const { connectionString, natsUrl, signal, logger } = options;
   return lead({ connectionString, name: 'nats relay', signal, logger }, async (session, until) => {
     const bell = createBell();
-    session.client.on('notification', () => bell.ring());
-    await session.client.query('LISTEN edgeml_log');
+    await listen(session, 'edgeml_log', bell.ring);
     let complained = '';
     while (!until.aborted) {
       let nc: NatsConnection | undefined;

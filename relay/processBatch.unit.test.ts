@@ -1,4 +1,5 @@
 /** Which facts start, ring and end a process. */
+import { asLogIndex, asStreamVersion } from '../domain/brands.ts';
 import { describe, expect, it } from 'vitest';
 import type { Actor, SequencedEvent } from '../domain/events/envelope.ts';
 import type { AnyFact } from '../domain/events/streams.ts';
@@ -17,7 +18,7 @@ function event(
   return {
     id: `event-${index}`,
     stream,
-    version,
+    version: asStreamVersion(version),
     // Only type and data's `n` are looked at.
     fact: { type, data } as AnyFact,
     schemaVersion: 1,
@@ -28,7 +29,7 @@ function event(
     correlationId: null,
     causationId: null,
     recordedAt: '2026-01-01T00:00:00.000Z',
-    logIndex: index,
+    logIndex: asLogIndex(index),
     sequencedAt: '2026-01-01T00:00:00.000Z',
   };
 }

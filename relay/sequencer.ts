@@ -11,6 +11,7 @@
 import { createBell } from '../store/bell.ts';
 import type { Client, Session } from '../store/connect.ts';
 import { lead, type Logger } from '../store/leader.ts';
+import { listen } from '../store/listen.ts';
 import { refuseFork } from '../store/ledger/fork.ts';
 import type { PublishedCheckpoints } from '../store/ledger/published.ts';
 import { leafOf } from '../store/log/leaf.ts';
@@ -133,11 +134,11 @@ function createAlarm(client: Client, log: Logger) {
   };
 }
 
-async function sequence({ client }: Session, signal: AbortSignal, options: SequencerOptions): Promise<void> {
+async function sequence(session: Session, signal: AbortSignal, options: SequencerOptions): Promise<void> {
   const { log, published, onBatch } = options;
+  const { client } = session;
   const bell = createBell();
-  client.on('notification', () => bell.ring());
-  await client.query('LISTEN edgeml_append');
+  await listen(session, 'edgeml_append', bell.ring);
   const alarm = createAlarm(client, log);
   let cursor = await readCursor(client);
   if (published) await refuseFork(client, published);

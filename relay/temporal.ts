@@ -7,6 +7,7 @@
  */
 import { createBell, type Bell } from '../store/bell.ts';
 import { lead, type Logger } from '../store/leader.ts';
+import { listen } from '../store/listen.ts';
 import { pause } from '../store/pause.ts';
 import type { EventStore } from '../store/log/eventStore.ts';
 import { readPast } from '../store/log/readPast.ts';
@@ -133,8 +134,7 @@ export function runTemporalRelay(options: TemporalRelayOptions): Promise<void> {
   const { connectionString, signal, logger, log, onMove = () => undefined, intercept = (calls) => calls } = options;
   return lead({ connectionString, name: 'temporal relay', signal, logger }, async (session, until) => {
     const bell = createBell();
-    session.client.on('notification', bell.ring);
-    await session.client.query('LISTEN edgeml_log');
+    await listen(session, 'edgeml_log', bell.ring);
     const failed = new AbortController();
     const calls = intercept(createTemporalCalls(options.temporal, options.taskQueue));
     const desk: Desk = {

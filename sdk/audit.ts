@@ -3,6 +3,7 @@ import { EdgeMLError, type Problem } from './errors.ts';
 import { segment, pick } from './registry.ts';
 import type { Answer, CallOptions, Http } from './http.ts';
 import { itemsOf } from './pages.ts';
+import { tellProgress } from './progress.ts';
 import type {
   AuditResult,
   CheckpointView,
@@ -20,13 +21,6 @@ import type {
 } from './types.ts';
 
 const own = '/lifecycle/v1';
-
-/** One line of a running verify. */
-export interface AuditProgress {
-  readonly step: string;
-  readonly done: number;
-  readonly total: number | null;
-}
 
 export class Audit {
   readonly #http: Http;
@@ -64,18 +58,20 @@ export class Audit {
 
   /**
    * Checks the whole log, also against checkpoints that you kept. Every finding is listed; `passed` is the verdict. It may take minutes;
-   * the time limit is one of silence, and the server tells progress.
+   * the time limit is one of silence, and the server tells progress, in facts: of the phase `log`, then of `read_model`.
    *
    * @throws EdgeMLError `conflict` while another audit runs
    */
   async verify(v: VerifyRequest = {}, o: CallOptions = {}): Promise<AuditResult['result']> {
-    return lastOf<AuditResult>(await this.#http.send('POST', `${own}/audit/verify`, { body: v, ...pick(o) }));
+    const options = { body: v, onBytes: tellProgress('log', o.onProgress), ...pick(o) };
+    return lastOf<AuditResult>(await this.#http.send('POST', `${own}/audit/verify`, options));
   }
 
   /** Makes a read model again from the log. @throws EdgeMLError `conflict` while another rebuild of it runs */
   async rebuild(name: string, o: CallOptions = {}): Promise<RebuildResult['result']> {
     const path = `${own}/admin/read-models/${segment(name)}/rebuild`;
-    return lastOf<RebuildResult>(await this.#http.send('POST', path, { body: {}, ...pick(o) }));
+    const options = { body: {}, onBytes: tellProgress('read_model', o.onProgress), ...pick(o) };
+    return lastOf<RebuildResult>(await this.#http.send('POST', path, options));
   }
 
   /** The newest checkpoint, to be kept elsewhere; `text` is what `verify` takes. */

@@ -1,6 +1,6 @@
 /**
  * The HTTP core of the SDK. Browser-safe. Retries network errors, 429 and 502–504 with full jitter from 0.5 to 8 s; `Retry-After`
- * wins. One generated Idempotency-Key serves all attempts, so a retry of a command whose answer was lost gets its first outcome.
+ * wins, and over it `EdgeML-Retry`: a server that names a window has no place now, so its answer is no failed attempt. One generated Idempotency-Key serves all attempts, so a retry of a command whose answer was lost gets its first outcome.
  */
 import { type EdgeMLError, errorFrom, Timeout, Unreachable, type Problem } from './errors.ts';
 import { pause } from './pause.ts';
@@ -29,7 +29,7 @@ export interface Progress {
   readonly phase: string;
   readonly done: number;
   readonly total?: number;
-  readonly unit: 'bytes' | 'rounds' | 'formats' | 'percent';
+  readonly unit: 'bytes' | 'rounds' | 'formats' | 'percent' | 'facts';
 }
 
 export interface RequestOptions {
@@ -40,6 +40,8 @@ export interface RequestOptions {
   readonly headers?: Readonly<Record<string, string>>;
   readonly idempotencyKey?: string | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** Told each piece of the body of a 2xx answer as it comes; an attempt that broke off may have told some before. */
+  readonly onBytes?: ((piece: Uint8Array) => void) | undefined;
 }
 
 export interface Answer {
@@ -49,6 +51,16 @@ export interface Answer {
 }
 
 const RETRIED = new Set([429, 502, 503, 504]);
+/** Windows that one call follows: some minutes of a server without a place. */
+const MOST_WINDOWS = 60;
+
+/** A random moment of `EdgeML-Retry: min=<ms>,max=<ms>`; undefined without it. */
+function momentOf(answer: Answer): number | undefined {
+  const found = /^min=(\d{1,9}),max=(\d{1,9})$/.exec(answer.headers.get('edgeml-retry') ?? '');
+  if (!found) return undefined;
+  const [min, max] = [Number(found[1]), Number(found[2])];
+  return min + Math.random() * Math.max(0, max - min);
+}
 
 export class Http {
   readonly baseUrl: string;
@@ -73,6 +85,7 @@ export class Http {
     const attempts = this.#options.attempts ?? 3;
     const key =
       options.idempotencyKey ?? (method === 'POST' || method === 'PUT' ? globalThis.crypto.randomUUID() : undefined);
+    let windows = 0;
     for (let attempt = 1; ; attempt += 1) {
       let failure: EdgeMLError;
       let waitMs: number | undefined;
@@ -83,6 +96,12 @@ export class Http {
         if (!RETRIED.has(answer.status)) throw failure;
         const after = Number(answer.headers.get('retry-after'));
         if (Number.isFinite(after) && after > 0) waitMs = after * 1000;
+        const moment = momentOf(answer);
+        if (moment !== undefined && windows < MOST_WINDOWS) {
+          windows += 1;
+          attempt -= 1;
+          waitMs = moment;
+        }
       } catch (error) {
         if (!(error instanceof Unreachable) && !(error instanceof Timeout)) throw error;
         failure = error;
@@ -116,7 +135,11 @@ export class Http {
       const init = { method, headers, signal: watched.signal, ...(body === undefined ? {} : { body }) };
       const response = await this.#fetch(url, init);
       watched.heard();
-      return { status: response.status, headers: response.headers, bytes: await readBody(response, watched.heard) };
+      const heard = (piece: Uint8Array) => {
+        watched.heard();
+        if (response.ok) options.onBytes?.(piece);
+      };
+      return { status: response.status, headers: response.headers, bytes: await readBody(response, heard) };
     } catch (cause) {
       const ended = watched.ended();
       if (ended === 'caller')

@@ -124,3 +124,28 @@ describe('the signal of a caller', () => {
     expect(kept).toEqual([]);
   });
 });
+
+describe('a window to return in', () => {
+  it('is followed for as long as the server has no place, and is no failed attempt', async () => {
+    let refused = 0;
+    const http = await client((_, response) => {
+      if (refused === 5) return response.end('{"ok":true}');
+      refused += 1;
+      response.writeHead(503, { 'edgeml-retry': 'min=1,max=3', 'retry-after': '600' });
+      return response.end(JSON.stringify({ code: 'unavailable', detail: 'no place', status: 503 }));
+    });
+    expect(await http.json('PUT', '/update')).toEqual({ ok: true });
+    expect(refused).toBe(5);
+  });
+
+  it('does not hold a call for ever', async () => {
+    let asked = 0;
+    const http = await client((_, response) => {
+      asked += 1;
+      response.writeHead(503, { 'edgeml-retry': 'min=0,max=1' });
+      response.end(JSON.stringify({ code: 'unavailable', detail: 'no place', status: 503 }));
+    });
+    await expect(http.json('PUT', '/update')).rejects.toMatchObject({ code: 'unavailable' });
+    expect(asked).toBe(61);
+  });
+});

@@ -53,7 +53,10 @@ export function watchSilence(silenceMs: number, bytesToSend: number, caller: Abo
 }
 
 /** The whole body, each chunk told to `heard`. */
-export async function readBody(response: Response, heard: () => void): Promise<Uint8Array<ArrayBuffer>> {
+export async function readBody(
+  response: Response,
+  heard: (chunk: Uint8Array) => void,
+): Promise<Uint8Array<ArrayBuffer>> {
   if (response.body === null) return new Uint8Array(0);
   const reader = response.body.getReader();
   const chunks: Uint8Array[] = [];
@@ -61,7 +64,7 @@ export async function readBody(response: Response, heard: () => void): Promise<U
   for (;;) {
     const { done, value } = await reader.read();
     if (done) break;
-    heard();
+    heard(value);
     chunks.push(value);
     length += value.length;
   }

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import pg from 'pg';
 import { ownerConfig, codeOf } from './connect.ts';
+import type { Queryable } from './queryable.ts';
 
 const OWNER = 'edgeml_owner';
 const APP = 'edgeml_app';
@@ -19,6 +20,13 @@ export function shippedMigrations(): Migration[] {
     .filter((name) => /^\d{4}_[a-z0-9_]+\.sql$/.test(name))
     .sort()
     .map((name) => ({ name, sql: readFileSync(new URL(name, FOLDER), 'utf8') }));
+}
+
+/** Names of those that this build ships and the database lacks. @throws the driver's error, also where it was never migrated */
+export async function missingMigrations(on: Queryable): Promise<string[]> {
+  const { rows } = await on.query<{ name: string }>('SELECT name FROM store.migrations');
+  const applied = new Set(rows.map((r) => r.name));
+  return shippedMigrations().flatMap(({ name }) => (applied.has(name) ? [] : [name]));
 }
 
 /** Roles belong to the cluster: two databases migrated at once may meet here, and the second simply goes again. */

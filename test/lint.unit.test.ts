@@ -98,6 +98,20 @@ describe('lint refuses', () => {
         'no-restricted-syntax',
       ]),
     ),
+    ...['api', 'commands', 'activities'].flatMap((room): [string, string, string, string][] => [
+      [
+        `SQL in ${room}`,
+        `${room}/x.ts`,
+        `export const f = (db: { query(s: string): unknown }, s: string) => db.query(s);`,
+        'no-restricted-syntax',
+      ],
+      [
+        `a statement by its name in ${room}`,
+        `${room}/x.ts`,
+        `import { namedSql } from '../store/sql/namedSql.ts'; export const x = namedSql('append');`,
+        'no-restricted-syntax',
+      ],
+    ]),
     ['a pure file that does not say so', 'domain/x.ts', `export const x = 1;`, 'edgeml/says-pure'],
     [
       'a machine that waits',
@@ -163,6 +177,12 @@ describe('lint refuses', () => {
 describe('lint allows', () => {
   it.each<[what: string, file: string, code: string]>([
     ['a date that is given', 'domain/x.ts', `/** Pure. */\nexport const f = (at: string) => new Date(at);`],
+    ['SQL in store', 'store/x.ts', `export const f = (db: { query(s: string): unknown }) => db.query('SELECT 1');`],
+    [
+      'the query of a request',
+      'api/x.ts',
+      `export const f = (request: { query: { limit: number } }) => request.query.limit;`,
+    ],
     ['a logger in logger.ts', 'logger.ts', `import pino from 'pino'; export const x = pino();`],
     ['the environment in config.ts', 'config.ts', `export const x = process.env['X'];`],
     [

@@ -1,6 +1,7 @@
 /** Pieces of JSON that several routes share: members, pages, the answer of a command, the one error body. */
 import Type, { type Static, type TObject, type TProperties, type TSchema } from 'typebox';
 import { Nullable, Sha256 } from '../domain/events/fact.ts';
+import { STREAM_STATES } from '../domain/states.ts';
 
 export { Nullable, Sha256 };
 
@@ -11,6 +12,10 @@ export const Uuid = Type.String({ pattern: '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}
 /** RFC 3339 with milliseconds, UTC. */
 export const Instant = Type.String({ pattern: '^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d\\.\\d{3}Z$' });
 export const Duration = Type.String({ pattern: '^\\d+(\\.\\d+)?(ms|s|m|h|d)$', maxLength: 20 });
+
+/** One of some words. */
+export const wordOf = <const W extends string>(words: readonly W[]) =>
+  Type.Unsafe<W>(Type.Union(words.map((word) => Type.Literal(word))));
 
 /** Patterns: without control characters; and with tabs and line ends only. */
 export const ONE_LINE = '^\\P{Cc}*$';
@@ -86,6 +91,9 @@ export const Guard = Type.Object(
   closed,
 );
 
+/** Of a stream of any kind; `None` before its first fact. */
+export const StreamState = wordOf(STREAM_STATES);
+
 /** RFC 9457 and what existing SDKs read: one body for every error, on both doors. Codes may add members of their own. */
 export const Problem = Type.Object(
   {
@@ -99,7 +107,8 @@ export const Problem = Type.Object(
     instance: Type.String(),
     request_id: Type.String(),
     retryable: Type.Boolean(),
-    state: Type.Optional(Type.String()),
+    /** Of the stream that refuses. */
+    state: Type.Optional(StreamState),
     command: Type.Optional(Type.String()),
     errors: Type.Optional(Type.Array(Type.Object({ pointer: Type.String(), detail: Type.String() }, closed))),
     guards: Type.Optional(Type.Array(Guard)),

@@ -1,6 +1,6 @@
 /** Events, streams, replay. */
 import Type, { type Static } from 'typebox';
-import { closed, Instant, JsonObject, Nullable, pageOf, Position, rowsOf, Uuid } from './common.ts';
+import { closed, Instant, JsonObject, Nullable, pageOf, Position, rowsOf, StreamState, Uuid } from './common.ts';
 
 export const Event = Type.Object(
   {
@@ -30,11 +30,11 @@ export const Stream = Type.Object(
   {
     stream: Type.String(),
     machine: Type.String(),
-    /** Dotted name of the state; the fold stops before a fact that its machine refuses. */
-    state: Type.String(),
+    /** Dotted; the fold stops before a fact that its machine refuses. */
+    state: StreamState,
     stream_version: Type.Integer({ minimum: 1 }),
     divergence: Nullable(
-      Type.Object({ version: Type.Integer(), event_id: Uuid, type: Type.String(), state: Type.String() }, closed),
+      Type.Object({ version: Type.Integer(), event_id: Uuid, type: Type.String(), state: StreamState }, closed),
     ),
     context: JsonObject,
     /** A page of its facts, in version order. */
@@ -50,8 +50,8 @@ export const Replay = rowsOf(
   Type.Object(
     {
       event: Event,
-      state_before: Type.String(),
-      state_after: Type.String(),
+      state_before: StreamState,
+      state_after: StreamState,
       /** Guards of the chart that let it through. */
       guards: Type.Array(Type.String()),
       is_divergent: Type.Boolean(),

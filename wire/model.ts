@@ -15,6 +15,8 @@ import {
   Uuid,
   Warnings,
 } from './common.ts';
+import { RolloutStatus } from './rollout.ts';
+import { LifecycleState } from './version.ts';
 
 export const Model = Type.Object(
   {
@@ -82,7 +84,7 @@ export type ModelRegistered = Static<typeof ModelRegistered>;
 const LineageNode = Type.Object(
   {
     version: Type.String(),
-    lifecycle_state: Type.String(),
+    lifecycle_state: LifecycleState,
     parent: Nullable(Type.String()),
     /** The version it was trained from; null: first weights, or not trained here. */
     base: Nullable(Type.String()),
@@ -93,7 +95,7 @@ const LineageNode = Type.Object(
     loss: Nullable(Type.Number()),
     accuracy: Nullable(Type.Number()),
     /** The newest hundred, oldest first. */
-    rollouts: Type.Array(Type.Object({ id: Type.Integer(), status: Type.String() }, closed)),
+    rollouts: Type.Array(Type.Object({ id: Type.Integer(), status: RolloutStatus }, closed)),
   },
   closed,
 );

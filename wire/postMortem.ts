@@ -1,11 +1,11 @@
 /** The draft of a post-mortem (`domain/rollout/postMortem.ts`). */
 import Type, { type Static } from 'typebox';
-import { Conviction } from '../domain/events/rollout.ts';
+import { Conviction, RollbackTrigger } from '../domain/events/rollout.ts';
 import { closed, Count, Instant, Nullable } from './common.ts';
 
 const Trigger = Type.Object(
   {
-    kind: Type.Union([Type.Literal('verdict'), Type.Literal('manual')]),
+    kind: RollbackTrigger,
     actor: Type.String(),
     reason: Type.String(),
     stage: Nullable(Type.Integer()),

@@ -1,6 +1,15 @@
 /** Rollouts: how far a version may reach, what was judged, and how it ended. */
 import Type, { type Static } from 'typebox';
-import { ArmCounters, Judgement, RolloutSpec, Rule, Stage } from '../domain/events/rollout.ts';
+import {
+  ArmCounters,
+  Judgement,
+  PauseCause,
+  RollbackTrigger,
+  RolloutSpec,
+  Rule,
+  Stage,
+} from '../domain/events/rollout.ts';
+import { ROLLOUT_STATES } from '../domain/states.ts';
 import {
   closed,
   commanded,
@@ -14,6 +23,7 @@ import {
   Text,
   Uuid,
   VersionRef,
+  wordOf,
 } from './common.ts';
 
 export const RolloutStatus = Type.Union([
@@ -34,7 +44,7 @@ export const Rollout = Type.Object(
     version: Type.String(),
     previous_version: Nullable(Type.String()),
     status: RolloutStatus,
-    state: Type.String(),
+    state: wordOf(ROLLOUT_STATES),
     /** Index into `stages`; -1 before the start. */
     stage: Type.Integer({ minimum: -1 }),
     stages: Type.Array(Stage),
@@ -47,12 +57,12 @@ export const Rollout = Type.Object(
     spec: RolloutSpec,
     seed: Nullable(Type.String()),
     judged: Nullable(Judgement),
-    paused: Nullable(Type.Object({ cause: Type.String(), reason: Type.String(), at: Instant }, closed)),
+    paused: Nullable(Type.Object({ cause: PauseCause, reason: Type.String(), at: Instant }, closed)),
     rolled_back: Nullable(
       Type.Object(
         {
           target: Nullable(Type.String()),
-          trigger: Type.String(),
+          trigger: RollbackTrigger,
           reason: Type.String(),
           evidence: Nullable(Judgement),
           at: Instant,

@@ -1,6 +1,7 @@
 /** Training runs, their rounds, and the requests of people; devices are in `task.ts`. */
 import Type, { type Static } from 'typebox';
 import { TrainingSpec } from '../domain/events/training.ts';
+import { ROUND_STATES, RUN_STATUSES } from '../domain/states.ts';
 import {
   closed,
   commanded,
@@ -14,6 +15,7 @@ import {
   Sha256,
   Uuid,
   VersionRef,
+  wordOf,
 } from './common.ts';
 
 const Figure = Nullable(Type.Number());
@@ -28,13 +30,7 @@ const OnQuorumMiss = Type.Object(
 );
 const Spec = Type.Object({ ...TrainingSpec.properties, on_quorum_miss: OnQuorumMiss }, closed);
 
-const RunStatus = Type.Union([
-  Type.Literal('active'),
-  Type.Literal('paused'),
-  Type.Literal('ending'),
-  Type.Literal('succeeded'),
-  Type.Literal('aborted'),
-]);
+const RunStatus = wordOf(RUN_STATUSES);
 
 export const Training = Type.Object(
   {
@@ -45,12 +41,7 @@ export const Training = Type.Object(
     /** The round that is open, or the next one. */
     round: Count,
     attempt: Count,
-    round_state: Type.Union([
-      Type.Literal('between'),
-      Type.Literal('collecting'),
-      Type.Literal('closed'),
-      Type.Literal('over'),
-    ]),
+    round_state: wordOf(ROUND_STATES),
     rounds_planned: Count,
     rounds_done: Count,
     /** Accepted updates of the aggregated rounds. */

@@ -1,17 +1,24 @@
 /** Versions of a model. */
 import Type, { type Static } from 'typebox';
 import { ArtifactFile } from '../domain/events/version.ts';
-import { closed, commanded, Count, Instant, Line, Nullable, pageOf, Reason, Uuid, VersionRef } from './common.ts';
+import { LIFECYCLE_STATES, VERSION_STATES } from '../domain/states.ts';
+import {
+  closed,
+  commanded,
+  Count,
+  Instant,
+  Line,
+  Nullable,
+  pageOf,
+  Reason,
+  Uuid,
+  VersionRef,
+  wordOf,
+} from './common.ts';
 
-export const LifecycleState = Type.Union([
-  Type.Literal('Draft'),
-  Type.Literal('Training'),
-  Type.Literal('Trained'),
-  Type.Literal('Published'),
-  Type.Literal('Deployed'),
-  Type.Literal('Rollback'),
-]);
+export const LifecycleState = wordOf(LIFECYCLE_STATES);
 export type LifecycleState = Static<typeof LifecycleState>;
+const VersionState = wordOf(VERSION_STATES);
 
 /** What lineage shows of the training run that made a version. */
 export const VersionTraining = Type.Object(
@@ -32,7 +39,7 @@ export const Version = Type.Object(
     version: Type.String(),
     lifecycle_state: LifecycleState,
     /** Dotted, such as `Deployed.standby`. */
-    state: Type.String(),
+    state: VersionState,
     parent: Nullable(Type.String()),
     /** Published files; before that the uploaded ones. */
     files: Type.Array(ArtifactFile),
@@ -67,7 +74,7 @@ export const VersionSummary = Type.Object(
     model_id: Uuid,
     version: Type.String(),
     lifecycle_state: LifecycleState,
-    state: Type.String(),
+    state: VersionState,
     parent: Nullable(Type.String()),
     training: Nullable(VersionTraining),
     files: Type.Array(ArtifactFile),

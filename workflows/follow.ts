@@ -1,11 +1,12 @@
 /** The loop of every workflow here: load what comes next, do it, until nothing is left. The log decides; this waits. */
 import { setHandler } from '@temporalio/workflow';
+import type { StreamState } from '../domain/states.ts';
 import { continueIfLong, deskOf, viewQuery, type Desk } from './desk.ts';
 import { openDoors, type Doors } from './doors.ts';
 import { inbox } from './inbox.ts';
 
 interface Plan {
-  readonly state: string;
+  readonly state: StreamState;
   readonly streamVersion: number;
   readonly next: { readonly kind: string };
 }
@@ -21,7 +22,7 @@ export interface Story<View extends Plan> {
 export async function follow<Input, View extends Plan>(
   input: Input,
   { load, take }: Story<View>,
-): Promise<{ readonly state: string }> {
+): Promise<{ readonly state: StreamState }> {
   const news = inbox();
   let view: View | undefined;
   setHandler(viewQuery, () => view);

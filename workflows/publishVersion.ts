@@ -1,4 +1,5 @@
 /** A trained version is converted, checked and published, or refused with the checks that failed. */
+import type { StreamState } from '../domain/states.ts';
 import type { PublishView } from '../activities/contract.ts';
 import { publishStepId } from '../domain/events/commandIds.ts';
 import { IDLE_MS, type Desk } from './desk.ts';
@@ -13,7 +14,7 @@ export interface PublishInput {
 }
 
 /** Ends when publication `n` is over. Bytes travel as hashes. */
-export function publishVersion(input: PublishInput): Promise<{ readonly state: string }> {
+export function publishVersion(input: PublishInput): Promise<{ readonly state: StreamState }> {
   const { modelId, version, n } = input;
   return follow(input, { load: (doors) => doors.main.loadPublishPlan({ v: 1, modelId, version, n }), take });
 }

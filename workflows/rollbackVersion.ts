@@ -1,4 +1,5 @@
 /** What takes time after a rollback was decided: tell people, follow the devices back, draft the post-mortem, remind. */
+import type { StreamState } from '../domain/states.ts';
 import type { RollbackView } from '../activities/contract.ts';
 import { IDLE_MS, type Desk } from './desk.ts';
 import type { Doors } from './doors.ts';
@@ -10,7 +11,7 @@ export interface RollbackInput {
 }
 
 /** Appends nothing: a person's RootCauseRecorded closes it, or 30 days. */
-export function rollbackVersion(input: RollbackInput): Promise<{ readonly state: string }> {
+export function rollbackVersion(input: RollbackInput): Promise<{ readonly state: StreamState }> {
   return follow(input, { load: (doors) => doors.main.loadRollback({ v: 1, rolloutId: input.rolloutId }), take });
 }
 

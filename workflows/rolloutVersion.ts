@@ -1,4 +1,5 @@
 /** A version reaches further and further devices: stage after stage bakes under watch, until it is stable or comes back. */
+import type { StreamState } from '../domain/states.ts';
 import type { RolloutView } from '../activities/contract.ts';
 import { IDLE_MS, type Desk } from './desk.ts';
 import type { Doors } from './doors.ts';
@@ -10,7 +11,7 @@ export interface RolloutInput {
 }
 
 /** Ends when the rollout has: completed, aborted or rolled back, by whomever. */
-export function rolloutVersion(input: RolloutInput): Promise<{ readonly state: string }> {
+export function rolloutVersion(input: RolloutInput): Promise<{ readonly state: StreamState }> {
   return follow(input, { load: (doors) => doors.main.loadRollout({ v: 1, rolloutId: input.rolloutId }), take });
 }
 

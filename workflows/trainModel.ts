@@ -1,4 +1,5 @@
 /** Rounds of federated training, one after the other, until the plan says that the version is trained. */
+import type { StreamState } from '../domain/states.ts';
 import type { Computed, TrainingView } from '../activities/contract.ts';
 import { IDLE_MS, type Desk } from './desk.ts';
 import type { Doors } from './doors.ts';
@@ -10,7 +11,7 @@ export interface TrainingInput {
 }
 
 /** Ends when the run has succeeded or was aborted, by whomever. Carries hashes and counts, never tensors. */
-export function trainModel(input: TrainingInput): Promise<{ readonly state: string }> {
+export function trainModel(input: TrainingInput): Promise<{ readonly state: StreamState }> {
   return follow(input, { load: (doors) => doors.main.loadTraining({ v: 1, runId: input.runId }), take });
 }
 

@@ -1,7 +1,7 @@
 /** Federated runs on a real Temporal and a real Postgres; devices upload through the use cases. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { admitUpdate } from '../commands/admitUpdate.ts';
-import { ORG, person, stopper, store } from '../test/support/commands.ts';
+import { bodyOf, ORG, person, stopper, store } from '../test/support/commands.ts';
 import { leaseTask } from '../commands/leaseTask.ts';
 import { pauseTraining } from '../commands/pauseTraining.ts';
 import { registerModel } from '../commands/registerModel.ts';
@@ -114,7 +114,10 @@ describe('trainModel', () => {
         metrics: {},
         deltas,
       });
-      return (await admitUpdate(t.commands, { taskId, orgId: ORG, lease, bytes, digest: null })).outcome === 'accepted';
+      return (
+        (await admitUpdate(t.commands, { taskId, orgId: ORG, lease, body: bodyOf(bytes), digest: null })).outcome ===
+        'accepted'
+      );
     });
     await untilFact(runId, 'TrainingSucceeded');
     const facts = await t.log.store.readStream(trainingStream(runId));

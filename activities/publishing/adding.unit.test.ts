@@ -3,7 +3,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { artifactFormats, formatNames, formatsFor, type ArtifactFormat } from '../../domain/formats/artifactFormats.ts';
+import { artifactFormats, type ArtifactFormat } from '../../domain/formats/artifactFormats.ts';
+import { formatNames, formatsFor, graphFormats } from '../../domain/formats/fileFormats.ts';
 import { f32Tensor, isRefused, readSafetensors, writeSafetensors } from '../../domain/formats/safetensors/index.ts';
 import type { ArtifactStore } from '../../store/artifacts/artifactStore.ts';
 import { createFileStore } from '../../store/artifacts/fileStore.ts';
@@ -86,6 +87,7 @@ describe('a format that is passed to the gate', () => {
   it('is known where it is in the table, and nowhere else', async () => {
     expect(await publish([gateOf(fake)], ['onnx'])).toMatchObject({ kind: 'refused', code: 'format_not_available' });
     expect(gateFormats.map(({ format }) => format)).toEqual(artifactFormats);
+    expect(artifactFormats.map(({ name }) => name)).toEqual(graphFormats.map(({ name }) => name));
     expect(formatNames([fake])).toEqual(['fake', 'safetensors']);
     expect(formatsFor(true, [fake])).toEqual(['safetensors', 'fake']);
     expect(formatsFor(false, [fake])).toEqual(['safetensors']);

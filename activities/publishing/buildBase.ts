@@ -5,7 +5,8 @@
 import { LifecycleError, type ErrorCode } from '../../domain/errors.ts';
 import type { Architecture } from '../../domain/events/model.ts';
 import type { ArtifactFile, GateCheck } from '../../domain/events/version.ts';
-import { artifactFormats, formatNames, formatsFor, type ArtifactFormat } from '../../domain/formats/artifactFormats.ts';
+import { artifactFormats, type ArtifactFormat } from '../../domain/formats/artifactFormats.ts';
+import { formatNames, formatsFor, SAFETENSORS, type FileFormat } from '../../domain/formats/fileFormats.ts';
 import {
   isFiniteTensor,
   isRefused,
@@ -51,13 +52,13 @@ function wantedFormats({
       code: 'format_not_available',
       detail: `format "${unknown}" is not made by this release; ${names.join(', ')} are`,
     };
-  const built = formats.find((f) => f !== 'safetensors');
+  const built = formats.find((f) => f !== SAFETENSORS.name);
   if (built !== undefined && !architecture)
     return {
       code: 'graph_required',
       detail: `${built} was asked for, but the model declares no architecture: weights alone have no graph`,
     };
-  if (formats.length > 0) return [...new Set(['safetensors', ...formats])];
+  if (formats.length > 0) return [...new Set([SAFETENSORS.name, ...formats])];
   return formatsFor(architecture !== null, offered);
 }
 
@@ -71,8 +72,6 @@ async function recordedBytes(blobs: ArtifactStore, sha256: string): Promise<Uint
     throw error;
   }
 }
-
-const SAFETENSORS = { name: 'safetensors', mediaType: 'application/octet-stream' };
 
 const sameBytes = (a: Uint8Array, b: Uint8Array) => Buffer.compare(a, b) === 0;
 
@@ -91,7 +90,7 @@ function firstDifference(expected: readonly Tensor[], found: readonly Tensor[]):
 /** Stores the bytes and compares what comes back with the tensors that went in. */
 async function writeAndReadBack(
   blobs: ArtifactStore,
-  { name: format, mediaType }: Pick<ArtifactFormat, 'name' | 'mediaType'>,
+  { name: format, mediaType }: FileFormat,
   bytes: Uint8Array,
   expected: readonly Tensor[],
   read: (bytes: Uint8Array) => readonly Tensor[] | Refused,

@@ -26,16 +26,23 @@ declare module 'fastify' {
     readonly stop?: true;
     /** Makes no command: no Idempotency-Key is needed although it is a POST. */
     readonly repeatable?: true;
+    /** Its handler reads the body itself, after what it can refuse without. */
+    readonly upload?: true;
   }
 }
 
-export const principalOf = (key: ApiKey): Principal => ({
-  keyId: key.id,
-  name: key.name,
-  orgId: key.orgId,
-  roles: key.roles,
-  scopes: new Set(scopesOf(key.roles)),
-});
+const principals = new WeakMap<ApiKey, Principal>();
+
+/** The same for the same key object: one that is kept in memory is looked at once. */
+export function principalOf(key: ApiKey): Principal {
+  let principal = principals.get(key);
+  if (!principal) {
+    const { id, name, orgId, roles } = key;
+    principal = { keyId: id, name, orgId, roles, scopes: new Set(scopesOf(roles)) };
+    principals.set(key, principal);
+  }
+  return principal;
+}
 
 /** The secret of the request; undefined if there is none. Case of `Bearer` does not matter. */
 export function bearerOf(request: FastifyRequest): string | undefined {

@@ -3,8 +3,10 @@
  * answers never hold null, and times are whole seconds.
  */
 import Type, { type Static } from 'typebox';
+import { ROLLOUT_STATES } from '../../domain/states.ts';
 import { Seconds } from '../../wire/deviceCalls.ts';
-import { Count, DeviceRef, JsonObject, Line, Name, Text, VersionRef, Warnings } from '../../wire/common.ts';
+import { Count, DeviceRef, JsonObject, Line, Name, Text, VersionRef, Warnings, wordOf } from '../../wire/common.ts';
+import { LifecycleState } from '../../wire/version.ts';
 
 const open = { additionalProperties: true } as const;
 const shut = { additionalProperties: false } as const;
@@ -23,7 +25,7 @@ export const SdkModel = Type.Object(
     version_count: Count,
     created_at: Seconds,
     updated_at: Seconds,
-    lifecycle_state: Type.String(),
+    lifecycle_state: LifecycleState,
     latest_version: Told,
     stable_version: Told,
     architecture: Type.Optional(JsonObject),
@@ -54,8 +56,8 @@ export const SdkVersion = Type.Object(
     id: Type.String(),
     model_id: Type.String(),
     version: Type.String(),
-    status: Type.String(),
-    lifecycle_state: Type.String(),
+    status: wordOf(['draft', 'published', 'rolled_back']),
+    lifecycle_state: LifecycleState,
     format: Type.String(),
     formats: Type.Record(
       Type.String(),
@@ -111,7 +113,7 @@ export const SdkRollout = Type.Object(
     version: Type.String(),
     previous_version: Told,
     status: Type.String(),
-    lifecycle_state: Type.String(),
+    lifecycle_state: wordOf(ROLLOUT_STATES),
     rollout_percentage: Type.Number(),
     percentage: Type.Number(),
     initial_percentage: Type.Number(),

@@ -1,7 +1,10 @@
 /** Models, versions and rollouts in the words that existing SDKs read (docs/design/http.md "Words for existing SDKs"). */
 import type { ArtifactFile, TrainingCompletedData } from '../../domain/events/version.ts';
+import type { LifecycleState, RolloutStateName, VersionStateName } from '../../domain/states.ts';
+import type { Existing } from '../../machines/fold.ts';
+import { firstOf, formatsFor } from '../../domain/formats/fileFormats.ts';
 import type { ModelState } from '../../machines/model.ts';
-import { isUsable, lifecycleState, type VersionState } from '../../machines/modelVersion.ts';
+import { lifecycleState, type VersionState } from '../../machines/modelVersion.ts';
 import type { RolloutState } from '../../machines/rollout.ts';
 import type { ModelNow } from '../../projections/readModels.ts';
 import type { VersionRow } from '../../projections/versions/schema.ts';
@@ -22,13 +25,13 @@ export interface ShownModel {
   readonly latest: string | null;
   readonly versionCount: number;
   /** Of the newest version; `Draft` while there is none. */
-  readonly lifecycle: string;
+  readonly lifecycle: LifecycleState;
   readonly createdAt: number | string;
   readonly updatedAt: number | string;
 }
 
 /** Lifecycle state of a model that has no version. */
-export const NO_VERSION = 'Draft';
+export const NO_VERSION: LifecycleState = 'Draft';
 
 export const modelOfRow = (row: ModelNow): ShownModel => ({
   id: row.model_id,
@@ -49,7 +52,7 @@ export const modelOfRow = (row: ModelNow): ShownModel => ({
 export const modelOfState = (
   id: string,
   { context }: ModelState,
-  of: { readonly latest: string | null; readonly lifecycle: string },
+  of: { readonly latest: string | null; readonly lifecycle: LifecycleState },
 ): ShownModel => ({
   id,
   orgId: context.orgId,
@@ -84,19 +87,23 @@ export const sdkModel = (model: ShownModel): SdkModel => ({
 });
 
 /** The SDKs' word: they know nothing between a draft and a published version. */
-export function sdkStatus(state: string): 'draft' | 'published' | 'rolled_back' {
-  if (lifecycleState(state) === 'Rollback') return 'rolled_back';
-  return isUsable(state) ? 'published' : 'draft';
-}
+const SDK_STATUS: Readonly<Record<LifecycleState, SdkVersion['status']>> = {
+  Draft: 'draft',
+  Training: 'draft',
+  Trained: 'draft',
+  Published: 'published',
+  Deployed: 'published',
+  Rollback: 'rolled_back',
+};
 
 /** What a download without a format gives, best first: tensors, then a graph. */
-const PREFERRED = ['safetensors', 'onnx'];
+const PREFERRED = formatsFor(true);
 
 /** Members that a version's row and its fold both have. */
 export interface ShownVersion {
   readonly modelId: string;
   readonly version: string;
-  readonly state: string;
+  readonly state: VersionStateName;
   readonly parent: string | null;
   readonly training: TrainingCompletedData | null;
   /** Published ones; before that the uploaded ones. */
@@ -118,7 +125,7 @@ export const versionOfRow = (row: VersionRow): ShownVersion => ({
   publishedAt: row.published_at,
 });
 
-export const versionOfState = ({ state, context }: VersionState): ShownVersion => ({
+export const versionOfState = ({ state, context }: Existing<VersionState>): ShownVersion => ({
   modelId: context.modelId,
   version: context.version,
   state,
@@ -132,13 +139,14 @@ export const versionOfState = ({ state, context }: VersionState): ShownVersion =
 
 export function sdkVersion(shown: ShownVersion): SdkVersion {
   const { files, training } = shown;
-  const main = PREFERRED.map((f) => files.find((file) => file.format === f)).find((f) => f) ?? files[0];
+  const lifecycle = lifecycleState(shown.state);
+  const main = firstOf(files, PREFERRED) ?? files[0];
   return {
     id: `${shown.modelId}@${shown.version}`,
     model_id: shown.modelId,
     version: shown.version,
-    status: sdkStatus(shown.state),
-    lifecycle_state: lifecycleState(shown.state),
+    status: SDK_STATUS[lifecycle],
+    lifecycle_state: lifecycle,
     format: main?.format ?? '',
     formats: Object.fromEntries(
       files.map((f) => [f.format, { status: 'available', checksum: f.sha256, size_bytes: f.bytes }]),
@@ -173,8 +181,10 @@ const figures = ({ loss, accuracy }: { loss: number | null; accuracy: number | n
 });
 
 /** Held is the server's business; the SDKs know it as active. */
-const STATUS: Readonly<Record<string, string>> = { held: 'active' };
-export const sdkRolloutStatus = (state: string) => STATUS[rolloutStatus(state)] ?? rolloutStatus(state);
+export function sdkRolloutStatus(state: RolloutStateName) {
+  const status = rolloutStatus(state);
+  return status === 'held' ? 'active' : status;
+}
 
 /** `status_filter` words of SDKs: synonyms count. */
 const SYNONYMS: Readonly<Record<string, string>> = {
@@ -184,11 +194,12 @@ const SYNONYMS: Readonly<Record<string, string>> = {
   running: 'active',
   rolling_back: 'rolled_back',
 };
-export const isStatus = (state: string, filter: string) => sdkRolloutStatus(state) === (SYNONYMS[filter] ?? filter);
+export const isStatus = (state: RolloutStateName, filter: string) =>
+  sdkRolloutStatus(state) === (SYNONYMS[filter] ?? filter);
 
 export function sdkRollout(
   id: number,
-  folded: RolloutState,
+  folded: Existing<RolloutState>,
   of: { readonly at: number; readonly totalDevices: number },
 ): SdkRollout {
   const { context, state } = folded;
@@ -218,7 +229,11 @@ export function sdkRollout(
 }
 
 /** A deploy that was a way back: the rollout that was rolled back, seen from the version devices return to. */
-export function sdkRollback(id: number, folded: RolloutState, of: { at: number; totalDevices: number }): SdkRollout {
+export function sdkRollback(
+  id: number,
+  folded: Existing<RolloutState>,
+  of: { at: number; totalDevices: number },
+): SdkRollout {
   const { previous_version: _previous, ...shown } = sdkRollout(id, folded, of);
   const { rolledBack, version } = folded.context;
   return {

@@ -119,13 +119,17 @@ export function createErrorHandler(base: string) {
   };
 }
 
-/** Sends `error` with what belongs to it: status, `Retry-After`, `WWW-Authenticate`. */
+/** Value of `EdgeML-Retry`. */
+export const retryWindow = ([min, max]: readonly [min: number, max: number]) => `min=${min},max=${max}`;
+
+/** Sends `error` with what belongs to it: status, `Retry-After`, `EdgeML-Retry`, `WWW-Authenticate`. */
 export function sendProblem(request: FastifyRequest, reply: FastifyReply, error: LifecycleError, base: string) {
   const { status } = error.row;
   const instance = request.url.split('?')[0]!;
   const body = problemOf(error, { base, instance, requestId: request.id });
   if (status === 401) reply.header('www-authenticate', 'Bearer realm="edgeml"');
   if (status === 503) reply.header('retry-after', String(error.evidence.retry_after_s ?? 2));
+  if (error.evidence.retry_ms) reply.header('edgeml-retry', retryWindow(error.evidence.retry_ms));
   if (status >= 500 && body.appended === undefined) body.appended = false;
   return reply
     .code(status)

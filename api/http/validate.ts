@@ -5,6 +5,7 @@ import type { TSchema } from 'typebox';
 import { LifecycleError } from '../../domain/errors.ts';
 import { LINES, ONE_LINE } from '../../wire/common.ts';
 import { checkJson } from '../../domain/hash/soundJson.ts';
+import { stepInto } from '../../domain/jsonPointer.ts';
 
 const options = { allErrors: true, strict: false, useDefaults: true, removeAdditional: false, verbose: true } as const;
 const ofBodies = new Ajv({ ...options, coerceTypes: false });
@@ -40,7 +41,7 @@ function refusalOf(found: readonly ErrorObject[], prefix: string): LifecycleErro
   if (unknown.length > 0) {
     const errors = unknown.slice(0, SHOWN).map((e) => {
       const name = String(e.params['additionalProperty']);
-      return { pointer: `${prefix}${e.instancePath}/${escape(name)}`, detail: `${name} is not a member of this route` };
+      return { pointer: stepInto(`${prefix}${e.instancePath}`, name), detail: `${name} is not a member of this route` };
     });
     const names = errors.map((e) => e.pointer).join(', ');
     return new LifecycleError('unknown_field', `This route does not know ${names}. Remove it.`, { errors });
@@ -61,8 +62,7 @@ function refusalOf(found: readonly ErrorObject[], prefix: string): LifecycleErro
 
 /** A branch of a union may refuse a member that another branch knows. */
 const isInUnion = (error: ErrorObject) => /\/(anyOf|oneOf)\//.test(error.schemaPath);
-const escape = (name: string) => name.replaceAll('~', '~0').replaceAll('/', '~1');
-const missing = (e: ErrorObject) => (e.keyword === 'required' ? `/${escape(String(e.params['missingProperty']))}` : '');
+const missing = (e: ErrorObject) => (e.keyword === 'required' ? stepInto('', String(e.params['missingProperty'])) : '');
 
 /** What the schema says that the missing member is, where it says so. */
 function meaningOf({ parentSchema, params }: ErrorObject): string {

@@ -3,12 +3,12 @@ import type { Command } from 'commander';
 import { uses } from '../globals.ts';
 import { argument, name as oneName } from '../parse.ts';
 import { waiting } from '../waiting.ts';
-import { session } from './shared.ts';
+import { followed, session } from './shared.ts';
 
 export function addAdminCommands(program: Command): void {
   const admin = program.command('admin').description('the service itself; needs the role instance');
 
-  uses(admin.command('rebuild'), 'timeout')
+  uses(admin.command('rebuild'), 'waits')
     .addArgument(argument('name', 'catalog, versions, rollouts, training, pointers or activity', oneName))
     .description('make a read model again from the log; readers see the old one until then')
     .action(async (name: string, _o: unknown, command: Command) => {
@@ -18,7 +18,8 @@ export function addAdminCommands(program: Command): void {
         standing: () => `the read model ${name} was not rebuilt to its end`,
         comeBack: `edgeml admin rebuild ${name}`,
       };
-      const done = await waiting(limits, ({ signal }) => s.audit.rebuild(name, { signal }));
+      const told = followed(s.out, `admin rebuild ${name}`);
+      const done = await waiting(limits, ({ signal }) => s.audit.rebuild(name, { signal, ...told })).finally(told.done);
       s.out.show(
         done,
         () => [

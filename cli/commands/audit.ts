@@ -8,7 +8,7 @@ import { uses } from '../globals.ts';
 import { table } from '../output.ts';
 import { argument, list, name as oneName, place, readInput, text, valued, whole } from '../parse.ts';
 import { waiting } from '../waiting.ts';
-import { session } from './shared.ts';
+import { followed, session } from './shared.ts';
 
 const TAIL_MS = 500;
 const line = (e: Event) =>
@@ -90,7 +90,7 @@ export function addAuditCommands(program: Command): void {
 
   const audit = program.command('audit').description('check the record, and replay it');
 
-  uses(audit.command('verify'), 'timeout')
+  uses(audit.command('verify'), 'waits')
     .description('check the whole log; exit 3 when something is wrong')
     .option('--fast', 'leave the read models out')
     .addOption(valued('--checkpoint <files>', 'a comma list of checkpoints that were kept elsewhere', list(text)))
@@ -103,7 +103,10 @@ export function addAuditCommands(program: Command): void {
         standing: () => 'the log was not read to its end',
         comeBack: 'edgeml audit verify',
       };
-      const result = await waiting(limits, ({ signal }) => s.audit.verify(asked, { signal }));
+      const told = followed(s.out, 'audit verify');
+      const result = await waiting(limits, ({ signal }) => s.audit.verify(asked, { signal, ...told })).finally(
+        told.done,
+      );
       const end = `size ${result.size}, root ${result.root}, log ${result.origin}`;
       s.out.show(
         result,

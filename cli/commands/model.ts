@@ -1,5 +1,6 @@
 /** `edgeml model` and `edgeml version`. */
 import type { Command } from 'commander';
+import { formatNames } from '../../domain/formats/fileFormats.ts';
 import type { Progress } from '../../sdk/http.ts';
 import { follow } from '../../sdk/operation.ts';
 import type { Architecture, ModelSummary, Version } from '../../sdk/types.ts';
@@ -170,7 +171,7 @@ export function addModelCommands(program: Command): void {
     .addArgument(MODEL)
     .addArgument(VERSION)
     .description('build, check and seal the files; 0 published, 6 refused')
-    .addOption(valued('--formats <list>', 'comma list: onnx, safetensors', list(text)))
+    .addOption(valued('--formats <list>', `comma list: ${formatNames().join(', ')}`, list(text)))
     .action(async (name: string, v: string, o: { formats?: string[] }, command: Command) => {
       const { out, http, registry, flags } = session(command);
       const request = { model: name, version: v, ...(o.formats === undefined ? {} : { formats: o.formats }) };

@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import { Audit } from '../../sdk/audit.ts';
 import { Federation } from '../../sdk/federation.ts';
-import type { Http } from '../../sdk/http.ts';
+import type { Http, Progress } from '../../sdk/http.ts';
 import { ModelRegistry } from '../../sdk/registry.ts';
 import { connect } from '../connect.ts';
 import { CliError, EXIT } from '../exit.ts';
@@ -62,6 +62,15 @@ export async function confirm(
   const answer = await new Promise<string>((resolve) => process.stdin.once('data', (d) => resolve(String(d).trim())));
   process.stdin.pause();
   if (!/^y(es)?$/i.test(answer)) throw new CliError('Nothing was changed.', EXIT.usage);
+}
+
+/** Many facts are read in a moment: off a terminal, a line for each would bury what matters. */
+const EVERY_MS = 5_000;
+
+/** Shows what the server tells while it reads the log. Call `done` before anything else is printed. */
+export function followed(out: Output, title: string): { onProgress(p: Progress): void; done(): void } {
+  const bar = out.progress(title, EVERY_MS);
+  return { onProgress: (p) => bar.update(p), done: () => bar.done() };
 }
 
 export const figure = (value: number | null | undefined, digits = 4) => (value == null ? '–' : value.toFixed(digits));

@@ -2,7 +2,7 @@
 import { Compile, type Validator } from 'typebox/compile';
 import { modelFacts } from './model.ts';
 import { rolloutFacts } from './rollout.ts';
-import { parseStream, type AnyFact, type StreamKind } from './streams.ts';
+import { parseStream, type AnyFact, type FactsByKind, type ParsedStream, type StreamKind } from './streams.ts';
 import { trainingFacts } from './training.ts';
 import { versionFacts } from './version.ts';
 import type { FactDef } from './fact.ts';
@@ -43,6 +43,17 @@ export function decode(stream: string, type: string, schemaVersion: number, data
   if (validator.Check(data)) return { ok: true, fact: { type, data } as AnyFact };
   const first = validator.Errors(data).at(-1);
   return { ok: false, pointer: first?.instancePath ?? '', why: first?.message ?? 'does not fit its schema' };
+}
+
+/** A fact with the parts of its stream's name: `kind` says which facts it may be. */
+export type Tagged = { [K in StreamKind]: ParsedOf<K> & { readonly fact: FactsByKind[K] } }[StreamKind];
+type ParsedOf<K extends StreamKind> = Extract<ParsedStream, { kind: K }>;
+
+/** An event for readers of several kinds. Undefined for a stream of no kind. @param event that {@link decode} has admitted */
+export function tagged({ stream, fact }: { readonly stream: string; readonly fact: AnyFact }): Tagged | undefined {
+  const of = parseStream(stream);
+  // `decode` admits to a stream only facts of its kind.
+  return of && ({ ...of, fact } as Tagged);
 }
 
 /** Schema version under which a fact is written now. @throws Error for a type its stream does not have (a bug) */

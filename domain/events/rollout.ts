@@ -104,6 +104,19 @@ export const Judgement = Type.Object(
 );
 export type Judgement = Static<typeof Judgement>;
 
+/** `internal_fault`: a step failed the same way each time. */
+export const PauseCause = Type.Union([
+  Type.Literal('manual'),
+  Type.Literal('inconclusive'),
+  Type.Literal('no_restore_target'),
+  Type.Literal('internal_fault'),
+]);
+export type PauseCause = Static<typeof PauseCause>;
+
+/** What rolled a rollout back: a verdict of the judge, or a person. */
+export const RollbackTrigger = Type.Union([Type.Literal('verdict'), Type.Literal('manual')]);
+export type RollbackTrigger = Static<typeof RollbackTrigger>;
+
 export const rolloutFacts = {
   RolloutCreated: fact('RolloutCreated', {
     model_id: Type.String({ maxLength: 200 }),
@@ -131,13 +144,7 @@ export const rolloutFacts = {
   }),
   HealthJudged: { type: 'HealthJudged', schemaVersion: 1, schema: Judgement } as const,
   RolloutPaused: fact('RolloutPaused', {
-    cause: Type.Union([
-      Type.Literal('manual'),
-      Type.Literal('inconclusive'),
-      Type.Literal('no_restore_target'),
-      /** A step failed the same way each time. */
-      Type.Literal('internal_fault'),
-    ]),
+    cause: PauseCause,
     reason: Type.String(),
     missing: Type.Optional(Type.Array(Type.String())),
   }),
@@ -157,7 +164,7 @@ export const rolloutFacts = {
     target: Nullable(Semver),
     /** A person named the target; without it, it is what the rule says. */
     named: Type.Optional(Type.Literal(true)),
-    trigger: Type.Union([Type.Literal('verdict'), Type.Literal('manual')]),
+    trigger: RollbackTrigger,
     reason: Type.String(),
     evidence: Nullable(Judgement),
   }),

@@ -13,10 +13,14 @@ export interface FactsByKind {
 }
 export type AnyFact = FactsByKind[StreamKind];
 
-export const modelStream = (modelId: string) => `model-${modelId}`;
-export const versionStream = (modelId: string, version: string) => `version-${modelId}@${version}`;
-export const trainingStream = (runId: string) => `training-${runId}`;
-export const rolloutStream = (rolloutId: number) => `rollout-${rolloutId}`;
+/** Name of a stream of that kind. */
+export type StreamName<K extends StreamKind = StreamKind> = `${K}-${string}`;
+
+export const modelStream = (modelId: string): StreamName<'model'> => `model-${modelId}`;
+export const versionStream = (modelId: string, version: string): StreamName<'version'> =>
+  `version-${modelId}@${version}`;
+export const trainingStream = (runId: string): StreamName<'training'> => `training-${runId}`;
+export const rolloutStream = (rolloutId: number): StreamName<'rollout'> => `rollout-${rolloutId}`;
 
 export type ParsedStream =
   | { kind: 'model'; modelId: string }

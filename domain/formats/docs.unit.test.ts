@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
 import { sha256Hex } from '../hash/sha256.ts';
-import { admitUpdate, limitFor } from '../learning/index.ts';
+import { limitFor, openGate } from '../learning/index.ts';
 import { checkEvaluationSet } from './evaluationSet.ts';
 import { buildMlp } from './onnx/index.ts';
 import { encodeUpdate, f32Tensor, isRefused, readSafetensors, writeSafetensors } from './safetensors/index.ts';
@@ -26,7 +26,9 @@ describe('docs/formats.md', () => {
     >;
     const base = readSafetensors(files.base);
     if (isRefused(base)) throw new Error(base.detail);
-    const admitted = admitUpdate(readSafetensors(files.update), {
+    const update = readSafetensors(files.update);
+    if (isRefused(update)) throw new Error(update.detail);
+    const gate = openGate({
       base: base.tensors,
       baseSha: sha256Hex(files.base),
       roundId: 'run.1.1',
@@ -39,7 +41,9 @@ describe('docs/formats.md', () => {
         metrics: ['loss', 'accuracy'],
       },
     });
-    expect(admitted).toMatchObject({ ok: true, samples: 600, metrics: { n: 600, loss_sum: 84.2, correct: 571 } });
+    expect(gate.header(update)).toBeUndefined();
+    for (const { name, data } of update.tensors) expect(gate.data(name, data, true)).toBeUndefined();
+    expect(gate.verdict()).toMatchObject({ ok: true, samples: 600, metrics: { n: 600, loss_sum: 84.2, correct: 571 } });
     const architecture = { kind: 'mlp:relu:sigmoid', input_dim: 3, output_dim: 1 };
     expect(isRefused(buildMlp(architecture, base.tensors))).toBe(false);
     expect(checkEvaluationSet(files.evaluationSet, architecture)).toMatchObject({ n: 2, loss: 'binary' });

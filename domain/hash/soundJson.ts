@@ -3,6 +3,7 @@
  * Asked of each value before it is hashed or stored.
  */
 import { LifecycleError } from '../errors.ts';
+import { stepInto } from '../jsonPointer.ts';
 
 /** Objects and arrays within each other. */
 export const MAX_DEPTH = 64;
@@ -26,10 +27,6 @@ export function refuseMember(pointer: string, detail: string): never {
   const where = pointer === '' ? 'The value' : `The member ${JSON.stringify(pointer)}`;
   throw new LifecycleError('invalid_input', `${where} ${detail}.`, { errors: [{ pointer, detail }] });
 }
-
-/** RFC 6901. */
-export const stepInto = (pointer: string, key: string | number) =>
-  `${pointer}/${String(key).replaceAll('~', '~0').replaceAll('/', '~1')}`;
 
 /** A text that cannot be stored cannot be sent back either: U+FFFD stands where it is wrong. */
 export const printable = (text: string) => text.replace(/\0|\p{Surrogate}/gu, '\ufffd');

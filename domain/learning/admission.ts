@@ -1,24 +1,18 @@
 /**
  * Pure. The admission gate: may this update join the round (docs/design/learning.md "Admission")? Only the round decides; no other
- * update does. The bytes are read by `domain/formats`; a reader's refusal passes through.
+ * update does. The gate is shown the update as it comes: its header, then its numbers. `domain/formats` reads the bytes.
  */
 import type { TrainingSpec } from '../events/training.ts';
 import { limitFor, weightOf } from './grid.ts';
 import { readMetrics, type MetricSums } from './metrics.ts';
-import { isBuffer, squares } from './norm.ts';
-import { isRefused, refuse, type Refused } from '../refused.ts';
+import { isBuffer, runningSquares } from './norm.ts';
+import { refuse, type Refused } from '../refused.ts';
 
-/** A tensor as a reader gives it: little-endian bytes in canonical order. */
-interface FileTensor {
-  readonly name: string;
-  readonly dtype: string;
-  readonly shape: readonly number[];
-  readonly data: Uint8Array;
-}
-
-export interface UpdateFile {
+/** What the header of an update says. */
+export interface UpdateHeader {
   readonly metadata: ReadonlyMap<string, string>;
-  readonly tensors: readonly FileTensor[];
+  /** In canonical order. */
+  readonly tensors: readonly { readonly name: string; readonly dtype: string; readonly shape: readonly number[] }[];
 }
 
 /** What the update must fit. */
@@ -80,7 +74,7 @@ function readSamples(text: string | undefined, most: number): number | Refused {
 }
 
 /** Exactly the base's F32 names, then shapes, then dtypes. */
-function checkTensors(tensors: readonly FileTensor[], base: AdmissionTerms['base']): Refused | undefined {
+function checkTensors(tensors: UpdateHeader['tensors'], base: AdmissionTerms['base']): Refused | undefined {
   const trained = new Map(base.filter((t) => t.dtype === 'F32').map((t) => [t.name, t]));
   const extra = tensors.find((t) => !trained.has(t.name));
   if (extra) return refuse('unknown_tensor', `the base has no F32 tensor "${extra.name}"`, extra.name);
@@ -101,53 +95,53 @@ function checkTensors(tensors: readonly FileTensor[], base: AdmissionTerms['base
   return undefined;
 }
 
-const floats = (data: Uint8Array): Float32Array =>
-  data.byteOffset % 4 === 0
-    ? new Float32Array(data.buffer, data.byteOffset, data.byteLength / 4)
-    : new Float32Array(new Uint8Array(data).buffer); // not `slice`: that of a Buffer shares memory
-
-/** Norm without buffers, max|d| with them: one pass. */
-function measure(tensors: readonly FileTensor[]): { norm: number; maxAbs: number } | Refused {
-  let total = 0;
-  let largest = 0;
-  for (const { name, data } of tensors) {
-    const { sum, maxAbs } = squares(floats(data));
-    if (!Number.isFinite(sum)) return refuse('non_finite', `tensor "${name}" holds NaN or infinity`, name);
-    if (!isBuffer(name)) total += sum;
-    largest = Math.max(largest, maxAbs);
-  }
-  return { norm: Math.sqrt(total), maxAbs: largest };
+/** One update before its round. Never throws; after a refusal nothing more is asked. */
+export interface Gate {
+  /** Metadata, samples, names, shapes and types, in this order. */
+  header(header: UpdateHeader): Refused | undefined;
+  /** The next bytes of a tensor, cut anywhere; tensors come in canonical order. Refuses numbers that are not finite. */
+  data(name: string, bytes: Uint8Array, isLast: boolean): Refused | undefined;
+  /** After the last byte: norm and grid. `weight` is already capped. */
+  verdict(): Admitted | Refused;
 }
 
-/**
- * Judges one update against its round. Never throws.
- *
- * @param file  what `readSafetensors` of the body gave, also where that is a refusal
- * @returns     what the round's row keeps (`weight` is already capped), or the first check that failed
- */
-export function admitUpdate(file: UpdateFile | Refused, terms: AdmissionTerms): Admitted | Refused {
-  if (isRefused(file)) return file;
+export function openGate(terms: AdmissionTerms): Gate {
   const { admission, aggregation, metrics } = terms.spec;
-  const mismatch = checkMetadata(file.metadata, terms);
-  if (mismatch) return mismatch;
-  const samples = readSamples(file.metadata.get('samples'), admission.max_samples);
-  if (typeof samples !== 'number') return samples;
-  const misfit = checkTensors(file.tensors, terms.base);
-  if (misfit) return misfit;
-  const measured = measure(file.tensors);
-  if (isRefused(measured)) return measured;
-  const { norm, maxAbs } = measured;
-  if (terms.maxNorm !== null && norm > terms.maxNorm)
-    return refuse('norm_exceeded', `the update's norm is ${norm}, at most ${terms.maxNorm} is allowed`);
-  const weight = weightOf(samples, aggregation);
-  if (Math.max(1, weight) * maxAbs > terms.limit)
-    return refuse('grid_range', `weight ${weight} × largest change ${maxAbs} exceeds ${terms.limit}`);
+  const measured = runningSquares();
+  let metadata: UpdateHeader['metadata'] = new Map();
+  let samples = 0;
+  let total = 0;
+  let maxAbs = 0;
   return {
-    ok: true,
-    samples,
-    weight,
-    norm,
-    maxAbs,
-    metrics: readMetrics(file.metadata.get('metrics'), metrics, admission.max_samples),
+    header(header) {
+      metadata = header.metadata;
+      const mismatch = checkMetadata(metadata, terms);
+      if (mismatch) return mismatch;
+      const claimed = readSamples(metadata.get('samples'), admission.max_samples);
+      if (typeof claimed !== 'number') return claimed;
+      samples = claimed;
+      return checkTensors(header.tensors, terms.base);
+    },
+
+    data(name, bytes, isLast) {
+      let tensor = measured.take(bytes);
+      if (isLast) tensor = measured.end();
+      if (!Number.isFinite(tensor.sum)) return refuse('non_finite', `tensor "${name}" holds NaN or infinity`, name);
+      if (!isLast) return undefined;
+      if (!isBuffer(name)) total += tensor.sum; // a buffer is not in the norm, but it is in max|d|
+      maxAbs = Math.max(maxAbs, tensor.maxAbs);
+      return undefined;
+    },
+
+    verdict() {
+      const norm = Math.sqrt(total);
+      if (terms.maxNorm !== null && norm > terms.maxNorm)
+        return refuse('norm_exceeded', `the update's norm is ${norm}, at most ${terms.maxNorm} is allowed`);
+      const weight = weightOf(samples, aggregation);
+      if (Math.max(1, weight) * maxAbs > terms.limit)
+        return refuse('grid_range', `weight ${weight} × largest change ${maxAbs} exceeds ${terms.limit}`);
+      const figures = readMetrics(metadata.get('metrics'), metrics, admission.max_samples);
+      return { ok: true, samples, weight, norm, maxAbs, metrics: figures };
+    },
   };
 }

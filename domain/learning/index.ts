@@ -1,6 +1,6 @@
 /** Pure. The door of the learning room: the arithmetic of federated rounds. */
 export { acceptedRoot, type AcceptedUpdate } from './acceptedRoot.ts';
-export { admitUpdate, openingTerms, type AdmissionTerms, type Admitted, type UpdateFile } from './admission.ts';
+export { openGate, openingTerms, type AdmissionTerms, type Admitted, type Gate } from './admission.ts';
 export { accumulate, gridFor, limitFor, sgdStep, weightOf, type Grid } from './grid.ts';
 export { drawOf, leasesNeeded, planSeed } from './leases.ts';
 export { manifestBytes, type ManifestUpdate } from './manifest.ts';

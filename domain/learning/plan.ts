@@ -6,16 +6,19 @@ import { durationMs } from '../duration.ts';
 import type { TrainingSpec } from '../events/training.ts';
 
 /** Where a run stands, as plain data. Times are Unix ms on the database's clock. */
-export interface TrainingStanding {
+export type TrainingStanding = OfRun &
+  (
+    | { readonly phase: 'collecting'; readonly current: RoundStanding }
+    /** `ending`: a person stopped it and the last facts are to come. `over`: succeeded or aborted. */
+    | { readonly phase: 'between' | 'closed' | 'ending' | 'over' }
+  );
+
+interface OfRun {
   readonly spec: TrainingSpec;
   readonly now: number;
   readonly isPaused: boolean;
   /** Paused since a step failed the same way each time. */
   readonly isFaulty: boolean;
-  /** `ending`: a person stopped it and the last facts are to come. `over`: succeeded or aborted. */
-  readonly phase: 'between' | 'collecting' | 'closed' | 'ending' | 'over';
-  /** The open or closed round. */
-  readonly current: RoundStanding | null;
   /** Aggregated rounds. */
   readonly rounds: number;
   /** The last aggregated round waits for its held-out figures. */
@@ -27,6 +30,7 @@ export interface TrainingStanding {
   readonly lastAbandoned: { readonly reason: string; readonly at: number } | null;
 }
 
+/** The round that is open. */
 export interface RoundStanding {
   readonly round: number;
   readonly attempt: number;
@@ -73,14 +77,13 @@ export function planTraining(run: TrainingStanding): TrainingStep {
     case 'closed':
       return { kind: 'aggregate' };
     case 'collecting':
-      return planCollecting(run);
+      return planCollecting(run.current, run.now);
     case 'between':
       return planBetween(run);
   }
 }
 
-function planCollecting({ current, now }: TrainingStanding): TrainingStep {
-  if (!current) return { kind: 'wait', leftMs: null };
+function planCollecting(current: RoundStanding, now: number): TrainingStep {
   const hasQuorum = current.counted >= current.minUpdates;
   if (now < current.deadline) return { kind: 'collect', leftMs: current.deadline - now };
   if (hasQuorum) return { kind: 'close' };
@@ -88,7 +91,7 @@ function planCollecting({ current, now }: TrainingStanding): TrainingStep {
   return { kind: 'abandon', reason: 'quorum_miss' };
 }
 
-function planBetween(run: TrainingStanding): TrainingStep {
+function planBetween(run: OfRun): TrainingStep {
   const { spec, missedInRow, lastAbandoned } = run;
   if (run.isPaused) return { kind: 'wait', leftMs: null };
   if (run.isUnevaluated && spec.evaluation) return { kind: 'evaluate' };

@@ -7,19 +7,18 @@ import { trainingSpec } from './trainingSpec.fixture.ts';
 const spec = { ...trainingSpec, rounds: 3, min_updates: 2, goal: 2 };
 const MIN = 60_000;
 const NOW = 1_000_000_000;
-const fresh: TrainingStanding = {
+const fresh = {
   spec,
   now: NOW,
   isPaused: false,
   isFaulty: false,
   phase: 'between',
-  current: null,
   rounds: 0,
   isUnevaluated: false,
   attempts: 0,
   missedInRow: 0,
   lastAbandoned: null,
-};
+} satisfies TrainingStanding;
 const collecting = (counted: number, sinceOpenMs: number): TrainingStanding => ({
   ...fresh,
   phase: 'collecting',

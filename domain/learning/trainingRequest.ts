@@ -2,6 +2,7 @@
 import type { ErrorCode } from '../errors.ts';
 import type { TrainingSpec } from '../events/training.ts';
 import { canonicalSha } from '../hash/canonicalJson.ts';
+import { stepInto } from '../jsonPointer.ts';
 import { requestSums } from './requestSums.ts';
 import { FIELDS, NOT_YET, type Field, type Group } from './requestFields.ts';
 
@@ -19,8 +20,6 @@ type Members = Readonly<Record<string, unknown>>;
 const isMembers = (value: unknown): value is Members =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 const isGroup = (rule: Field | Group): rule is Group => 'members' in rule;
-/** RFC 6901 escapes. */
-const pointerOf = (parent: string, key: string) => `${parent}/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`;
 
 interface Found {
   readonly errors: { pointer: string; detail: string }[];
@@ -35,12 +34,12 @@ function read(body: Members, rules: Readonly<Record<string, Field | Group>>, at:
     if (!isLater) found.hasUnknown = true;
     const known = Object.keys(rules).join(', ');
     found.errors.push({
-      pointer: pointerOf(at, key),
+      pointer: stepInto(at, key),
       detail: isLater ? NOT_YET[key]! : `is no member of a training request; known are ${known}`,
     });
   }
   for (const [key, rule] of Object.entries(rules)) {
-    const pointer = pointerOf(at, key);
+    const pointer = stepInto(at, key);
     const given = Object.hasOwn(body, key) ? body[key] : undefined;
     if (isGroup(rule)) {
       if (given !== undefined && !isMembers(given)) found.errors.push({ pointer, detail: 'must be an object' });

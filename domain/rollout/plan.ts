@@ -3,12 +3,13 @@
  * submit the answer; the rollout's machine has the last word.
  */
 import type { Judgement, RolloutSpec } from '../events/rollout.ts';
+import type { RolloutStateName } from '../states.ts';
 import { isPrerelease } from '../semver.ts';
 import { clockMs, type StageClock } from './stageClock.ts';
 
 /** A rollout as plain data, from the fold of its stream. Times are Unix milliseconds. */
 export interface RolloutView {
-  readonly state: 'Pending' | 'Active' | 'Held' | 'Paused' | 'Completed' | 'RolledBack' | 'Aborted';
+  readonly state: RolloutStateName;
   readonly spec: RolloutSpec;
   /** -1 before the first stage. */
   readonly stage: number;

@@ -1,4 +1,5 @@
 /** Pure. For tests: facts of one model with places in the log, and the pointer that they fold to. */
+import { asLogIndex, asStreamVersion } from '../brands.ts';
 import type { SequencedEvent } from '../events/envelope.ts';
 import type { Judgement, RolloutSpec, Verdict } from '../events/rollout.ts';
 import type { AnyFact } from '../events/streams.ts';
@@ -100,7 +101,7 @@ export const sequenced = (steps: readonly Step[]): SequencedEvent[] =>
   steps.map(({ stream, fact, atMs }, index) => ({
     id: `event-${index}`,
     stream,
-    version: steps.slice(0, index + 1).filter((s) => s.stream === stream).length,
+    version: asStreamVersion(steps.slice(0, index + 1).filter((s) => s.stream === stream).length),
     fact,
     schemaVersion: 1,
     machine: 'test@1',
@@ -110,7 +111,7 @@ export const sequenced = (steps: readonly Step[]): SequencedEvent[] =>
     correlationId: null,
     causationId: null,
     recordedAt: instant(atMs),
-    logIndex: index,
+    logIndex: asLogIndex(index),
     sequencedAt: instant(atMs),
   }));
 

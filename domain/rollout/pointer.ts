@@ -2,10 +2,9 @@
  * Pure. The pointer document: all that is needed to tell any device of a model its version, and no more, whatever the model has
  * behind it. One per model, a fold of the log. The fold is in `pointerFold.ts`, its use for telemetry in `arms.ts`.
  */
+import type { PauseCause } from '../events/rollout.ts';
 import { bucketOf, isInCohort, isInside, widthAt, type Cohort } from './assignment.ts';
-import { clockMs, readClock, type PauseCause, type WrittenClock } from './stageClock.ts';
-
-export type PointerStatus = 'pending' | 'active' | 'held' | 'paused';
+import { clockMs, readClock, type WrittenClock } from './stageClock.ts';
 
 /** A stage in buckets and milliseconds, with its clock. */
 export interface Threshold extends WrittenClock {
@@ -14,22 +13,33 @@ export interface Threshold extends WrittenClock {
   readonly ramp_ms: number;
 }
 
-/** A rollout that has not ended. A pending one (`seed` and `threshold` are null) is told to nobody. */
-export interface PointerRollout {
+interface OfRollout {
   readonly id: number;
   readonly version: string;
-  readonly seed: string | null;
   /** First bucket of its range. */
   readonly lo: number;
-  readonly threshold: Threshold | null;
   readonly cohort: Cohort | null;
   readonly on_regressed: 'rollback' | 'hold';
   /** -1 before the first stage. */
   readonly stage: number;
-  readonly status: PointerStatus;
-  /** Why it is paused. */
-  readonly pause_cause: PauseCause | null;
 }
+
+/** Told to nobody. */
+export interface PendingRollout extends OfRollout {
+  readonly status: 'pending';
+  readonly seed: null;
+  readonly threshold: null;
+  readonly pause_cause: null;
+}
+
+/** `threshold` is null between RolloutStarted and its first StageEntered. */
+export type StartedRollout = OfRollout & { readonly seed: string; readonly threshold: Threshold | null } & (
+    | { readonly status: 'active' | 'held'; readonly pause_cause: null }
+    | { readonly status: 'paused'; readonly pause_cause: PauseCause }
+  );
+
+/** A rollout that has not ended. */
+export type PointerRollout = PendingRollout | StartedRollout;
 
 export interface Pointer {
   readonly org_id: string;
@@ -63,11 +73,11 @@ export interface Assignment {
 }
 
 /** A rollout with its hash and its stage: one that devices are told. */
-export type LiveRollout = PointerRollout & { readonly seed: string; readonly threshold: Threshold };
+export type LiveRollout = StartedRollout & { readonly threshold: Threshold };
 
 /** Whether devices are told this rollout: started and not ended; a paused one still counts. */
 export function isLiveRollout(rollout: PointerRollout): rollout is LiveRollout {
-  return rollout.status !== 'pending' && rollout.seed !== null && rollout.threshold !== null;
+  return rollout.status !== 'pending' && rollout.threshold !== null;
 }
 
 /** Buckets that are in at `now`: a stopped clock freezes them. */

@@ -1,4 +1,5 @@
 /** Which version each device is told, after every fact that moves it. */
+import { asLogIndex } from '../brands.ts';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { armOf } from './arms.ts';
@@ -242,7 +243,7 @@ describe('the fold', () => {
     const [drafted] = sequenced([
       onVersion('1.0.0', 'VersionPublished', { n: 1, files: [], tensors_sha: '', report_sha: '' }),
     ]);
-    expect(fold({ ...drafted!, logIndex: 9 })).toBe(pointer);
+    expect(fold({ ...drafted!, logIndex: asLogIndex(9) })).toBe(pointer);
   });
 
   it('keeps a document that does not grow with what a model has listed, released and rolled back', () => {

@@ -2,13 +2,14 @@
  * Pure. How facts move the pointer document. The facts of one append arrive one after another and a reader may look in between,
  * so each step by itself leaves a version in force: completing makes the version stable at once, a rollback brings the target.
  */
+import { tagged } from '../events/codec.ts';
 import type { SequencedEvent } from '../events/envelope.ts';
 import type { ModelFact } from '../events/model.ts';
 import type { RolloutFact } from '../events/rollout.ts';
 import { modelStream, parseStream } from '../events/streams.ts';
 import type { VersionFact } from '../events/version.ts';
 import { byPrecedenceDesc, isHigher, isPrerelease } from '../semver.ts';
-import type { Pointer, PointerRollout, Threshold } from './pointer.ts';
+import type { PendingRollout, Pointer, PointerRollout, StartedRollout, Threshold } from './pointer.ts';
 import { holdsOn, readClock, resumeClock, startClock, stopClock, writeClock } from './stageClock.ts';
 import { remembered, type PointerMemory, type Remembered, type RolloutOf } from './pointerMemory.ts';
 
@@ -29,20 +30,19 @@ export interface Applied {
  * @param memory  asked for the rollout of the fact and for the versions that `versionsNamed` lists
  */
 export function applyFact(pointer: Pointer | undefined, event: SequencedEvent, memory: PointerMemory): Applied {
-  const stream = parseStream(event.stream);
-  if (!stream || stream.kind === 'training') return { pointer, news: {} };
-  const rollout = stream.kind === 'rollout' ? memory.rollout(stream.rolloutId) : undefined;
+  const of = tagged(event);
+  if (!of || of.kind === 'training') return { pointer, news: {} };
+  const rollout = of.kind === 'rollout' ? memory.rollout(of.rolloutId) : undefined;
   const news = remembered(event, rollout);
   if (!pointer) {
-    if (stream.kind !== 'model' || event.fact.type !== 'ModelRegistered') return { pointer, news };
-    return { pointer: emptyPointer(event.fact.data.org_id, stream.modelId, event.logIndex), news };
+    if (of.kind !== 'model' || of.fact.type !== 'ModelRegistered') return { pointer, news };
+    return { pointer: emptyPointer(of.fact.data.org_id, of.modelId, event.logIndex), news };
   }
   if (event.logIndex <= pointer.epoch) return { pointer, news };
   let changed: Changed;
-  // Safe: the codec admits to a stream only facts of its kind.
-  if (stream.kind === 'model') changed = byModelFact(pointer, event.fact as ModelFact);
-  else if (stream.kind === 'version') changed = byVersionFact(pointer, stream.version, event.fact as VersionFact);
-  else changed = byRolloutFact(pointer, stream.rolloutId, rollout, event.fact as RolloutFact, event.recordedAt);
+  if (of.kind === 'model') changed = byModelFact(pointer, of.fact);
+  else if (of.kind === 'version') changed = byVersionFact(pointer, of.version, of.fact);
+  else changed = byRolloutFact(pointer, of.rolloutId, rollout, of.fact, event.recordedAt);
   if (!changed) return { pointer, news };
   const isMarked = (version: string) =>
     version === news.rolledBack?.version || memory.isRolledBack(pointer.model_id, version);
@@ -184,34 +184,21 @@ function byRolloutFact(
   // One that has completed: a rollback still takes its version from devices.
   if (!rollout)
     return of && fact.type === 'RolloutRolledBack' ? withdrawn(pointer, of.version, fact.data.target) : undefined;
-  const become = (members: Partial<PointerRollout>): Changed => ({
-    rollouts: pointer.rollouts.map((r) => (r.id === id ? { ...r, ...members } : r)),
-  });
+  const become = (next: PointerRollout | undefined): Changed =>
+    next && { rollouts: pointer.rollouts.map((r) => (r.id === id ? next : r)) };
   const others = pointer.rollouts.filter((r) => r.id !== id);
   switch (fact.type) {
-    case 'RolloutStarted':
-      return {
-        ...become({ seed: fact.data.seed, lo: fact.data.lo, status: 'active' }),
-        ever_rolled_out: true,
-        latest: null,
-        previews: [],
-      };
-    case 'StageEntered': {
-      const { stage, from, to, ramp_ms } = fact.data;
-      return become({ stage, threshold: { from, to, ramp_ms, ...writeClock(startClock(Date.parse(at))) } });
+    case 'RolloutStarted': {
+      const { seed, lo } = fact.data;
+      const active = { ...rollout, seed, lo, status: 'active', pause_cause: null } as const;
+      return { ...become(active), ever_rolled_out: true, latest: null, previews: [] };
     }
-    case 'HealthJudged': {
-      const holds = rollout.status === 'active' && holdsOn(fact.data.verdict, rollout.on_regressed);
-      return holds ? become({ status: 'held', threshold: stopped(rollout.threshold, at) }) : undefined;
-    }
+    case 'StageEntered':
+    case 'HealthJudged':
     case 'RolloutPaused':
-      return become({
-        status: 'paused',
-        pause_cause: fact.data.cause,
-        threshold: stopped(rollout.threshold, at),
-      });
     case 'RolloutResumed':
-      return become({ status: 'active', pause_cause: null, threshold: running(rollout, at) });
+      // The chart refuses these of a rollout that has not started.
+      return rollout.status === 'pending' ? undefined : become(moved(rollout, fact, at));
     case 'RolloutCompleted':
       return { rollouts: others, stable: rollout.version };
     case 'RolloutAborted':
@@ -225,6 +212,33 @@ function byRolloutFact(
   }
 }
 
+type Move = Extract<RolloutFact, { type: 'StageEntered' | 'HealthJudged' | 'RolloutPaused' | 'RolloutResumed' }>;
+
+/** The rollout after a fact that does not end it; undefined where it stays as it is. */
+function moved(rollout: StartedRollout, fact: Move, at: string): StartedRollout | undefined {
+  switch (fact.type) {
+    case 'StageEntered': {
+      const { stage, from, to, ramp_ms } = fact.data;
+      return { ...rollout, stage, threshold: { from, to, ramp_ms, ...writeClock(startClock(Date.parse(at))) } };
+    }
+    case 'HealthJudged':
+      return rollout.status === 'active' && holdsOn(fact.data.verdict, rollout.on_regressed)
+        ? { ...rollout, status: 'held', threshold: stopped(rollout.threshold, at) }
+        : undefined;
+    case 'RolloutPaused':
+      return {
+        ...rollout,
+        status: 'paused',
+        pause_cause: fact.data.cause,
+        threshold: stopped(rollout.threshold, at),
+      };
+    case 'RolloutResumed':
+      return { ...rollout, status: 'active', pause_cause: null, threshold: running(rollout, at) };
+    default:
+      return fact satisfies never;
+  }
+}
+
 /** The version is never told again; devices go to the target, which is the stable version already while a rollout runs. */
 const withdrawn = (pointer: Pointer, version: string, target: string | null) => ({
   stable: target ?? (pointer.stable === version ? null : pointer.stable),
@@ -232,7 +246,7 @@ const withdrawn = (pointer: Pointer, version: string, target: string | null) => 
 
 type Created = Extract<RolloutFact, { type: 'RolloutCreated' }>['data'];
 
-const pending = (id: number, { version, spec }: Created): PointerRollout => ({
+const pending = (id: number, { version, spec }: Created): PendingRollout => ({
   id,
   version,
   seed: null,
@@ -249,7 +263,7 @@ function stopped(threshold: Threshold | null, at: string): Threshold | null {
   return threshold && { ...threshold, ...writeClock(stopClock(readClock(threshold), Date.parse(at))) };
 }
 
-function running({ threshold, pause_cause: cause }: PointerRollout, at: string): Threshold | null {
+function running({ threshold, pause_cause: cause }: StartedRollout, at: string): Threshold | null {
   if (!threshold) return null;
   const clock = resumeClock(readClock(threshold), Date.parse(at), { cause, rampMs: threshold.ramp_ms });
   return { ...threshold, ...writeClock(clock) };

@@ -4,7 +4,7 @@
  */
 import type { Actor, StoredEvent } from '../events/envelope.ts';
 import type { ModelFact } from '../events/model.ts';
-import type { Conviction, Judgement, RolloutFact } from '../events/rollout.ts';
+import type { Conviction, Judgement, RollbackTrigger, RolloutFact } from '../events/rollout.ts';
 import { sumLeaves, type Leaf } from './counters.ts';
 import { rankSegments, type Segment } from './segments.ts';
 import { tell } from './telling.ts';
@@ -68,7 +68,7 @@ export interface PostMortem {
     readonly device_minutes: number;
   };
   readonly trigger: {
-    readonly kind: 'verdict' | 'manual';
+    readonly kind: RollbackTrigger;
     readonly actor: string;
     readonly reason: string;
     readonly stage: number | null;

@@ -1,5 +1,6 @@
 /** Pure. Reads members of an unknown JSON value and collects what is wrong with them, each with its pointer (RFC 6901). */
 import { formatDuration, parseDuration } from '../duration.ts';
+import { stepInto } from '../jsonPointer.ts';
 
 export interface Problem {
   readonly pointer: string;
@@ -24,7 +25,6 @@ export interface Reader {
 /** Devices or predictions: no fleet has more, and twenty times as many is still an exact number. */
 const MOST = 1_000_000_000;
 
-const escaped = (name: string) => name.replaceAll('~', '~0').replaceAll('/', '~1');
 const isAbsent = (value: unknown) => value === undefined || value === null;
 
 /** A reader that starts without problems. After a problem a reading method gives something of its type, to find the next one. */
@@ -41,7 +41,7 @@ export function createReader(): Reader {
       }
       for (const name of Object.keys(value)) {
         if (known.includes(name)) continue;
-        problem(`${pointer}/${escaped(name)}`, `unknown member; known are ${known.join(', ')}`);
+        problem(stepInto(pointer, name), `unknown member; known are ${known.join(', ')}`);
       }
       // Safe: any object that is no array has members by name, of unknown type.
       return value as Readonly<Record<string, unknown>>;

@@ -2,7 +2,7 @@
  * Pure. The clock of a rollout's stage (docs/design/rollout.md "Stage clock"): it counts the time that the stage was active. Ramp and bake are
  * both measured by it, in the chart, in what devices are told, in the list and in the plan: so it is counted here alone.
  */
-import type { RolloutFact, RolloutSpec, Verdict } from '../events/rollout.ts';
+import type { PauseCause, RolloutSpec, Verdict } from '../events/rollout.ts';
 
 export interface StageClock {
   /** Milliseconds that ran before `since`. */
@@ -10,8 +10,6 @@ export interface StageClock {
   /** Unix milliseconds; null while the clock stands. */
   readonly since: number | null;
 }
-
-export type PauseCause = Extract<RolloutFact, { type: 'RolloutPaused' }>['data']['cause'];
 
 /** Before the first stage. */
 export const NOT_RUNNING: StageClock = { ranMs: 0, since: null };

@@ -1,4 +1,5 @@
 /** Pure. `rollouts`: how far each one is and why it moved or stopped; what was judged goes to its own insert-only table. */
+import { tagged } from '../../domain/events/codec.ts';
 import type { SequencedEvent } from '../../domain/events/envelope.ts';
 import type { RolloutFact, Verdict } from '../../domain/events/rollout.ts';
 import { parseStream, versionStream } from '../../domain/events/streams.ts';
@@ -94,11 +95,9 @@ const begun = (rows: Rows, rolloutId: number, data: Created, at: string) =>
   created(rolloutId, orgOfModel(rows, data.model_id), data, at);
 
 function project(event: SequencedEvent, rows: Rows): Change[] {
-  const stream = parseStream(event.stream);
-  if (stream?.kind !== 'rollout') return learnOrg(event);
-  const { rolloutId } = stream;
-  // Safe: the codec admits facts of the rollout stream only to that stream.
-  const fact = event.fact as RolloutFact;
+  const of = tagged(event);
+  if (of?.kind !== 'rollout') return learnOrg(event);
+  const { rolloutId, fact } = of;
   const at = event.recordedAt;
   const before = rows.get(rolloutRows, rolloutId);
   const row = before ?? (fact.type === 'RolloutCreated' ? begun(rows, rolloutId, fact.data, at) : undefined);

@@ -1,6 +1,7 @@
 /** Lists of rollouts and of what was judged. */
 import type { OrgId } from '../../domain/org.ts';
 import { versionStream } from '../../domain/events/streams.ts';
+import type { RolloutStateName } from '../../domain/states.ts';
 import { LIVE_STATES } from '../../machines/rollout.ts';
 import type { ReadDb } from '../database.ts';
 import { heldAt } from '../held.ts';
@@ -14,7 +15,7 @@ export interface RolloutFilter {
   readonly modelId?: string;
   readonly version?: string;
   /** A state of the machine: `Active`. */
-  readonly state?: string;
+  readonly state?: RolloutStateName;
   /** Only those that devices may be in and that have not ended. */
   readonly isLive?: boolean;
 }

@@ -1,6 +1,6 @@
 /** Tables of `rollouts`: one row per rollout and state of it, one row per judgement. */
-import type { Judgement, RolloutFact, RolloutSpec } from '../../domain/events/rollout.ts';
-import type { PauseCause } from '../../domain/rollout/stageClock.ts';
+import type { Judgement, PauseCause, RolloutFact, RolloutSpec } from '../../domain/events/rollout.ts';
+import type { RolloutStateName } from '../../domain/states.ts';
 import { factsTable, historyTable } from '../table.ts';
 
 type DataOf<T extends RolloutFact['type']> = Extract<RolloutFact, { type: T }>['data'];
@@ -14,7 +14,7 @@ export interface RolloutRow {
   version_stream: string;
   previous_version: string | null;
   /** As the rollout's machine names it: `Active`. */
-  state: string;
+  state: RolloutStateName;
   spec: RolloutSpec;
   spec_sha: string;
   seed: string | null;

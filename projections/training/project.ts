@@ -1,10 +1,11 @@
 /** Pure. `training`: which runs there are and how they end; the facts of rounds go to an insert-only table. */
+import { tagged } from '../../domain/events/codec.ts';
 import type { SequencedEvent } from '../../domain/events/envelope.ts';
 import { parseStream } from '../../domain/events/streams.ts';
 import type { TrainingFact } from '../../domain/events/training.ts';
 import { learnOrg, modelOrgs, needOrg, needsOfLearning, orgOfModel, subjectAmong } from '../modelOrgs.ts';
 import { add, need, put, type Change, type Projection, type Rows } from '../table.ts';
-import { rounds, runs, type RunRow } from './schema.ts';
+import { rounds, runs, type RoundFact, type RunRow } from './schema.ts';
 
 type Requested = Extract<TrainingFact, { type: 'TrainingRequested' }>['data'];
 
@@ -26,6 +27,8 @@ const requested = (runId: string, orgId: string, data: Requested, at: string): R
   updated_at: at,
   stream_version: 1,
 });
+
+const isOfRound = (fact: TrainingFact): fact is RoundFact => 'round' in fact.data && 'attempt' in fact.data;
 
 /** The members that a fact changes; undefined for facts of rounds, which leave the row as it is. */
 function members(fact: TrainingFact, at: string): Partial<RunRow> | undefined {
@@ -57,17 +60,14 @@ const begun = (rows: Rows, runId: string, data: Requested, at: string) =>
   requested(runId, orgOfModel(rows, data.spec.model_id), data, at);
 
 function project(event: SequencedEvent, rows: Rows): Change[] {
-  const stream = parseStream(event.stream);
-  if (stream?.kind !== 'training') return learnOrg(event);
-  const { runId } = stream;
-  // Safe: the codec admits facts of the training stream only to that stream.
-  const fact = event.fact as TrainingFact;
+  const of = tagged(event);
+  if (of?.kind !== 'training') return learnOrg(event);
+  const { runId, fact } = of;
   const at = event.recordedAt;
-  if ('round' in fact.data && 'attempt' in fact.data) {
+  if (isOfRound(fact)) {
     const { round, attempt } = fact.data;
-    // Safe: the facts with both members are those of rounds.
-    const type = fact.type as 'RoundOpened';
-    return [add(rounds, { run_id: runId, round, attempt, type, data: fact.data, stream_version: event.version, at })];
+    const { type, data } = fact;
+    return [add(rounds, { run_id: runId, round, attempt, type, data, stream_version: event.version, at })];
   }
   const changed = members(fact, at);
   if (!changed) return [];

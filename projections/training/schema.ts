@@ -1,5 +1,6 @@
 /** Tables of `training`: one row per run and state of it, one row per fact of a round. */
 import type { TrainingFact, TrainingSpec } from '../../domain/events/training.ts';
+import type { RunStatus } from '../../domain/states.ts';
 import { factsTable, historyTable } from '../table.ts';
 
 export interface RunRow {
@@ -7,7 +8,7 @@ export interface RunRow {
   org_id: string;
   model_id: string;
   version: string;
-  status: 'active' | 'paused' | 'ending' | 'succeeded' | 'aborted';
+  status: RunStatus;
   source: string;
   rounds_planned: number;
   spec: TrainingSpec;
@@ -21,7 +22,7 @@ export interface RunRow {
   stream_version: number;
 }
 
-type RoundFact = Extract<
+export type RoundFact = Extract<
   TrainingFact,
   { type: 'RoundOpened' | 'RoundClosed' | 'RoundAggregated' | 'RoundEvaluated' | 'RoundAbandoned' }
 >;

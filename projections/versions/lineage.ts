@@ -2,6 +2,7 @@
 import { sql } from 'kysely';
 import type { OrgId } from '../../domain/org.ts';
 import { versionStream } from '../../domain/events/streams.ts';
+import type { RolloutStateName } from '../../domain/states.ts';
 import type { ReadDb } from '../database.ts';
 import { held } from '../held.ts';
 import type { Page, PageRequest } from '../page.ts';
@@ -13,7 +14,7 @@ import type { VersionRow } from './schema.ts';
 export interface LineageNode {
   readonly version: VersionRow;
   /** The newest hundred of the version, oldest first. */
-  readonly rollouts: readonly { readonly id: number; readonly state: string }[];
+  readonly rollouts: readonly { readonly id: number; readonly state: RolloutStateName }[];
 }
 
 const MOST_ROLLOUTS = 100;
@@ -21,7 +22,7 @@ const MOST_ROLLOUTS = 100;
 interface Carried {
   readonly version: string;
   readonly rollout_id: number;
-  readonly state: string;
+  readonly state: RolloutStateName;
 }
 
 /** One node per version, highest precedence first. @param position log index that both `versions` and `rollouts` have reached */

@@ -1,14 +1,17 @@
 /** Pure. `versions`: the state of each version, where it came from, its files. Each fact of a version names the state after it. */
+import { tagged } from '../../domain/events/codec.ts';
 import type { SequencedEvent } from '../../domain/events/envelope.ts';
 import { parseStream } from '../../domain/events/streams.ts';
-import type { ArtifactFile, VersionFact } from '../../domain/events/version.ts';
+import type { VersionFact } from '../../domain/events/version.ts';
+import { tensorsShaOf } from '../../domain/formats/fileFormats.ts';
+import type { VersionStateName } from '../../domain/states.ts';
 import { precedenceKey } from '../../domain/semver.ts';
 import { lifecycleState } from '../../machines/modelVersion.ts';
 import { learnOrg, modelOrgs, needOrg, needsOfLearning, orgOfModel, subjectAmong } from '../modelOrgs.ts';
 import { need, put, type Change, type Projection, type Rows } from '../table.ts';
 import { listingOf, newestVersions, versionRows, type VersionRow } from './schema.ts';
 
-const STATE_AFTER: Readonly<Record<VersionFact['type'], string>> = {
+const STATE_AFTER: Readonly<Record<VersionFact['type'], VersionStateName>> = {
   VersionDrafted: 'Draft',
   TrainingStarted: 'Training',
   TrainingCompleted: 'Trained.ready',
@@ -24,9 +27,6 @@ const STATE_AFTER: Readonly<Record<VersionFact['type'], string>> = {
   VersionRolledBack: 'Rollback',
 };
 
-const tensorsOf = (files: readonly ArtifactFile[], before: string | null) =>
-  files.find((f) => f.format === 'safetensors')?.sha256 ?? before;
-
 /** The members that a fact changes, apart from state, time and stream version. */
 function members(row: VersionRow, fact: VersionFact, at: string): Partial<VersionRow> {
   switch (fact.type) {
@@ -39,7 +39,7 @@ function members(row: VersionRow, fact: VersionFact, at: string): Partial<Versio
     case 'TrainingFailed':
       return { run_id: null };
     case 'ArtifactUploaded':
-      return { files: [...row.files, ...fact.data.files], tensors_sha: tensorsOf(fact.data.files, row.tensors_sha) };
+      return { files: [...row.files, ...fact.data.files], tensors_sha: tensorsShaOf(fact.data.files, row.tensors_sha) };
     case 'PublishRequested':
       return { publication: { n: fact.data.n, state: 'running' }, requested_formats: fact.data.formats };
     case 'PublishRefused':
@@ -90,15 +90,13 @@ const drafted = (orgId: string, modelId: string, version: string, at: string): V
 });
 
 function project(event: SequencedEvent, rows: Rows): Change[] {
-  const stream = parseStream(event.stream);
-  if (stream?.kind !== 'version') return learnOrg(event);
-  // Safe: the codec admits facts of the version stream only to that stream.
-  const fact = event.fact as VersionFact;
-  const before = rows.get(versionRows, stream.modelId, stream.version);
+  const of = tagged(event);
+  if (of?.kind !== 'version') return learnOrg(event);
+  const { modelId, version, fact } = of;
+  const before = rows.get(versionRows, modelId, version);
   if (!before && fact.type !== 'VersionDrafted') {
-    throw new Error(`version ${stream.version} of model ${stream.modelId} was never drafted`);
+    throw new Error(`version ${version} of model ${modelId} was never drafted`);
   }
-  const { modelId, version } = stream;
   const row = before ?? drafted(orgOfModel(rows, modelId), modelId, version, event.recordedAt);
   const state = STATE_AFTER[fact.type];
   const after = {

@@ -1,6 +1,7 @@
 /** Lists of versions. */
 import type { SelectQueryBuilder } from 'kysely';
 import type { OrgId } from '../../domain/org.ts';
+import type { LifecycleState } from '../../domain/states.ts';
 import type { ReadDb, ReadTables } from '../database.ts';
 import { heldAt } from '../held.ts';
 import { closePage, openPage, type Page, type PageRequest } from '../page.ts';
@@ -11,7 +12,7 @@ import { LISTED, type VersionRow } from './schema.ts';
 export interface VersionFilter {
   readonly orgId: OrgId;
   readonly modelId: string;
-  readonly lifecycleState?: string;
+  readonly lifecycleState?: LifecycleState;
 }
 
 const HIGHEST_FIRST = { by: ['precedence', 'version'], isFalling: true } as const;
@@ -69,7 +70,7 @@ export async function listedVersions(
 }
 
 /** Lifecycle state of the newest version of each model now; a model without a version is left out. */
-export async function newestLifecycles(db: ReadDb, modelIds: readonly string[]): Promise<Map<string, string>> {
+export async function newestLifecycles(db: ReadDb, modelIds: readonly string[]): Promise<Map<string, LifecycleState>> {
   if (modelIds.length === 0) return new Map();
   const rows = await db
     .withSchema(schemaOf(versions))

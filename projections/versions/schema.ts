@@ -1,5 +1,6 @@
 /** Tables of `versions`: one row per version, with all that lineage shows, and one per model: its newest. */
 import type { ArtifactFile, TrainingCompletedData } from '../../domain/events/version.ts';
+import type { LifecycleState, VersionStateName } from '../../domain/states.ts';
 import { isPrerelease } from '../../domain/semver.ts';
 import { isUsable, lifecycleState } from '../../machines/modelVersion.ts';
 import { historyTable } from '../table.ts';
@@ -13,9 +14,9 @@ export interface VersionRow {
   /** Place in the list of the SDK door, highest first ({@link listingOf}). */
   listing: string;
   /** As the version's machine names it: `Trained.ready`. */
-  state: string;
+  state: VersionStateName;
   /** The product's word: the first part of `state`. */
-  lifecycle_state: string;
+  lifecycle_state: LifecycleState;
   parent: string | null;
   contract_digest: string | null;
   run_id: string | null;
@@ -75,7 +76,7 @@ export const versionRows = historyTable<VersionRow>('versions', {
 export interface NewestVersionRow {
   model_id: string;
   version: string;
-  lifecycle_state: string;
+  lifecycle_state: LifecycleState;
   created_at: string;
 }
 

@@ -67,6 +67,22 @@ export function artifactStoreContract(name: string, open: () => Promise<Artifact
       expect(await store.stat(sha256)).toBeUndefined();
     });
 
+    it('has no blob before spooled bytes are kept, and none where they are discarded', async () => {
+      const { store, count } = await open();
+      const dropped = await store.spool(Readable.from([bytes.subarray(0, 10), bytes.subarray(10)]), { max: 1e6 });
+      expect(dropped).toMatchObject({ sha256, bytes: bytes.length });
+      expect(await store.stat(sha256)).toBeUndefined();
+      await dropped.discard();
+      await dropped.discard();
+      expect(await count()).toBe(0);
+      const kept = await store.spool(bytes, { max: 1e6 });
+      expect(await kept.keep()).toEqual({ sha256, bytes: bytes.length });
+      await kept.discard();
+      await store.sweep();
+      expect(Buffer.compare(await store.bytes(sha256), bytes)).toBe(0);
+      expect(await count()).toBe(1);
+    });
+
     it('takes the same blob from many at once', async () => {
       const { store, count } = await open();
       const all = await Promise.all(Array.from({ length: 8 }, () => store.put(Readable.from([bytes]), { max: 1e6 })));

@@ -6,13 +6,32 @@ export interface BlobStat {
   readonly bytes: number;
 }
 
+/** Bytes in one piece, or as they come. */
+export type ByteSource = Uint8Array | AsyncIterable<Uint8Array | string>;
+
+/** Bytes that are written and hashed, and no blob yet. Whoever has one discards it in the end. */
+export interface Spooled extends BlobStat {
+  /** Makes them the blob of their SHA-256: durable when it returns. */
+  keep(): Promise<BlobStat>;
+  /** Removes what was not kept. After `keep`, and a second time, it does nothing. */
+  discard(): Promise<void>;
+}
+
 export interface ArtifactStore {
   /**
-   * Spools while hashing, then moves into place. Half a stream leaves nothing behind.
+   * Writes the bytes aside while hashing, never holding them; a source that throws leaves nothing behind. A crash leaves a file that {@link sweep} removes.
+   *
+   * @throws LifecycleError `payload_too_large` past `max`; what the source throws
+   */
+  spool(source: ByteSource, options: { readonly max: number }): Promise<Spooled>;
+  /**
+   * Spools and keeps.
    *
    * @throws LifecycleError `payload_too_large` past `max`; `checksum_mismatch` if `sha256` is given and differs
    */
-  put(source: Readable | Uint8Array, options: { readonly max: number; readonly sha256?: string }): Promise<BlobStat>;
+  put(source: ByteSource, options: { readonly max: number; readonly sha256?: string }): Promise<BlobStat>;
+  /** Removes what crashed processes left half written; what a living one writes stays. For the start of a process. */
+  sweep(): Promise<void>;
   /** A stream of the bytes, or of `[start, end]` (both inclusive). @throws LifecycleError `blob_unknown` */
   get(sha256: string, range?: { readonly start: number; readonly end: number }): Promise<Readable>;
   /** All bytes at once. @throws LifecycleError `blob_unknown`; `checksum_mismatch` if the bytes on disk no longer fit */

@@ -3,7 +3,7 @@
  * transaction: when that commits); concurrent; unordered; idempotent. A grant is never taken back.
  */
 import type { OrgId } from '../../domain/org.ts';
-import type { Queryable } from '../log/eventStore.ts';
+import type { Queryable } from '../queryable.ts';
 
 export interface BlobGrants {
   has(orgId: OrgId, sha256: string): Promise<boolean>;

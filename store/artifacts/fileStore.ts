@@ -1,35 +1,21 @@
 /** Blobs as files under one root: `sha256/<first two digits>/<digest>`, spooled in `spool/` of the same file system. */
-import { createHash, randomUUID } from 'node:crypto';
-import { open, readdir, readFile, rename, rm, stat, type FileHandle } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { open, readFile, rename, rm, stat, type FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import type { Readable } from 'node:stream';
 import { LifecycleError } from '../../domain/errors.ts';
-import type { ArtifactStore, BlobStat } from './artifactStore.ts';
+import type { ArtifactStore, BlobStat, ByteSource } from './artifactStore.ts';
 import { isAbsent, makeFolder, syncFolder } from './folder.ts';
+import { spoolBelow } from './spool.ts';
 
-const DAY_MS = 86_400_000;
 const isDigest = (text: string) => /^[0-9a-f]{64}$/.test(text);
 const unknown = (sha256: string) =>
   new LifecycleError('blob_unknown', `no bytes with SHA-256 ${sha256} are stored; upload them first`);
 
-/** Half a copy can only be a leftover of a crash once it is a day old; a younger one may still be growing. */
-async function sweep(spool: string): Promise<void> {
-  for (const name of await readdir(spool)) {
-    const path = join(spool, name);
-    const at = await stat(path).catch(() => undefined);
-    if (at && Date.now() - at.mtimeMs > DAY_MS) await rm(path, { force: true });
-  }
-}
-
-async function copyAndHash(source: Readable | Uint8Array, to: FileHandle, max: number): Promise<BlobStat> {
+async function copyAndHash(source: ByteSource, to: FileHandle, max: number): Promise<BlobStat> {
   const hash = createHash('sha256');
   let bytes = 0;
-  // The source is left open: an HTTP door still has to answer on its connection.
-  const chunks: Iterable<unknown> | AsyncIterable<unknown> =
-    source instanceof Uint8Array ? [source] : source.iterator({ destroyOnReturn: false });
-  for await (const part of chunks) {
-    // Safe: a stream that is not in object mode gives strings or bytes.
-    const chunk = typeof part === 'string' ? Buffer.from(part) : (part as Uint8Array);
+  for await (const part of source instanceof Uint8Array ? [source] : source) {
+    const chunk = typeof part === 'string' ? Buffer.from(part) : part;
     bytes += chunk.length;
     if (bytes > max)
       throw new LifecycleError('payload_too_large', `more than the ${max} bytes allowed here`, { more: { max } });
@@ -40,21 +26,17 @@ async function copyAndHash(source: Readable | Uint8Array, to: FileHandle, max: n
 }
 
 /**
- * Several processes may share `root`. A crash before the rename leaves a file in `spool/`, swept after a day; after it, the
- * blob. Putting bytes again replaces the file with equal ones, which mends a damaged copy. `put` neither holds the bytes in
- * memory nor destroys its source. `get` past the end throws `bad_range`.
+ * Several processes may share `root`. A crash before the rename leaves a file in `spool/`, after it the blob. Putting bytes again
+ * replaces the file with equal ones, which mends a damaged copy. `get` past the end throws `bad_range`.
  */
 export function createFileStore(root: string): ArtifactStore {
-  const spool = join(root, 'spool');
+  const spool = spoolBelow(root);
   const folderOf = (sha256: string) => join(root, 'sha256', sha256.slice(0, 2));
   const pathOf = (sha256: string) => join(folderOf(sha256), sha256);
   let ready: Promise<void> | undefined;
-  // A fault is told to those who wait and not kept: the next put tries again.
-  const prepare = () =>
-    (ready ??= (async () => {
-      await makeFolder(spool);
-      await sweep(spool);
-    })().catch((error: unknown) => {
+  // A fault is told to those who wait and not kept: the next one tries again.
+  const sweepOnce = () =>
+    (ready ??= spool.sweep().catch((error: unknown) => {
       ready = undefined;
       throw error;
     }));
@@ -70,30 +52,54 @@ export function createFileStore(root: string): ArtifactStore {
   }
 
   const store: ArtifactStore = {
-    async put(source, { max, sha256 }) {
-      await prepare();
-      const temp = join(spool, randomUUID());
+    async spool(source, { max }) {
+      await sweepOnce();
+      const temp = spool.fresh();
       const file = await open(temp, 'wx', 0o600);
+      let isOpen = true;
+      const discard = async () => {
+        if (!isOpen) return;
+        isOpen = false;
+        await file.close().finally(() => rm(temp, { force: true }));
+      };
+      let blob: BlobStat;
       try {
-        const blob = await copyAndHash(source, file, max);
-        if (sha256 !== undefined && sha256 !== blob.sha256) {
+        blob = await copyAndHash(source, file, max);
+      } catch (error) {
+        await discard();
+        throw error;
+      }
+      return {
+        ...blob,
+        discard,
+        async keep() {
+          const folder = folderOf(blob.sha256);
+          await file.sync();
+          await settle(folder);
+          await rename(temp, pathOf(blob.sha256));
+          await discard();
+          await syncFolder(folder);
+          return blob;
+        },
+      };
+    },
+
+    async put(source, { max, sha256 }) {
+      const spooled = await store.spool(source, { max });
+      try {
+        if (sha256 !== undefined && sha256 !== spooled.sha256) {
           throw new LifecycleError(
             'checksum_mismatch',
-            `expected SHA-256 ${sha256}, the bytes have ${blob.sha256}; send them again`,
+            `expected SHA-256 ${sha256}, the bytes have ${spooled.sha256}; send them again`,
           );
         }
-        await file.sync();
-        await settle(folderOf(blob.sha256));
-        await rename(temp, pathOf(blob.sha256));
-        await syncFolder(folderOf(blob.sha256));
-        return blob;
-      } catch (error) {
-        await rm(temp, { force: true });
-        throw error;
+        return await spooled.keep();
       } finally {
-        await file.close();
+        await spooled.discard();
       }
     },
+
+    sweep: sweepOnce,
 
     async stat(sha256) {
       if (!isDigest(sha256)) return undefined;

@@ -1,9 +1,9 @@
 /** Named objects as files under one root: `named/<name>`, written in `spool/` of the same file system. */
-import { randomUUID } from 'node:crypto';
 import { link, open, readdir, readFile, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { NamedStore } from './artifactStore.ts';
 import { isAbsent, makeFolder, syncFolder } from './folder.ts';
+import { spoolBelow } from './spool.ts';
 
 const NAME = /^[A-Za-z0-9_-][A-Za-z0-9._-]*(\/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$/;
 const isTaken = (error: unknown) => error instanceof Error && 'code' in error && error.code === 'EEXIST';
@@ -13,7 +13,7 @@ const isTaken = (error: unknown) => error instanceof Error && 'code' in error &&
  * the name is taken. A crash before that leaves a file in `spool/`, which the blob store sweeps.
  */
 export function createNamedFiles(root: string): NamedStore {
-  const spool = join(root, 'spool');
+  const spool = spoolBelow(root);
   const pathOf = (name: string) => {
     if (NAME.test(name)) return join(root, 'named', name);
     throw new RangeError(`not a name of an object: ${JSON.stringify(name)}`);
@@ -21,9 +21,9 @@ export function createNamedFiles(root: string): NamedStore {
   return {
     async putIfAbsent(name, bytes) {
       const path = pathOf(name);
-      await makeFolder(spool);
+      await spool.prepare();
       await makeFolder(dirname(path));
-      const temp = join(spool, randomUUID());
+      const temp = spool.fresh();
       const file = await open(temp, 'wx', 0o600);
       try {
         await file.writeFile(bytes);

@@ -109,32 +109,3 @@ describe('a heartbeat', () => {
     expect(await devices.heartbeat(B, device.id)).toBeUndefined();
   });
 });
-
-describe('what a device was told', () => {
-  it('is kept, and the same answer again writes nothing', async () => {
-    const { device } = await devices.registerDevice({ orgId: A, identifier: `phone-${randomUUID()}` });
-    const told = (version: string) => devices.recordTold(device, { modelId: 'm-1', version });
-    const rowVersion = async () =>
-      (await log.admin.query('SELECT xmin::text, told_version FROM ops.device_model WHERE device_id = $1', [device.id]))
-        .rows;
-    expect(await devices.deviceModel(device, 'm-1')).toBeUndefined();
-    await told('1.0.0');
-    const before = await rowVersion();
-    await told('1.0.0');
-    expect(await rowVersion()).toEqual(before);
-    await told('1.1.0');
-    await told('1.0.0');
-    expect(await devices.deviceModel(device, 'm-1')).toMatchObject({ toldVersion: '1.0.0', reportedVersion: null });
-    const { rows } = await log.admin.query('SELECT version FROM ops.device_told WHERE device_id = $1 ORDER BY 1', [
-      device.id,
-    ]);
-    expect(rows).toEqual([{ version: '1.0.0' }, { version: '1.1.0' }]);
-  });
-
-  it('is safe to note many times at once', async () => {
-    const { device } = await devices.registerDevice({ orgId: A, identifier: `phone-${randomUUID()}` });
-    const told = (version: string) => devices.recordTold(device, { modelId: 'm-1', version });
-    await Promise.all(Array.from({ length: 20 }, (_, i) => told(`1.${i % 2}.0`)));
-    expect((await devices.deviceModel(device, 'm-1'))?.toldVersion).toMatch(/^1\.[01]\.0$/);
-  });
-});

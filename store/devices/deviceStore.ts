@@ -1,12 +1,11 @@
 /**
- * Registered devices, and what each was told. Durable when it returns; concurrent; not ordered; registering and telling are
+ * Registered devices. Durable when it returns; concurrent; not ordered; registering is
  * idempotent. Rows, never facts: nothing about one device is in the log.
  */
 import { deviceIdOf } from '../../domain/hash/uuid.ts';
 import { UUID } from '../../domain/names.ts';
 import { asOrgId, type OrgId } from '../../domain/org.ts';
-import type { Queryable } from '../log/eventStore.ts';
-import { namedSql } from '../sql/namedSql.ts';
+import type { Queryable } from '../queryable.ts';
 
 export interface Device {
   readonly id: string;
@@ -56,8 +55,6 @@ export interface DeviceStore {
     orgId: OrgId,
     page: { readonly platform?: string | undefined; readonly limit: number; readonly offset: number },
   ): Promise<{ readonly devices: Device[]; readonly total: number }>;
-  /** Notes the answer to its version question; repeating the last answer writes nothing. `device` is of this store, so it has one organisation. */
-  recordTold(device: Pick<Device, 'id'>, told: { readonly modelId: string; readonly version: string }): Promise<void>;
   /** Undefined where it neither asked nor reported. */
   deviceModel(device: Pick<Device, 'id'>, modelId: string): Promise<DeviceModel | undefined>;
 }
@@ -78,7 +75,6 @@ interface DeviceRow extends Record<string, unknown> {
 
 const COLUMNS = `id, org_id, identifier, platform, os_version, app_version, sdk_version, attributes,
   registered_at, updated_at, last_seen_at`;
-const TOLD = namedSql('device_told');
 const deviceOf = (row: DeviceRow): Device => ({
   id: row.id,
   orgId: asOrgId(row.org_id),
@@ -107,11 +103,25 @@ const wordsOf = ({ platform, osVersion, appVersion, sdkVersion, attributes }: De
   JSON.stringify(attributes ?? {}),
 ];
 
-/** @param pool as `edgeml_app`; each call is one statement in autocommit */
-export function createDeviceStore(pool: Queryable): DeviceStore {
+/** True where what an assignment reads of a device is now another than before the statement, whose snapshot the inner query reads. */
+const HAS_CHANGED = `coalesce((SELECT (b.platform, b.os_version, b.app_version) IS DISTINCT FROM (d.platform, d.os_version, d.app_version)
+  FROM ops.devices b WHERE b.id = d.id), false) AS has_changed`;
+
+/**
+ * @param pool as `edgeml_app`; each call is one statement in autocommit
+ * @param onChange told of a known device that says something else than before
+ */
+export function createDeviceStore(
+  pool: Queryable,
+  onChange: (deviceId: string) => void = () => undefined,
+): DeviceStore {
+  const noted = (row: DeviceRow & { has_changed: boolean }): Device => {
+    if (row.has_changed) onChange(row.id);
+    return deviceOf(row);
+  };
   return {
     async registerDevice({ orgId, identifier, ...words }) {
-      const { rows } = await pool.query<DeviceRow & { is_new: boolean }>(
+      const { rows } = await pool.query<DeviceRow & { is_new: boolean; has_changed: boolean }>(
         `INSERT INTO ops.devices AS d (id, org_id, identifier, platform, os_version, app_version, sdk_version, attributes)
          VALUES (coalesce((SELECT id FROM ops.devices WHERE org_id = $2 AND id = $9), $1), $2, $3, $4, $5, $6, $7, $8)
          ON CONFLICT (id) DO UPDATE SET
@@ -119,7 +129,7 @@ export function createDeviceStore(pool: Queryable): DeviceStore {
            app_version = coalesce(excluded.app_version, d.app_version),
            sdk_version = coalesce(excluded.sdk_version, d.sdk_version), attributes = d.attributes || excluded.attributes,
            updated_at = clock_timestamp(), last_seen_at = clock_timestamp()
-         RETURNING ${COLUMNS}, xmax = 0 AS is_new`,
+         RETURNING ${COLUMNS}, xmax = 0 AS is_new, ${HAS_CHANGED}`,
         [
           deviceIdOf(orgId, identifier),
           orgId,
@@ -128,21 +138,21 @@ export function createDeviceStore(pool: Queryable): DeviceStore {
           UUID.test(identifier) ? identifier : null,
         ],
       );
-      return { device: deviceOf(rows[0]!), isNew: rows[0]!.is_new };
+      return { device: noted(rows[0]!), isNew: rows[0]!.is_new };
     },
 
     async heartbeat(orgId, device, words = {}) {
-      const { rows } = await pool.query<DeviceRow>(
-        `UPDATE ops.devices SET
+      const { rows } = await pool.query<DeviceRow & { has_changed: boolean }>(
+        `UPDATE ops.devices AS d SET
            platform = coalesce($3, platform), os_version = coalesce($4, os_version),
            app_version = coalesce($5, app_version), sdk_version = coalesce($6, sdk_version),
            attributes = attributes || $7::jsonb, last_seen_at = clock_timestamp()
          WHERE org_id = $1 AND id = (SELECT id FROM ops.devices WHERE org_id = $1 AND id = ANY ($2::uuid[])
                                       ORDER BY array_position($2::uuid[], id) LIMIT 1)
-         RETURNING ${COLUMNS}`,
+         RETURNING ${COLUMNS}, ${HAS_CHANGED}`,
         [orgId, idsOf(orgId, device), ...wordsOf(words)],
       );
-      return rows[0] && deviceOf(rows[0]);
+      return rows[0] && noted(rows[0]);
     },
 
     async getDevice(orgId, device) {
@@ -171,10 +181,6 @@ export function createDeviceStore(pool: Queryable): DeviceStore {
         last_seen_at: new Date(row.last_seen_at),
       });
       return { total, devices: (devices ?? []).map((row) => deviceOf(dated(row))) };
-    },
-
-    async recordTold({ id }, { modelId, version }) {
-      await pool.query(TOLD, [id, modelId, version]);
     },
 
     async deviceModel({ id }, modelId) {

@@ -1,5 +1,5 @@
 /** What an API key looks like: `ek_live_` or `ek_test_`, 32 random base62 digits, 6 digits of CRC-32 over what precedes. */
-import { createHash, randomInt } from 'node:crypto';
+import { hash, randomInt } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 
 const DIGITS = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
@@ -40,5 +40,5 @@ export function isTestKey(secret: string): boolean {
 
 /** SHA-256 of the whole string: how a key is found, and all that is kept of it. */
 export function keyHash(secret: string): Buffer {
-  return createHash('sha256').update(secret).digest();
+  return hash('sha256', secret, 'buffer');
 }

@@ -3,6 +3,7 @@ import { Kysely, PostgresDialect, sql } from 'kysely';
 import { LifecycleError } from '../../domain/errors.ts';
 import { asOrgId, type OrgId } from '../../domain/org.ts';
 import { isBusy, type Pool } from '../connect.ts';
+import type { Channel } from '../listen.ts';
 import { keyHash, newSecret, randomDigits, type KeyKind } from './keyFormat.ts';
 
 export interface ApiKey {
@@ -71,7 +72,9 @@ const COLUMNS = [
   'last_used_at',
 ] as const;
 const LEAST_LENGTH = 32;
-const NOTE_USE_MS = 60_000;
+export const NOTE_USE_MS = 60_000;
+/** Rung with the id of a key that was revoked. */
+export const KEY_REVOKED: Channel = 'edgeml_key_revoked';
 
 const keyOf = (row: KeyRow): ApiKey => ({
   id: row.id,
@@ -149,6 +152,8 @@ export function createKeyStore(pool: Pool): KeyStore {
         .returning(COLUMNS)
         .executeTakeFirst();
       if (!row) throw new LifecycleError('key_not_found', `no key ${id} in this organisation; list the keys`);
+      // Who misses it looks by himself.
+      await sql`SELECT pg_notify(${KEY_REVOKED}, ${id})`.execute(db).catch(() => undefined);
       return keyOf(row);
     },
 

@@ -1,4 +1,5 @@
 /** `as_of` in its three forms, as a log index. */
+import { asLogIndex, type LogIndex } from '../../domain/brands.ts';
 import { LifecycleError } from '../../domain/errors.ts';
 import { UUID } from '../../domain/names.ts';
 import type { Pool } from '../connect.ts';
@@ -14,8 +15,8 @@ const inFuture = (asOf: string, head: number) =>
 
 export interface AsOfSource {
   readonly pool: Pool;
-  head(): Promise<number>;
-  logIndexOf(eventId: string): Promise<number | null | undefined>;
+  head(): Promise<LogIndex>;
+  logIndexOf(eventId: string): Promise<LogIndex | null | undefined>;
 }
 
 /**
@@ -24,11 +25,11 @@ export interface AsOfSource {
  *
  * @throws LifecycleError `as_of_in_future` (also for an event that waits for its index), `event_not_found`, `invalid_input`
  */
-export async function resolveAsOf(asOf: string, source: AsOfSource): Promise<number> {
+export async function resolveAsOf(asOf: string, source: AsOfSource): Promise<LogIndex> {
   if (/^\d{1,15}$/.test(asOf)) {
     const head = await source.head();
     if (Number(asOf) > head) throw inFuture(asOf, head);
-    return Number(asOf);
+    return asLogIndex(Number(asOf));
   }
   if (asOf.startsWith('event:')) {
     const id = asOf.slice('event:'.length);
@@ -45,5 +46,5 @@ export async function resolveAsOf(asOf: string, source: AsOfSource): Promise<num
   }
   const { rows } = await source.pool.query<{ ahead: boolean; log_index: number }>(AS_OF_TIME, [instant]);
   if (rows[0]!.ahead) throw inFuture(asOf, await source.head());
-  return rows[0]!.log_index;
+  return asLogIndex(rows[0]!.log_index);
 }

@@ -1,6 +1,8 @@
 /** The port of the event log. Durable when it returns; concurrent; ordered by `logIndex`; idempotent by command id. */
-import type { Actor, SequencedEvent, StoredEvent } from '../../domain/events/envelope.ts';
+import type { LogIndex, StreamVersion } from '../../domain/brands.ts';
+import type { Actor, EventIn, SequencedEvent, StoredEvent } from '../../domain/events/envelope.ts';
 import type { AnyFact } from '../../domain/events/streams.ts';
+import type { Queryable } from '../queryable.ts';
 import type { Snapshot } from '../snapshots/snapshot.ts';
 import type { Upkeep } from '../snapshots/snapshotTable.ts';
 
@@ -61,7 +63,7 @@ export interface LoadOptions {
   /** Beside each stream, the code that will read its snapshot; null where none is wanted. */
   readonly folds?: readonly (string | null)[];
   /** Log index, inclusive: nothing after it. */
-  readonly upTo?: number | undefined;
+  readonly upTo?: LogIndex | undefined;
 }
 
 export interface Loaded {
@@ -77,17 +79,6 @@ export interface Loaded {
   readonly now: Date;
 }
 
-/**
- * One row of a query with positional parameters. In an {@link AppendTransaction} a query before `append` must take no
- * transaction id: plain reads and advisory locks only. A row lock, temp table, `nextval` or savepoint write makes `append` throw.
- */
-export interface Queryable {
-  query<R extends Record<string, unknown> = Record<string, unknown>>(
-    sql: string,
-    values?: readonly unknown[],
-  ): Promise<{ readonly rows: R[]; readonly rowCount: number }>;
-}
-
 /** The transaction around an append. `append` is its first write; other writes follow it. It runs READ COMMITTED. */
 export interface AppendTransaction extends Queryable {
   append(request: AppendRequest): Promise<AppendResult>;
@@ -98,9 +89,9 @@ export type Lane = 'command' | 'stop' | 'upload';
 
 export interface StreamPart {
   /** Versions above it. */
-  readonly after?: number;
+  readonly after?: StreamVersion;
   /** Log index, inclusive. */
-  readonly upTo?: number | undefined;
+  readonly upTo?: LogIndex | undefined;
   /** Only facts of these types. */
   readonly types?: readonly AnyFact['type'][];
   /** At most so many; all without it. */
@@ -137,10 +128,10 @@ export interface EventStore {
   transaction<T>(lane: Lane, body: (tx: AppendTransaction) => Promise<T>): Promise<T>;
 
   /** Events of one stream, in version order, up to a log index (inclusive) if given; undecodable ones as in {@link Loaded}. */
-  readStream(stream: string, upTo?: number): Promise<StoredEvent[]>;
+  readStream<S extends string>(stream: S, upTo?: LogIndex): Promise<EventIn<S>[]>;
 
   /** Some events of one stream, in version order: what is asked of a long one. */
-  readPart(stream: string, part: StreamPart): Promise<StoredEvent[]>;
+  readPart<S extends string>(stream: S, part: StreamPart): Promise<EventIn<S>[]>;
 
   /** The version of each stream's last fact, placed in the log or not; a stream that does not exist is left out. */
   streamVersions(streams: readonly string[]): Promise<ReadonlyMap<string, number>>;
@@ -149,18 +140,18 @@ export interface EventStore {
   readLog(after: number, limit: number): Promise<SequencedEvent[]>;
 
   /** The greatest log index, or -1. */
-  head(): Promise<number>;
+  head(): Promise<LogIndex>;
 
   /** Log index of an event: null while it waits for the sequencer, undefined if there is no such event. */
-  logIndexOf(eventId: string): Promise<number | null | undefined>;
+  logIndexOf(eventId: string): Promise<LogIndex | null | undefined>;
 
   /** Waits up to `waitMs` for the event's log index; null if the sequencer needs longer. */
-  awaitLogIndex(eventId: string, waitMs: number): Promise<number | null>;
+  awaitLogIndex(eventId: string, waitMs: number): Promise<LogIndex | null>;
 
   /**
    * `as_of` → log index: a position, `event:<id>`, or an RFC 3339 time (the greatest index sequenced by then).
    *
    * @throws LifecycleError `as_of_in_future` past the head, `invalid_input` if unreadable, `event_not_found`
    */
-  resolveAsOf(asOf: string): Promise<number>;
+  resolveAsOf(asOf: string): Promise<LogIndex>;
 }

@@ -5,7 +5,8 @@
  */
 import { factsByKind } from '../../domain/events/codec.ts';
 import { parseStream } from '../../domain/events/streams.ts';
-import { checkJson, checkText, printable, refuseMember, stepInto, type Shape } from '../../domain/hash/soundJson.ts';
+import { checkJson, checkText, printable, refuseMember, type Shape } from '../../domain/hash/soundJson.ts';
+import { stepInto } from '../../domain/jsonPointer.ts';
 import type { AppendRequest } from './eventStore.ts';
 
 /** Octets of a fact's JSON, as the table's check counts them. */

@@ -1,5 +1,6 @@
 /** Waits until events have their log index: one LISTEN session and one query for all who wait. */
-import { keepAsking, openSession, type Session } from '../connect.ts';
+import type { LogIndex } from '../../domain/brands.ts';
+import { createListener } from '../listen.ts';
 
 const POLL_MS = 50;
 
@@ -9,10 +10,9 @@ const POLL_MS = 50;
  */
 export function createIndexWaiter(
   connectionString: string,
-  lookup: (ids: string[]) => Promise<ReadonlyMap<string, number>>,
-): { wait(eventId: string, waitMs: number): Promise<number | null>; close(): Promise<void> } {
-  const waiting = new Map<string, Set<(index: number) => void>>();
-  let session: Promise<Session | undefined> | undefined;
+  lookup: (ids: string[]) => Promise<ReadonlyMap<string, LogIndex>>,
+): { wait(eventId: string, waitMs: number): Promise<LogIndex | null>; close(): Promise<void> } {
+  const waiting = new Map<string, Set<(index: LogIndex) => void>>();
   let poll: NodeJS.Timeout | undefined;
   let isChecking = false;
   let again = false;
@@ -33,23 +33,13 @@ export function createIndexWaiter(
     }
   }
 
-  const listen = (): Promise<Session | undefined> =>
-    openSession(connectionString, 'index waiter').then(
-      async (opened) => {
-        opened.gone.addEventListener('abort', () => (session = undefined));
-        opened.client.on('notification', () => void check());
-        await opened.client.query('LISTEN edgeml_log').catch(() => opened.end());
-        keepAsking(opened);
-        return opened;
-      },
-      () => void (session = undefined),
-    );
+  const listener = createListener(connectionString, 'index waiter', 'edgeml_log', () => void check());
 
-  function wait(eventId: string, waitMs: number): Promise<number | null> {
-    session ??= listen();
+  function wait(eventId: string, waitMs: number): Promise<LogIndex | null> {
+    listener.keepConnected();
     poll ??= setInterval(() => void check(), POLL_MS);
     return new Promise((resolve) => {
-      const settle = (index: number | null) => {
+      const settle = (index: LogIndex | null) => {
         clearTimeout(timer);
         const others = waiting.get(eventId);
         others?.delete(settle);
@@ -72,7 +62,7 @@ export function createIndexWaiter(
     wait,
     async close() {
       clearInterval(poll);
-      await (await session)?.end();
+      await listener.close();
     },
   };
 }

@@ -1,14 +1,16 @@
 /** The event log in Postgres: the port of `eventStore.ts`, over the functions of `store/sql/migrations`. */
 import { Kysely, PostgresDialect } from 'kysely';
-import type { StoredEvent } from '../../domain/events/envelope.ts';
+import { asLogIndex, type LogIndex } from '../../domain/brands.ts';
+import type { EventIn, StoredEvent } from '../../domain/events/envelope.ts';
 import { createPool, type Waits } from '../connect.ts';
 import { mapInTurns } from '../turns.ts';
+import { shareNext } from '../shareNext.ts';
 import { namedSql } from '../sql/namedSql.ts';
 import { resolveAsOf } from './asOf.ts';
 import { createDoorbell } from './doorbell.ts';
 import { createSnapshotTable } from '../snapshots/snapshotTable.ts';
 import type { Snapshot } from '../snapshots/snapshot.ts';
-import type { AppendedEvent, AppendResult, Beginning, EventStore, Lane, Loaded } from './eventStore.ts';
+import type { AppendedEvent, AppendResult, Beginning, EventStore, Lane, Loaded, StreamPart } from './eventStore.ts';
 import { createIndexWaiter } from './indexWaiter.ts';
 import { eventToFold, sequencedEventOf, type PlacedRow, type RawLogRow } from './rows.ts';
 import { selectEvents, selectLog, selectRawLog, type LogDatabase } from './tables.ts';
@@ -33,6 +35,7 @@ export interface PostgresEventStore extends EventStore {
 
 const LOAD = namedSql('load');
 const STREAM_VERSIONS = namedSql('stream_versions');
+const HEAD = namedSql('log_head');
 
 interface StreamVersion {
   readonly stream_id: string;
@@ -110,17 +113,17 @@ export function createEventStore(options: EventStoreOptions): PostgresEventStore
   const doorbell = createDoorbell(bell);
   const ring = () => doorbell.ring();
 
-  async function logIndexes(ids: string[]): Promise<Map<string, number | null>> {
+  async function logIndexes(ids: string[]): Promise<Map<string, LogIndex | null>> {
     const rows = await db
       .selectFrom('store.events as e')
       .leftJoin('store.log as l', 'l.position', 'e.position')
       .select(['e.event_id', 'l.log_index'])
       .where('e.event_id', 'in', ids)
       .execute();
-    return new Map(rows.map((r) => [r.event_id, r.log_index]));
+    return new Map(rows.map((r) => [r.event_id, r.log_index === null ? null : asLogIndex(r.log_index)]));
   }
   const placed = async (ids: string[]) =>
-    new Map([...(await logIndexes(ids))].filter((entry): entry is [string, number] => entry[1] !== null));
+    new Map([...(await logIndexes(ids))].filter((entry): entry is [string, LogIndex] => entry[1] !== null));
   const waiter = createIndexWaiter(connectionString, placed);
 
   const store: PostgresEventStore = {
@@ -146,7 +149,7 @@ export function createEventStore(options: EventStoreOptions): PostgresEventStore
 
     readStream: (stream, upTo) => store.readPart(stream, { upTo }),
 
-    async readPart(stream, { after, upTo, types, limit, fromEnd = false }) {
+    async readPart<S extends string>(stream: S, { after, upTo, types, limit, fromEnd = false }: StreamPart) {
       let query = selectEvents(db)
         .where('e.stream_id', '=', stream)
         .orderBy('e.stream_version', fromEnd ? 'desc' : 'asc');
@@ -154,7 +157,8 @@ export function createEventStore(options: EventStoreOptions): PostgresEventStore
       if (upTo !== undefined) query = query.where('l.log_index', '<=', upTo);
       if (types !== undefined) query = query.where('e.type', 'in', types);
       if (limit !== undefined) query = query.limit(limit);
-      const events = (await query.execute()).map(eventToFold);
+      // `decode` admits to a stream only facts of its kind.
+      const events = (await query.execute()).map((row) => eventToFold(row) as EventIn<S>);
       return fromEnd ? events.reverse() : events;
     },
 
@@ -178,15 +182,10 @@ export function createEventStore(options: EventStoreOptions): PostgresEventStore
       }));
     },
 
-    async head() {
-      const row = await db
-        .selectFrom('store.log')
-        .select('log_index')
-        .orderBy('log_index', 'desc')
-        .limit(1)
-        .executeTakeFirst();
-      return row?.log_index ?? -1;
-    },
+    head: shareNext(async () => {
+      const { rows } = await reads.query<{ log_index: number }>({ name: 'head', text: HEAD });
+      return asLogIndex(rows[0]?.log_index ?? -1);
+    }),
 
     logIndexOf: async (eventId) => (await logIndexes([eventId])).get(eventId),
     awaitLogIndex: (eventId, waitMs) => waiter.wait(eventId, waitMs),

@@ -1,4 +1,5 @@
 /** Rows of the log become events here, through `domain/events/codec.ts`, and nowhere else. */
+import { asLogIndex, asStreamVersion } from '../../domain/brands.ts';
 import { decode } from '../../domain/events/codec.ts';
 import type { ActorKind, SequencedEvent, StoredEvent } from '../../domain/events/envelope.ts';
 
@@ -86,7 +87,7 @@ function storedAs(row: PlacedRow, fact: StoredEvent['fact']): StoredEvent {
   return {
     id: row.event_id,
     stream: row.stream_id,
-    version: row.stream_version,
+    version: asStreamVersion(row.stream_version),
     fact,
     schemaVersion: row.schema_version,
     machine: row.machine,
@@ -97,7 +98,7 @@ function storedAs(row: PlacedRow, fact: StoredEvent['fact']): StoredEvent {
     correlationId: row.correlation_id,
     causationId: row.causation_id,
     recordedAt: row.recorded_at.toISOString(),
-    logIndex: row.log_index,
+    logIndex: row.log_index === null ? null : asLogIndex(row.log_index),
     sequencedAt: row.sequenced_at?.toISOString() ?? null,
   };
 }
@@ -119,5 +120,5 @@ export function eventToFold(row: PlacedRow): StoredEvent {
 
 /** @throws UndecodableFact */
 export function sequencedEventOf(row: PlacedRow & { log_index: number; sequenced_at: Date }): SequencedEvent {
-  return { ...eventOf(row), logIndex: row.log_index, sequencedAt: row.sequenced_at.toISOString() };
+  return { ...eventOf(row), logIndex: asLogIndex(row.log_index), sequencedAt: row.sequenced_at.toISOString() };
 }

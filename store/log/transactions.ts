@@ -3,18 +3,12 @@ import type { Pool, PoolClient } from '../connect.ts';
 import { isConnectionLost } from '../connect.ts';
 import { namedSql } from '../sql/namedSql.ts';
 import { appendedOne, appendOneValues, appendResult, appendValues, type AppendAnswer } from './appendCall.ts';
-import type { AppendRequest, AppendResult, AppendTransaction, Queryable } from './eventStore.ts';
+import type { AppendRequest, AppendResult, AppendTransaction } from './eventStore.ts';
+import { queryableOf } from '../queryable.ts';
 import { persistently } from './persistently.ts';
 
 const APPEND = namedSql('append');
 const APPEND_ONE = namedSql('append_one');
-
-const queryable = (client: PoolClient): Queryable => ({
-  async query<R extends Record<string, unknown>>(sql: string, values?: readonly unknown[]) {
-    const { rows, rowCount } = await client.query<R>(sql, values && [...values]);
-    return { rows, rowCount: rowCount ?? rows.length };
-  },
-});
 
 /** One event takes the short way; where that does not append, the long one says why. */
 async function callAppend(client: PoolClient, request: AppendRequest): Promise<AppendResult> {
@@ -68,7 +62,7 @@ export function inTransaction<T>(
       sent();
       await client.query('BEGIN ISOLATION LEVEL READ COMMITTED');
       const result = await body({
-        ...queryable(client),
+        ...queryableOf(client),
         append: async (request) => {
           const answer = await callAppend(client, request);
           hasAppended ||= answer.outcome === 'appended';

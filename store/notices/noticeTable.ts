@@ -1,5 +1,5 @@
 /** What people were told, once per fact. Durable when it returns; idempotent by event id. Webhooks are another relay's. */
-import type { Queryable } from '../log/eventStore.ts';
+import type { Queryable } from '../queryable.ts';
 
 export interface Notice {
   /** The fact it tells of; `<fact>/<what>` where one fact has several. */
@@ -18,7 +18,7 @@ export interface NoticeStore {
 }
 
 /** @param pool where each statement runs alone */
-export function createNoticeStore(pool: Pick<Queryable, 'query'>): NoticeStore {
+export function createNoticeStore(pool: Queryable): NoticeStore {
   return {
     async post({ eventId, audience, text }) {
       const { rows } = await pool.query(

@@ -1,7 +1,7 @@
 /** Whose a model is. Reads only; concurrent. The first fact of a model says it and never changes, so answers are kept. */
 import { parseOrgId, type OrgId } from '../../domain/org.ts';
 import { modelStream } from '../../domain/events/streams.ts';
-import type { Queryable } from '../log/eventStore.ts';
+import type { Queryable } from '../queryable.ts';
 
 export interface ModelOwners {
   /** The organisation that registered the model; undefined for a model that nobody registered. */

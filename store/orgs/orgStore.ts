@@ -1,7 +1,7 @@
 /** The organisations of this instance. Durable when it returns; concurrent; `ensure` is idempotent. */
 import { LifecycleError } from '../../domain/errors.ts';
 import { asOrgId, type OrgId } from '../../domain/org.ts';
-import type { Queryable } from '../log/eventStore.ts';
+import type { Queryable } from '../queryable.ts';
 
 export interface Org {
   readonly id: OrgId;

@@ -3,6 +3,8 @@
  * is one statement: many may ask at the same time, and take turns. A cache: a fold of the log.
  */
 import type { ProcessKind } from '../../domain/events/processes.ts';
+import type { Client } from '../connect.ts';
+import { queryableOf, type Queryable } from '../queryable.ts';
 import { namedSql } from '../sql/namedSql.ts';
 
 const MOVE = namedSql('processes_move');
@@ -43,11 +45,6 @@ export interface UnsettledProcess extends ProcessRecord {
   readonly closedMs: number;
 }
 
-/** A session or a pool of node-postgres. */
-export interface Queries {
-  query<R extends Record<string, unknown>>(sql: string, values?: unknown[]): Promise<{ rows: R[] }>;
-}
-
 const COLUMNS = `id, kind, stream, state, due_version AS "dueVersion", rung_version AS "rungVersion",
   started_by AS "startedBy", correlation_id AS "correlationId"`;
 type Row = Record<string, unknown> & ProcessRecord;
@@ -71,10 +68,10 @@ export interface ProcessTable {
 }
 
 /** A session takes one statement at a time. */
-function inTurn(session: Queries): Queries {
+function inTurn(session: Queryable): Queryable {
   let before: Promise<unknown> = Promise.resolve();
   return {
-    query<R extends Record<string, unknown>>(sql: string, values?: unknown[]) {
+    query<R extends Record<string, unknown>>(sql: string, values?: readonly unknown[]) {
       const answer = before.then(() => session.query<R>(sql, values));
       before = answer.catch(() => undefined);
       return answer;
@@ -83,8 +80,8 @@ function inTurn(session: Queries): Queries {
 }
 
 /** @param session the leader's */
-export function createProcessTable(session: Queries): ProcessTable {
-  const db = inTurn(session);
+export function createProcessTable(session: Client): ProcessTable {
+  const db = inTurn(queryableOf(session));
   return {
     async cursor() {
       const { rows } = await db.query<{ log_index: number }>(

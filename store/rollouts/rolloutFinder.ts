@@ -2,8 +2,9 @@
  * Which rollouts a model has. Reads only; concurrent; the newest first. It lags behind nothing: the rows are the facts
  * themselves. Callers fold the stream they pick, and hold the model's lock where two answers must not both be used.
  */
+import type { LogIndex } from '../../domain/brands.ts';
 import { versionStream } from '../../domain/events/streams.ts';
-import type { Queryable } from '../log/eventStore.ts';
+import type { Queryable } from '../queryable.ts';
 import { namedSql } from '../sql/namedSql.ts';
 
 export interface FoundRollout {
@@ -16,7 +17,7 @@ export interface RolloutFinder {
   /** Rollouts of a model, newest first. */
   ofModel(modelId: string, on?: Queryable): Promise<FoundRollout[]>;
   /** Versions of the model that were rolled back, up to a log index if given. */
-  rolledBack(modelId: string, upTo?: number): Promise<ReadonlySet<string>>;
+  rolledBack(modelId: string, upTo?: LogIndex): Promise<ReadonlySet<string>>;
   /**
    * Lets one start of the model decide at a time, until the transaction ends. Taken before any stream's lock, everywhere; its
    * keys (two integers) are apart from those of streams (one).

@@ -1,6 +1,6 @@
 /** The rounds in Postgres: the port of `roundStore.ts`, over schema `ops`. */
 import { createHmac, randomBytes } from 'node:crypto';
-import type { Queryable } from '../log/eventStore.ts';
+import type { Queryable } from '../queryable.ts';
 import { namedSql } from '../sql/namedSql.ts';
 import { roundOf, type RawRound, type RoundRow } from './roundRow.ts';
 import type { MetricSums } from '../../domain/learning/metrics.ts';

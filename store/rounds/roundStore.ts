@@ -4,7 +4,7 @@
  */
 import type { OrgId } from '../../domain/org.ts';
 import type { ManifestUpdate } from '../../domain/learning/manifest.ts';
-import type { Queryable } from '../log/eventStore.ts';
+import type { Queryable } from '../queryable.ts';
 import type { NewRound, RoundRow } from './roundRow.ts';
 
 /** What a device may prove later: the same for every repeat of an upload. */

@@ -1,4 +1,5 @@
 /** Long streams are folded from their snapshots; one that cannot be trusted is ignored, reported and removed. */
+import type { LogIndex } from '../../domain/brands.ts';
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { AnyFact } from '../../domain/events/streams.ts';
@@ -45,7 +46,7 @@ async function longRollout(facts: number): Promise<string> {
 }
 
 /** Folds and leaves what is to be left; resolves when that is written. */
-async function fold(stream: string, upTo?: number) {
+async function fold(stream: string, upTo?: LogIndex) {
   const store = createEventStore({
     connectionString: log.appUrl,
     logger: { warn: (detail) => void warnings.push(detail) },
@@ -56,9 +57,9 @@ async function fold(stream: string, upTo?: number) {
   return plain(found.streams.get(stream)!.folded);
 }
 const plain = <T extends { readonly snapshot: unknown }>({ snapshot: _, ...folded }: T) => folded;
-const fromZero = async (stream: string, upTo?: number) =>
+const fromZero = async (stream: string, upTo?: LogIndex) =>
   plain(machineFor(stream).fold(await log.store.readStream(stream, upTo)));
-async function tailOf(stream: string, upTo?: number) {
+async function tailOf(stream: string, upTo?: LogIndex) {
   const loaded = await log.store.load([stream], undefined, { folds: [foldKeyOf(stream)], upTo });
   return { ...loaded.beginnings.get(stream)!, events: loaded.streams.get(stream)! };
 }

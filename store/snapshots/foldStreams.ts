@@ -1,4 +1,5 @@
 /** Streams as their machines see them, at the cost of the facts after the last snapshot. */
+import type { LogIndex } from '../../domain/brands.ts';
 import type { StoredEvent } from '../../domain/events/envelope.ts';
 import type { Folded } from '../../machines/fold.ts';
 import { machineFor } from '../../machines/registry.ts';
@@ -30,7 +31,7 @@ export type FoldLog = Pick<EventStore, 'load' | 'tendSnapshots'>;
 interface FoldOptions {
   readonly command?: { readonly id: string; readonly hash: Uint8Array | null } | undefined;
   /** Log index up to which, inclusive; all facts without it. */
-  readonly upTo?: number | undefined;
+  readonly upTo?: LogIndex | undefined;
 }
 
 /** One query; a second one for streams whose snapshot cannot be read. */

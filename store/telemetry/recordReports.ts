@@ -4,7 +4,7 @@
  */
 import { LifecycleError } from '../../domain/errors.ts';
 import { leafOsMajor, leafPlatform } from '../../domain/rollout/counters.ts';
-import type { Queryable } from '../log/eventStore.ts';
+import type { Queryable } from '../queryable.ts';
 import type { AttributedReport, Recorded } from './report.ts';
 
 /** Counters of a leaf are kept in so many rows, which readers add up: each server moves one of them. */

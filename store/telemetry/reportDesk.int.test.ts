@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openLog, type LogFixture } from '../../test/support/log.ts';
 import { createPool, type Pool } from '../connect.ts';
-import type { Queryable } from '../log/eventStore.ts';
+import type { Queryable } from '../queryable.ts';
 import { queryableOf } from '../queryable.ts';
 import { createReportDesk } from './reportDesk.ts';
 import type { AttributedReport, Report } from './report.ts';

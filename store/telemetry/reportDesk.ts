@@ -5,7 +5,7 @@
 import { randomInt } from 'node:crypto';
 import { LifecycleError } from '../../domain/errors.ts';
 import { codeOf, isConnectionLost } from '../connect.ts';
-import type { Queryable } from '../log/eventStore.ts';
+import type { Queryable } from '../queryable.ts';
 import { recordReports, SHARDS } from './recordReports.ts';
 import { checkReport, type AttributedReport, type Recorded } from './report.ts';
 

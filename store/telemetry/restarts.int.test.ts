@@ -7,7 +7,7 @@ import { judge } from '../../domain/rollout/thresholds.ts';
 import { drawsFrom } from '../../test/support/draws.ts';
 import { openLog, type LogFixture } from '../../test/support/log.ts';
 import { createPool, type Pool } from '../connect.ts';
-import type { Queryable } from '../log/eventStore.ts';
+import type { Queryable } from '../queryable.ts';
 import { queryableOf } from '../queryable.ts';
 import { recordReports } from './recordReports.ts';
 import type { AttributedReport } from './report.ts';

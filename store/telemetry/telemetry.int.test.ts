@@ -5,8 +5,8 @@ import { openLog, type LogFixture } from '../../test/support/log.ts';
 import { createDatabase } from '../../test/support/services.ts';
 import type { Attribution } from '../../domain/rollout/arms.ts';
 import { createPool, type Pool } from '../connect.ts';
-import { createDeviceStore, type DeviceStore } from '../devices/deviceStore.ts';
-import type { Queryable } from '../log/eventStore.ts';
+import { createToldMarks, type ToldMarks } from '../devices/toldMarks.ts';
+import type { Queryable } from '../queryable.ts';
 import { migrate, shippedMigrations } from '../migrate.ts';
 import { queryableOf } from '../queryable.ts';
 import { recordReports } from './recordReports.ts';
@@ -17,13 +17,13 @@ let log: LogFixture;
 let pool: Pool;
 let on: Queryable;
 let reader: TelemetryReader;
-let devices: DeviceStore;
+let marks: ToldMarks;
 beforeAll(async () => {
   log = await openLog();
   pool = createPool({ connectionString: log.appUrl, max: 8 });
   on = queryableOf(pool);
   reader = createTelemetryReader(on);
-  devices = createDeviceStore(on);
+  marks = createToldMarks(on, () => undefined);
 });
 afterAll(async () => {
   await pool.end();
@@ -472,7 +472,10 @@ describe('following devices back', () => {
   it('counts those that were told the version and last reported it', async () => {
     const modelId = randomUUID();
     const fleet = Array.from({ length: 4 }, () => phone());
-    const tell = (device: ReportingDevice, version: string) => devices.recordTold(device, { modelId, version });
+    const tell = async ({ id: deviceId }: ReportingDevice, version: string) => {
+      marks.note({ deviceId, modelId, version, at: new Date() });
+      await marks.flush();
+    };
     const says = (device: ReportingDevice, version: string, seq: number) =>
       recordReport(on, device, { ...report(seq, 1, 0), modelId, version }, undefined);
     for (const device of fleet) await tell(device, '1.1.0');

@@ -3,7 +3,7 @@ import type { ArmCounters } from '../../domain/events/rollout.ts';
 import { rolloutStream } from '../../domain/events/streams.ts';
 import type { Arm } from '../../domain/rollout/arms.ts';
 import { sumByPlatform, sumLeaves, type Arms, type Leaf } from '../../domain/rollout/counters.ts';
-import type { Queryable } from '../log/eventStore.ts';
+import type { Queryable } from '../queryable.ts';
 import { namedSql } from '../sql/namedSql.ts';
 
 export interface DevicesOn {

@@ -4,7 +4,7 @@ import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import { createServer } from 'node:net';
 import pino from 'pino';
 import type { Role } from '../../api/access/roles.ts';
-import { openDoor, type OpenDoor } from '../../api/open.ts';
+import { openDoor, type OpenDoor, type OpenOptions } from '../../api/open.ts';
 import { createCommandDeps } from '../../commands/createDeps.ts';
 import { f32Tensor, writeSafetensors } from '../../domain/formats/safetensors/index.ts';
 import { asOrgId } from '../../domain/org.ts';
@@ -48,6 +48,7 @@ export interface TestDoor {
   /** Of its database, as a superuser. */
   readonly adminUrl: string;
   readonly door: OpenDoor;
+  readonly blobDir: string;
   readonly contract: Contract;
   /** The audit in this process; the door's own takes seconds to begin. */
   verify(): Promise<VerifyReport>;
@@ -93,22 +94,28 @@ export async function freePort(): Promise<number> {
  */
 export async function openTestDoor(
   through: (url: string) => string = (url) => url,
-  { corsOrigins = [] }: { readonly corsOrigins?: readonly string[] } = {},
+  {
+    corsOrigins = [],
+    maxUploadBytes = MAX_UPLOAD,
+    uploads = {},
+  }: Partial<Pick<OpenOptions, 'corsOrigins' | 'maxUploadBytes' | 'uploads'>> = {},
 ): Promise<TestDoor> {
   const database = await createDatabase();
   const connectionString = database.appUrl;
   const stop = new AbortController();
   const logger = pino({ level: 'silent' });
   const pool = createPool({ connectionString, max: 1 });
+  const blobDir = testHome('blobs');
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
   const door = openDoor({
     connectionString: through(connectionString),
-    blobs: createFileStore(testHome('blobs')),
+    blobs: createFileStore(blobDir),
     secret: randomBytes(32),
     publicUrl: url,
     corsOrigins,
-    maxUploadBytes: MAX_UPLOAD,
+    maxUploadBytes,
+    uploads,
     version: '0.0.0-test',
     logger,
   });
@@ -161,6 +168,7 @@ export async function openTestDoor(
     url,
     adminUrl: database.adminUrl,
     door,
+    blobDir,
     contract,
     async verify() {
       const log = createEventStore({ connectionString });

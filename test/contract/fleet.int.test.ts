@@ -19,7 +19,7 @@ beforeAll(async () => {
   ];
   await Promise.all([holder.connect(), watcher.connect()]);
   await holder.query('BEGIN');
-  await holder.query('LOCK TABLE ops.devices, ops.device_told IN ACCESS EXCLUSIVE MODE');
+  await holder.query('LOCK TABLE ops.devices, ops.version_told IN ACCESS EXCLUSIVE MODE');
 });
 afterAll(async () => {
   await Promise.all([holder.end(), watcher.end()]);

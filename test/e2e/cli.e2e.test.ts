@@ -184,7 +184,8 @@ describe('the edgeml command', { timeout: 120_000 }, () => {
     expect((await edgeml('state', events[0]!.stream)).out).toMatch(/RolledBack/);
     const verified = await edgeml('audit', 'verify');
     expect(verified.code, verified.out + verified.err).toBe(0);
-    expect(verified.out).toMatch(/every step passed/);
+    expect(verified.out).toMatch(/^the log is whole: every step passed/);
+    expect(verified.err).toMatch(/^audit verify: log \d+/);
   });
 
   it('tells a usage error from a server that is not there', async () => {

@@ -1,6 +1,7 @@
 /** A whole product of a test file's own, as `npm start` would run it, and what tests ask of it. */
 import { readFileSync } from 'node:fs';
-import { removeHome, startStack, type Stack, type StackOptions } from '../../dev/stack.ts';
+import { removeHome, startStack, type Stack } from '../../dev/stack.ts';
+import type { StackOptions } from '../../dev/stackParts.ts';
 import { Audit } from '../../sdk/audit.ts';
 import { connect } from '../../sdk/index.ts';
 import { testHome } from '../support/services.ts';
@@ -16,10 +17,10 @@ export interface Product {
 export async function startProduct(
   kind: string,
   lines: string[] = [],
-  { commands = {} }: Pick<StackOptions, 'commands'> = {},
+  { commands = {}, env = {} }: Pick<StackOptions, 'commands' | 'env'> = {},
 ): Promise<Product> {
   const home = testHome(kind);
-  const stack = await startStack({ home, external: {}, say: (line) => void lines.push(line), commands });
+  const stack = await startStack({ home, external: {}, say: (line) => void lines.push(line), commands, env });
   const adminKey = readFileSync(stack.keyFile, 'utf8').trim();
   const client = connect({ baseUrl: stack.url, apiKey: adminKey, attempts: 8 });
   return {

@@ -2,11 +2,12 @@
  * Random histories of legal commands only: each move asks the machines as a use case would, and what they refuse is left out.
  * Pure: a list of numbers becomes a list of appends, the same one every time.
  */
+import { asLogIndex, asStreamVersion } from '../../domain/brands.ts';
 import { durationMs } from '../../domain/duration.ts';
 import { currentSchemaVersion } from '../../domain/events/codec.ts';
 import type { SequencedEvent } from '../../domain/events/envelope.ts';
 import type { Verdict } from '../../domain/events/rollout.ts';
-import { isUsable } from '../../machines/modelVersion.ts';
+import { isUsable, type VersionState } from '../../machines/modelVersion.ts';
 import { machineFor } from '../../machines/registry.ts';
 import { releasesIn } from './releases.ts';
 import { trainingIn } from './trainingMoves.ts';
@@ -36,7 +37,7 @@ export function historyOf(moves: readonly number[]): HistoryAppend[] {
     const fitting = all.filter(fits);
     return fitting[a % Math.max(1, fitting.length)];
   };
-  const pickVersion = (a: number, fits: (state: string) => boolean) =>
+  const pickVersion = (a: number, fits: (state: VersionState['state']) => boolean) =>
     pick(ALL, a, ({ id, v }) => model(id).state === 'Registered' && fits(version(id, v).state));
   const pickRollout = (a: number, ...states: string[]) => pick(rollouts, a, (r) => states.includes(rollout(r).state));
 
@@ -152,7 +153,7 @@ export function sequence(appends: readonly HistoryAppend[]): SequencedEvent[] {
       events.push({
         id: `00000000-0000-7000-8000-${String(events.length).padStart(12, '0')}`,
         stream,
-        version,
+        version: asStreamVersion(version),
         fact,
         schemaVersion: currentSchemaVersion(stream, fact.type),
         machine: machineFor(stream).name,
@@ -162,7 +163,7 @@ export function sequence(appends: readonly HistoryAppend[]): SequencedEvent[] {
         correlationId: null,
         causationId: null,
         recordedAt: at,
-        logIndex: events.length,
+        logIndex: asLogIndex(events.length),
         sequencedAt: at,
       });
     });

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { SequencedEvent } from '../../domain/events/envelope.ts';
 import { parseStream } from '../../domain/events/streams.ts';
+import type { TrainingStateName } from '../../domain/states.ts';
 import { latestOf } from '../../domain/semver.ts';
 import { createFold } from '../../domain/rollout/pointer.fixture.ts';
 import type { Pointer } from '../../domain/rollout/pointer.ts';
@@ -188,7 +189,7 @@ describe('read models and machines', () => {
           } else {
             const context = folded.context as TrainingContext;
             const row = rows.get('training')!.get(runs, of.runId)!;
-            expect(row.status).toBe(runStatus(folded as Folded<TrainingContext>));
+            expect(row.status).toBe(runStatus(folded.state as TrainingStateName));
             expect(row.ended?.kind).toBe(context.ended?.kind);
           }
         }

@@ -8,17 +8,17 @@ import {
   trainingStream,
   versionStream,
   type AnyFact,
+  type StreamKind,
+  type StreamName,
 } from '../../domain/events/streams.ts';
 import { sha256Hex } from '../../domain/hash/sha256.ts';
 import type { Decision } from '../../machines/decision.ts';
 import type { Folded } from '../../machines/fold.ts';
-import { decideModel, type ModelContext } from '../../machines/model.ts';
-import { decideVersion, type VersionContext } from '../../machines/modelVersion.ts';
-import { machineFor } from '../../machines/registry.ts';
-import type { RolloutContext } from '../../machines/rollout.ts';
+import { decideModel } from '../../machines/model.ts';
+import { decideVersion } from '../../machines/modelVersion.ts';
+import { machineFor, stateOf } from '../../machines/registry.ts';
 import { decideRollout } from '../../machines/rolloutDecision.ts';
 import { decideTraining } from '../../machines/trainingDecision.ts';
-import type { TrainingContext } from '../../machines/trainingRun.ts';
 
 export interface HistoryAppend {
   readonly commandId: string;
@@ -38,12 +38,12 @@ export function createWorld() {
   const rollouts: number[] = [];
   const clock = { now: START };
 
-  // Safe: the kind in the stream's name chose the machine, and the machine fixes the context type.
-  const state = <C>(stream: string) => (states.get(stream) ?? machineFor(stream).initial()) as Folded<C>;
-  const model = (id: string) => state<ModelContext>(modelStream(id));
-  const version = (id: string, v: string) => state<VersionContext>(versionStream(id, v));
-  const run = (id: string) => state<TrainingContext>(trainingStream(id));
-  const rollout = (id: number) => state<RolloutContext>(rolloutStream(id));
+  const state = (stream: string) => states.get(stream) ?? machineFor(stream).initial();
+  const one = <K extends StreamKind>(stream: StreamName<K>) => stateOf(stream, state(stream));
+  const model = (id: string) => one(modelStream(id));
+  const version = (id: string, v: string) => one(versionStream(id, v));
+  const run = (id: string) => one(trainingStream(id));
+  const rollout = (id: number) => one(rolloutStream(id));
   const onModel = (id: string, command: Parameters<typeof decideModel>[1]): Part => [
     modelStream(id),
     decideModel(model(id), command, clock.now),

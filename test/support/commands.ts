@@ -3,6 +3,8 @@ import { createHash, randomUUID } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import type { UpdateBody } from '../../commands/admitUpdate.ts';
 import type { Architecture } from '../../domain/events/model.ts';
 import type { RolloutSpec } from '../../domain/events/rollout.ts';
 import { encodeUpdate, f32Tensor, writeSafetensors } from '../../domain/formats/safetensors/index.ts';
@@ -199,6 +201,13 @@ export async function lease(deps: CommandDeps, runId: string, deviceId: string):
   return task;
 }
 
+/** Bytes as they come over a connection, cut before each of `cuts` (ascending offsets). */
+export const bodyOf = (bytes: Uint8Array, cuts: readonly number[] = []): UpdateBody => ({
+  length: bytes.length,
+  mediaType: 'application/octet-stream',
+  open: () => Readable.from([0, ...cuts].map((cut, i) => bytes.subarray(cut, cuts[i] ?? bytes.length))),
+});
+
 /** A task's answer: a small delta that depends on `value`. */
 export function updateFor(task: TrainingTask, value = 0.1, samples = 10) {
   const bytes = encodeUpdate({
@@ -210,5 +219,5 @@ export function updateFor(task: TrainingTask, value = 0.1, samples = 10) {
     deltas: [f32Tensor('bias', [2], Float32Array.of(value, 0)), f32Tensor('weight', [2, 2], new Float32Array(4))],
   });
   const digest = createHash('sha256').update(bytes).digest('hex');
-  return { taskId: task.taskId, orgId: ORG, lease: task.lease, bytes, digest };
+  return { taskId: task.taskId, orgId: ORG, lease: task.lease, bytes, body: bodyOf(bytes), digest };
 }

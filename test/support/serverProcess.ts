@@ -1,7 +1,7 @@
 /** `server.ts` as a process of its own, on a database of the file's, with NATS and Temporal away unless an address is given. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { freePort } from '../contract/door.ts';
 import { until } from './log.ts';
@@ -15,6 +15,7 @@ export interface ServerProcess {
   readonly url: string;
   /** The admin's. */
   readonly key: string;
+  readonly home: string;
   readonly blobDir: string;
   readonly child: ChildProcess;
   /** What it and its followers have printed. */
@@ -27,13 +28,18 @@ export interface ServerProcess {
 /** Returns once it listens. The caller kills it. */
 export async function startServer(
   { appUrl, migrateUrl }: TestDatabase,
-  { natsUrl = `nats://${NOWHERE}` }: { readonly natsUrl?: string } = {},
+  {
+    natsUrl = `nats://${NOWHERE}`,
+    home = testHome('server'),
+  }: { readonly natsUrl?: string; /** Of an earlier server, to start again. */ readonly home?: string } = {},
 ): Promise<ServerProcess> {
-  const home = testHome('server');
   mkdirSync(home, { recursive: true });
-  const key = `ek_test_${randomBytes(20).toString('hex')}`;
-  writeFileSync(join(home, 'admin.key'), `${key}\n`, { mode: 0o600 });
-  writeFileSync(join(home, 'secret'), randomBytes(32), { mode: 0o600 });
+  const keyFile = join(home, 'admin.key');
+  if (!existsSync(keyFile)) {
+    writeFileSync(keyFile, `ek_test_${randomBytes(20).toString('hex')}\n`, { mode: 0o600 });
+    writeFileSync(join(home, 'secret'), randomBytes(32), { mode: 0o600 });
+  }
+  const key = readFileSync(keyFile, 'utf8').trim();
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
   const child = spawn(process.execPath, ['--import', 'tsx', 'server.ts'], {
@@ -46,7 +52,7 @@ export async function startServer(
       TEMPORAL_ADDRESS: NOWHERE,
       HTTP_PORT: String(port),
       EDGEML_HOME: home,
-      EDGEML_BOOTSTRAP_KEY_FILE: join(home, 'admin.key'),
+      EDGEML_BOOTSTRAP_KEY_FILE: keyFile,
       EDGEML_SECRET_FILE: join(home, 'secret'),
     },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -56,6 +62,7 @@ export async function startServer(
   const server: ServerProcess = {
     url,
     key,
+    home,
     blobDir: join(home, 'blobs'),
     child,
     output: () => output,

@@ -16,7 +16,7 @@ import { whoAsks } from '../../access/principal.ts';
 import { runCommand } from '../../command.ts';
 import type { ApiDeps } from '../../context.ts';
 import { waitUntil } from '../../logWatch.ts';
-import { viewOf, type View } from '../../reading.ts';
+import { existingRollout, viewOf, type View } from '../../reading.ts';
 import type { SdkCreateRollout, SdkRollout } from '../schemas.ts';
 import { sdkRollback, sdkRollout } from '../views.ts';
 import { invalidSpec } from '../../invalidSpec.ts';
@@ -183,7 +183,7 @@ async function goBack(asked: Asked): Promise<Deployed> {
     rollBack(commands, { ...caller, onConflict: 'stop' }, input),
   );
   const view = await viewOf(deps, request, reply);
-  const { state } = await view.rollout(outcome.rolloutId);
+  const state = await existingRollout(view, outcome.rolloutId);
   return { status: 200, rollout: sdkRollback(outcome.rolloutId, state, await sizes(asked, view)) };
 }
 
@@ -225,6 +225,6 @@ async function shown(
   more: { warnings?: string[] } = {},
 ): Promise<Deployed> {
   const view = await viewOf(asked.deps, asked.request, asked.reply);
-  const { state } = await view.rollout(id);
+  const state = await existingRollout(view, id);
   return { status, rollout: { ...sdkRollout(id, state, await sizes(asked, view)), ...more } };
 }

@@ -83,7 +83,8 @@ export function assignmentRoute(app: App, deps: ApiDeps): void {
     handler: async (request) => {
       const device = await existingDevice(deps, request, request.params.device);
       const { modelId, pointer } = await knownModel(deps, request, request.params.model);
-      const assigned = assign(pointer, device, deps.pointers.now());
+      const now = deps.pointers.now();
+      const assigned = assign(pointer, device, now);
       if (!assigned) {
         throw new LifecycleError(
           'assignment_not_found',
@@ -91,7 +92,9 @@ export function assignmentRoute(app: App, deps: ApiDeps): void {
         );
       }
       const { version, source, rolloutId, bucket } = assigned;
-      await deps.devices.recordTold(device, { modelId, version });
+      // A person who asks for a device tells it nothing.
+      if (whoAsks(request).scopes.has('devices:heartbeat'))
+        deps.active.noteTold(device, { modelId, version, epoch: pointer.epoch, at: now });
       const isBucketWanted = ['true', '1'].includes(request.query.include_bucket ?? '');
       return {
         version,

@@ -2,6 +2,8 @@
 import type { FastifyRequest } from 'fastify';
 import { LifecycleError } from '../../../domain/errors.ts';
 import type { ArtifactFile } from '../../../domain/events/version.ts';
+import type { Existing } from '../../../machines/fold.ts';
+import { downloadName, firstOf, formatNames } from '../../../domain/formats/fileFormats.ts';
 import { howToPublish, isUsable, lifecycleState, type VersionState } from '../../../machines/modelVersion.ts';
 import { whoAsks } from '../../access/principal.ts';
 import type { ApiDeps } from '../../context.ts';
@@ -9,8 +11,6 @@ import type { DownloadLink } from '../../../wire/deviceCalls.ts';
 import { seconds } from '../../instant.ts';
 
 const SPELLINGS: Readonly<Record<string, string>> = { tensorflow_lite: 'tflite' };
-/** `auto`: the graph where there is one, else the tensors. */
-const AUTO = ['onnx', 'safetensors'];
 
 const agentOf = (request: FastifyRequest) => request.headers['user-agent'] ?? '';
 
@@ -26,7 +26,7 @@ export function wantsJson(request: FastifyRequest, format: string | undefined): 
  * @throws LifecycleError `format_not_available` with the formats there are; `guard_refused` for a device that asks for a version
  *   which is not published, or was rolled back since it was told
  */
-export function fileOf(version: VersionState, asked: string, request: FastifyRequest): ArtifactFile {
+export function fileOf(version: Existing<VersionState>, asked: string, request: FastifyRequest): ArtifactFile {
   const { context, state } = version;
   const isOnlyDevice = !whoAsks(request).scopes.has('artifacts:read');
   if (isOnlyDevice && !isUsable(state)) {
@@ -50,11 +50,8 @@ export function fileOf(version: VersionState, asked: string, request: FastifyReq
   }
   const files = context.published?.files ?? context.uploaded;
   const format = SPELLINGS[asked] ?? asked;
-  const wanted = format === 'auto' ? AUTO : [format];
-  for (const one of wanted) {
-    const file = files.find((f) => f.format === one);
-    if (file) return file;
-  }
+  const file = firstOf(files, format === 'auto' ? formatNames() : [format]);
+  if (file) return file;
   const formats = files.map((f) => f.format);
   throw new LifecycleError(
     'format_not_available',
@@ -65,7 +62,7 @@ export function fileOf(version: VersionState, asked: string, request: FastifyReq
 
 /** A link that needs no key, good for 15 minutes. */
 export function downloadLink(deps: Pick<ApiDeps, 'links'>, version: VersionState, file: ArtifactFile): DownloadLink {
-  const name = `${version.context.modelId}-${version.context.version}.${file.format}`;
+  const name = downloadName(version.context.modelId, version.context.version, file.format);
   const { url, expiresAt } = deps.links.sign(file.sha256, name, Date.now());
   return {
     url,

@@ -5,6 +5,8 @@ import { registerModel } from '../../../commands/registerModel.ts';
 import { requestPublish } from '../../../commands/requestPublish.ts';
 import { LifecycleError } from '../../../domain/errors.ts';
 import { versionStream } from '../../../domain/events/streams.ts';
+import { exists, type Existing } from '../../../machines/fold.ts';
+import type { ModelState } from '../../../machines/model.ts';
 import { isUsable, type VersionState } from '../../../machines/modelVersion.ts';
 import type { VersionRow } from '../../../projections/versions/schema.ts';
 import { orgOf, whoAsks } from '../../access/principal.ts';
@@ -84,7 +86,10 @@ export function sdkModelRoutes(app: App, deps: ApiDeps): void {
       );
       reply.code(outcome.outcome === 'appended' ? 201 : 200);
       const { modelId, warnings } = outcome;
-      const shown = await shownModel(deps, await viewOf(deps, request, reply), modelId);
+      const view = await viewOf(deps, request, reply);
+      const isNew = outcome.outcome === 'appended';
+      const model = await existingModel(view, modelId);
+      const shown = isNew ? newModel(model) : await shownModel(deps, view, model);
       return { ...shown, ...warned(warnings) };
     },
   });
@@ -94,8 +99,7 @@ export function sdkModelRoutes(app: App, deps: ApiDeps): void {
     schema: { tags, params: ModelPath, response: { 200: SdkModel } },
     handler: async (request, reply) => {
       const view = await viewOf(deps, request, reply);
-      const { id } = await existingModel(view, request.params.model);
-      return shownModel(deps, view, id);
+      return shownModel(deps, view, await existingModel(view, request.params.model));
     },
   });
 
@@ -127,7 +131,7 @@ export function sdkModelRoutes(app: App, deps: ApiDeps): void {
       const view = await viewOf(deps, request, reply);
       const model = await existingModel(view, request.params.model);
       const latest = await existingLatest(view, model.id, model.context);
-      return sdkVersion(versionOfState((await view.version(model.id, latest)).state));
+      return sdkVersion(versionOfState(await existingVersion(view, model, latest)));
     },
   });
 
@@ -146,13 +150,13 @@ export function sdkModelRoutes(app: App, deps: ApiDeps): void {
       response: { 200: SdkVersion, 202: SdkVersion },
     },
     handler: async (request, reply) => {
-      const { modelId, state } = await versionAt(deps, request, reply);
+      const { model, state } = await versionAt(deps, request, reply);
       const version = request.params.version;
       if (isUsable(state.state)) return sdkVersion(versionOfState(state));
       await runCommand(deps, request, reply, {}, (commands, caller) =>
-        requestPublish(commands, caller, { modelId, version }),
+        requestPublish(commands, caller, { modelId: model.id, version }),
       );
-      const now = async () => (await (await viewOf(deps, request, reply)).version(modelId, version)).state;
+      const now = async () => existingVersion(await viewOf(deps, request, reply), model, version);
       const ended = await waitUntil(deps.watch, PUBLISH_WAIT_MS, async () => unlessPublishing(await now()));
       if (!ended)
         return reply.code(202).send({ ...sdkVersion(versionOfState(await now())), publishing: true as const });
@@ -209,11 +213,11 @@ async function versionAt(
   deps: ApiDeps,
   request: FastifyRequest<{ Params: { model: string; version: string } }> | VersionRequest,
   reply: FastifyReply,
-): Promise<{ modelId: string; state: VersionState }> {
+): Promise<{ model: ModelState & { id: string }; state: Existing<VersionState> }> {
   const view = await viewOf(deps, request, reply);
   const { model, version } = request.params;
   const found = await existingModel(view, model);
-  return { modelId: found.id, state: await existingVersion(view, found, version) };
+  return { model: found, state: await existingVersion(view, found, version) };
 }
 interface VersionRequest extends FastifyRequest {
   readonly params: { readonly model: string; readonly version: string };
@@ -231,7 +235,7 @@ async function* versionPages({ log }: Pick<ApiDeps, 'log'>, view: View, modelId:
     );
     yield page.map((row) => {
       const state = folded.get(row.version);
-      return sdkVersion(state ? versionOfState(state) : versionOfRow(row));
+      return sdkVersion(state && exists(state) ? versionOfState(state) : versionOfRow(row));
     });
   }
 }
@@ -241,11 +245,18 @@ const orgHeader = (request: FastifyRequest): string | undefined => {
   return typeof sent === 'string' ? sent : undefined;
 };
 
-const unlessPublishing = (state: VersionState) => (state.state === 'Trained.publishing' ? undefined : state);
+const unlessPublishing = (state: Existing<VersionState>) => (state.state === 'Trained.publishing' ? undefined : state);
 
-async function shownModel(deps: ApiDeps, view: View, id: string): Promise<SdkModel> {
-  const { state } = await view.model(id);
-  const latest = await latestVersion(view, id, state.context);
-  const lifecycle = (await deps.reads.newestLifecycle(id)) ?? NO_VERSION;
-  return sdkModel(modelOfState(id, state, { latest, lifecycle }));
+type KnownModel = ModelState & { readonly id: string };
+
+/** Nothing has happened to it since its first fact; or it has a version by now, which its next reader sees. */
+const newModel = (model: KnownModel): SdkModel =>
+  sdkModel(modelOfState(model.id, model, { latest: null, lifecycle: NO_VERSION }));
+
+async function shownModel(deps: ApiDeps, view: View, model: KnownModel): Promise<SdkModel> {
+  const [latest, lifecycle] = await Promise.all([
+    latestVersion(view, model.id, model.context),
+    deps.reads.newestLifecycle(model.id),
+  ]);
+  return sdkModel(modelOfState(model.id, model, { latest, lifecycle: lifecycle ?? NO_VERSION }));
 }

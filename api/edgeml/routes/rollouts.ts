@@ -7,13 +7,14 @@ import { pauseRollout } from '../../../commands/pauseRollout.ts';
 import { resumeRollout } from '../../../commands/resumeRollout.ts';
 import { startRollout } from '../../../commands/startRollout.ts';
 import { LifecycleError } from '../../../domain/errors.ts';
+import { exists, type Existing } from '../../../machines/fold.ts';
 import { isLive, type RolloutState } from '../../../machines/rollout.ts';
 import { whoAsks } from '../../access/principal.ts';
 import type { App } from '../../app.ts';
 import { runCommand } from '../../command.ts';
 import type { ApiDeps } from '../../context.ts';
 import { answerListText } from '../../http/listText.ts';
-import { existingModel, viewOf, type View } from '../../reading.ts';
+import { existingModel, existingRollout, viewOf, type View } from '../../reading.ts';
 import { SdkCreateRollout, SdkRollout, SdkRollouts } from '../schemas.ts';
 import { isStatus, sdkRollout } from '../views.ts';
 import { deploy, NOT_JUDGED, promote } from './deploy.ts';
@@ -86,7 +87,7 @@ export function sdkRolloutRoutes(app: App, deps: ApiDeps): void {
     await rolloutOf(await viewOf(deps, request, reply), request, id);
     await runCommand(deps, request, reply, {}, (commands, caller) => use(commands, caller, id));
     const view = await viewOf(deps, request, reply);
-    return sdkRollout(id, (await view.rollout(id)).state, {
+    return sdkRollout(id, await existingRollout(view, id), {
       at: view.at,
       totalDevices: await devicesOf(deps, request),
     });
@@ -98,11 +99,11 @@ export function sdkRolloutRoutes(app: App, deps: ApiDeps): void {
     schema: command,
     handler: async (request, reply) => {
       const started = await act(request, reply, (on, caller, rolloutId) => startRollout(on, caller, { rolloutId }));
-      const { state } = await (await viewOf(deps, request, reply)).rollout(request.params.rollout);
+      const state = await existingRollout(await viewOf(deps, request, reply), request.params.rollout);
       if (state.state !== 'Active' || !completesAtOnce(state.context.spec)) return started;
       await promote(deps, request, reply, request.params.rollout);
       const view = await viewOf(deps, request, reply);
-      const { state: ended } = await view.rollout(request.params.rollout);
+      const ended = await existingRollout(view, request.params.rollout);
       const of = { at: view.at, totalDevices: started.total_devices };
       return { ...sdkRollout(request.params.rollout, ended, of), warnings: NOT_JUDGED };
     },
@@ -137,10 +138,10 @@ async function devicesOf({ fleetSize }: ApiDeps, request: FastifyRequest): Promi
 }
 
 /** The rollout, if it is one of the model in the path. @throws LifecycleError `rollout_not_found` */
-async function rolloutOf(view: View, request: RolloutRequest, id: number): Promise<RolloutState> {
+async function rolloutOf(view: View, request: RolloutRequest, id: number): Promise<Existing<RolloutState>> {
   const model = await existingModel(view, request.params.model);
   const { state } = await view.rollout(id);
-  if (state.version > 0 && state.context.modelId === model.id) return state;
+  if (exists(state) && state.context.modelId === model.id) return state;
   throw new LifecycleError('rollout_not_found', `Model ${model.context.name} has no rollout ${id}.`);
 }
 
@@ -155,7 +156,10 @@ async function rolloutsOf(
   deps: ApiDeps,
   request: ModelRequest,
   reply: FastifyReply,
-  { phases, isWanted }: { readonly phases?: readonly string[]; readonly isWanted: (state: RolloutState) => boolean },
+  {
+    phases,
+    isWanted,
+  }: { readonly phases?: readonly string[]; readonly isWanted: (state: Existing<RolloutState>) => boolean },
 ) {
   const view = await viewOf(deps, request, reply);
   const model = await existingModel(view, request.params.model);
@@ -164,7 +168,7 @@ async function rolloutsOf(
   const ids = found.filter(({ phase }) => phases?.includes(phase) ?? true).map(({ rolloutId }) => rolloutId);
   async function* pages() {
     for (let i = 0; i < ids.length; i += PAGE) {
-      const read = ids.slice(i, i + PAGE).map(async (id) => ({ id, ...(await view.rollout(id)) }));
+      const read = ids.slice(i, i + PAGE).map(async (id) => ({ id, state: await existingRollout(view, id) }));
       const wanted = (await Promise.all(read)).filter(({ state }) => isWanted(state));
       yield wanted.map(({ id, state }) => sdkRollout(id, state, { at: view.at, totalDevices }));
     }

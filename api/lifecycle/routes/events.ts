@@ -1,5 +1,6 @@
 /** `/events` and `/streams`: the log as it is. */
 import Type from 'typebox';
+import { asStreamVersion } from '../../../domain/brands.ts';
 import { LifecycleError } from '../../../domain/errors.ts';
 import { parseStream } from '../../../domain/events/streams.ts';
 import { machineFor } from '../../../machines/registry.ts';
@@ -83,7 +84,8 @@ export function eventRoutes(app: App, deps: ApiDeps): void {
     },
     handler: async (request, reply) => {
       const name = request.params.stream;
-      const { as_of, after = 0, limit = 500 } = request.query;
+      const { as_of, limit = 500 } = request.query;
+      const after = asStreamVersion(request.query.after ?? 0);
       const view = await viewOf(deps, request, reply, as_of);
       const found = parseStream(name) ? await view.stream(name) : undefined;
       if (!found || found.state.version === 0) {

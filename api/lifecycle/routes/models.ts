@@ -9,7 +9,7 @@ import type { App } from '../../app.ts';
 import { runCommand } from '../../command.ts';
 import type { ApiDeps } from '../../context.ts';
 import { etagOfBody, isNotModified } from '../../http/conditional.ts';
-import { existingModel, viewOf } from '../../reading.ts';
+import { existingModel, existingRollout, viewOf } from '../../reading.ts';
 import { answerPage, pageRequestOf } from '../../lists.ts';
 import { AsOfQuery, closed, CommandQuery, Line, PageQuery } from '../../../wire/common.ts';
 import { Lineage, Model, ModelPage, ModelRegistered, RegisterModel, type ModelSummary } from '../../../wire/model.ts';
@@ -127,7 +127,7 @@ export function modelRoutes(app: App, deps: ApiDeps): void {
         rollBack(commands, caller, input),
       );
       const view = await viewOf(deps, request, reply);
-      const { state } = await view.rollout(outcome.rolloutId);
+      const state = await existingRollout(view, outcome.rolloutId);
       return {
         ...rolloutView(outcome.rolloutId, state, view.at),
         rollout_id: outcome.rolloutId,

@@ -2,7 +2,6 @@
 import type { FastifyReply } from 'fastify';
 import Type from 'typebox';
 import { LifecycleError } from '../../../domain/errors.ts';
-import type { StoredEventOf } from '../../../domain/events/envelope.ts';
 import { modelStream, rolloutStream } from '../../../domain/events/streams.ts';
 import type { ArmCounters } from '../../../domain/events/rollout.ts';
 import { latencyQuantile } from '../../../domain/rollout/latency.ts';
@@ -81,11 +80,8 @@ function postMortemRoute(app: App, deps: ApiDeps): void {
       const counted = await countedWithin(COUNT_MS, deps.telemetry.devicesStillOn(rolloutId));
       const draft = postMortem({
         rolloutId,
-        // A stream holds facts of its own kind only: the codec has checked them.
-        events: (await view.facts(rolloutStream(rolloutId))) as StoredEventOf<'rollout'>[],
-        modelEvents: (await view.facts(modelStream(context.modelId), {
-          types: TOLD_OF_MODEL,
-        })) as StoredEventOf<'model'>[],
+        events: await view.facts(rolloutStream(rolloutId)),
+        modelEvents: await view.facts(modelStream(context.modelId), { types: TOLD_OF_MODEL }),
         leaves: await deps.telemetry.readLeaves(rolloutId),
         devices: counted && { told: counted.told, outstanding: counted.outstanding },
       });

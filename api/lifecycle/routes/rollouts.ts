@@ -200,7 +200,7 @@ export function rolloutRoutes(app: App, deps: ApiDeps): void {
 
 async function current(deps: ApiDeps, request: FastifyRequest, reply: FastifyReply, rolloutId: number) {
   const view = await viewOf(deps, request, reply);
-  const { state } = await view.rollout(rolloutId);
+  const state = await existingRollout(view, rolloutId);
   const shown = rolloutView(rolloutId, state, view.at);
   reply.header('etag', etagOfBody(shown));
   return shown;

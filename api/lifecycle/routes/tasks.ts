@@ -1,9 +1,7 @@
 /** The training protocol of our own devices (docs/design/learning.md "Task protocol"). Idempotent, so no Idempotency-Key. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { Readable } from 'node:stream';
 import { abortTask } from '../../../commands/abortTask.ts';
 import { admitUpdate } from '../../../commands/admitUpdate.ts';
-import { baseLayout, maxUpdateBytes } from '../../../commands/baseTensors.ts';
 import { checkTask, type HeldTask } from '../../../commands/heldTask.ts';
 import { leaseTask, type TrainingTask } from '../../../commands/leaseTask.ts';
 import { LifecycleError } from '../../../domain/errors.ts';
@@ -12,8 +10,7 @@ import { whoAsks } from '../../access/principal.ts';
 import type { App } from '../../app.ts';
 import type { ApiDeps } from '../../context.ts';
 import { existingDevice } from '../../knownDevice.ts';
-import { readBytes } from '../../http/readBytes.ts';
-import { OWN_PREFIX } from '../../http/problem.ts';
+import { OWN_PREFIX, retryWindow } from '../../http/problem.ts';
 import { AbortTask, CheckIn, CheckInAnswer, TaskAborted, UpdateReceipt, type Task } from '../../../wire/task.ts';
 import { TaskParams } from './params.ts';
 
@@ -37,9 +34,8 @@ function advise(reply: FastifyReply, reason: string): { min_ms: number; max_ms: 
   reply.header('edgeml-reason', reason);
   const retry = RETRY_MS[reason];
   if (!retry) return null;
-  const [min, max] = retry;
-  reply.header('edgeml-retry', `min=${min},max=${max}`);
-  return { min_ms: min, max_ms: max };
+  reply.header('edgeml-retry', retryWindow(retry));
+  return { min_ms: retry[0], max_ms: retry[1] };
 }
 
 export async function taskRoutes(app: App, deps: ApiDeps): Promise<void> {
@@ -90,7 +86,7 @@ export async function taskRoutes(app: App, deps: ApiDeps): Promise<void> {
     scoped.removeAllContentTypeParsers();
     scoped.addContentTypeParser('*', (_request, payload, done) => done(null, payload));
     scoped.put('/training/tasks/:task/update', {
-      config: takesPart,
+      config: { ...takesPart, upload: true },
       bodyLimit: deps.maxUploadBytes,
       schema: {
         tags,
@@ -130,22 +126,14 @@ async function advised<T>(reply: FastifyReply, run: () => Promise<T>): Promise<T
 
 async function takeUpdate(deps: ApiDeps, request: TaskRequest, reply: FastifyReply): Promise<UpdateReceipt> {
   const held = heldBy(request);
-  const task = await checkTask(deps.commands, held); // before the body is read
   const digest = digestOf(request.headers['repr-digest']);
-  const length = Number(request.headers['content-length'] ?? Number.NaN);
-  if (!Number.isInteger(length)) throw new LifecycleError('length_required', 'Send the update with Content-Length.');
-  if (task.round.state !== 'open' && !task.receipt) throw new LifecycleError('round_closed', 'The round is closed.');
-  // The body is held whole, so no more of it is taken than an update of this base can have.
-  const most = maxUpdateBytes(await baseLayout(deps.blobs, task.round.baseSha));
-  const max = Math.min(deps.maxUploadBytes, most);
-  // The route's parser passes the raw stream on; a body of no bytes has none.
-  const bytes = await readBytes(request.body as Readable | undefined, { length, max });
-  const outcome = await admitUpdate(deps.commands, { ...held, bytes, digest });
+  const most = deps.maxUploadBytes;
+  const outcome = await deps.uploads.receive(request, reply, most, (body) =>
+    admitUpdate(deps.commands, { ...held, body, digest, most }),
+  );
   deps.metrics.updates.inc({ outcome: outcome.outcome === 'refused' ? outcome.code : outcome.outcome });
   if (outcome.outcome === 'refused') {
-    throw new LifecycleError(outcome.code, outcome.detail, {
-      ...(outcome.tensor === undefined ? {} : { more: { tensor: outcome.tensor } }),
-    });
+    throw new LifecycleError(outcome.code, outcome.detail, outcome.more ? { more: outcome.more } : {});
   }
   reply.code(outcome.outcome === 'accepted' ? 201 : 200).header('edgeml-reason', outcome.outcome);
   return receiptView(outcome.receipt);

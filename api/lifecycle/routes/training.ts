@@ -139,7 +139,7 @@ export function trainingRoutes(app: App, deps: ApiDeps): void {
     const { events, position } = await runCommand(deps, request, reply, about, (commands, caller) =>
       use(commands, caller, runId),
     );
-    const { state } = await (await viewOf(deps, request, reply)).training(runId);
+    const state = await existingRun(await viewOf(deps, request, reply), runId);
     const shown = trainingView(runId, state, await acceptedNow(laneFor<Rows>(deps, request), runId, state));
     reply.header('etag', etagOfBody(shown));
     return { ...shown, events, position };

@@ -7,6 +7,7 @@ import { uploadArtifact } from '../../../commands/uploadArtifact.ts';
 import { publishProcess } from '../../../domain/events/processes.ts';
 import { versionStream } from '../../../domain/events/streams.ts';
 import { LifecycleError } from '../../../domain/errors.ts';
+import { mediaTypeOf } from '../../../domain/formats/fileFormats.ts';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { whoAsks } from '../../access/principal.ts';
 import type { App } from '../../app.ts';
@@ -68,14 +69,15 @@ export function versionRoutes(app: App, deps: ApiDeps): void {
       response: creationAnswer(VersionCommanded),
     },
     handler: async (request, reply) => {
-      const { id: modelId } = await existingModel(await viewOf(deps, request, reply), request.params.model);
+      const model = await existingModel(await viewOf(deps, request, reply), request.params.model);
+      const { id: modelId } = model;
       const { version } = request.body;
       const about = { stream: versionStream(modelId, version) };
       const { outcome, ...done } = await runCommand(deps, request, reply, about, (commands, caller) =>
         draftVersion(commands, caller, { modelId, ...request.body }),
       );
       reply.code(outcome.outcome === 'appended' ? 201 : 200);
-      return { ...(await current(deps, request, reply, modelId, version)), ...done };
+      return { ...(await current(deps, request, reply, model, version)), ...done };
     },
   });
 
@@ -109,13 +111,14 @@ export function versionRoutes(app: App, deps: ApiDeps): void {
     },
     handler: async (request, reply) => {
       const { version } = request.params;
-      const { id: modelId } = await existingModel(await viewOf(deps, request, reply), request.params.model);
+      const model = await existingModel(await viewOf(deps, request, reply), request.params.model);
+      const { id: modelId } = model;
       const files = await Promise.all(request.body.files.map((file, i) => stored(deps, request, file, i)));
       const about = { stream: versionStream(modelId, version) };
       const { events, position } = await runCommand(deps, request, reply, about, (commands, caller) =>
         uploadArtifact(commands, caller, { modelId, version, files }),
       );
-      return { ...(await current(deps, request, reply, modelId, version)), events, position };
+      return { ...(await current(deps, request, reply, model, version)), events, position };
     },
   });
 
@@ -152,20 +155,26 @@ export function versionRoutes(app: App, deps: ApiDeps): void {
     },
     handler: async (request, reply) => {
       const { version } = request.params;
-      const { id: modelId } = await existingModel(await viewOf(deps, request, reply), request.params.model);
+      const model = await existingModel(await viewOf(deps, request, reply), request.params.model);
+      const { id: modelId } = model;
       const about = { stream: versionStream(modelId, version) };
       const { events, position } = await runCommand(deps, request, reply, about, (commands, caller) =>
         cancelPublish(commands, caller, { modelId, version, reason: request.body.reason }),
       );
-      return { ...(await current(deps, request, reply, modelId, version)), events, position };
+      return { ...(await current(deps, request, reply, model, version)), events, position };
     },
   });
 }
 
-async function current(deps: ApiDeps, request: FastifyRequest, reply: FastifyReply, modelId: string, version: string) {
+async function current(
+  deps: ApiDeps,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  model: Parameters<typeof existingVersion>[1],
+  version: string,
+) {
   const view = await viewOf(deps, request, reply);
-  const { state } = await view.version(modelId, version);
-  const shown = versionView(state);
+  const shown = versionView(await existingVersion(view, model, version));
   reply.header('etag', etagOfBody(shown));
   return shown;
 }
@@ -187,6 +196,6 @@ async function stored(
     format: file.format,
     sha256: file.sha256,
     bytes: blob.bytes,
-    media_type: file.media_type ?? 'application/octet-stream',
+    media_type: file.media_type ?? mediaTypeOf(file.format),
   };
 }

@@ -1,9 +1,9 @@
 /** Long work as the own door shows it: its state is a fold of facts, so any process answers the same. */
 import { ERRORS, LifecycleError, type ErrorCode } from '../../../domain/errors.ts';
 import { parseProcess, publishProcess, trainingProcess } from '../../../domain/events/processes.ts';
-import type { StoredEvent } from '../../../domain/events/envelope.ts';
+import type { StoredEventOf } from '../../../domain/events/envelope.ts';
 import { versionStream } from '../../../domain/events/streams.ts';
-import type { VersionFact } from '../../../domain/events/version.ts';
+import { exists, type Existing } from '../../../machines/fold.ts';
 import type { TrainingState } from '../../../machines/trainingRun.ts';
 import { OWN_PREFIX, problemOf } from '../../http/problem.ts';
 import type { View } from '../../reading.ts';
@@ -18,7 +18,7 @@ export async function operationView(view: View, id: string, base: string): Promi
   switch (process?.kind) {
     case 'training': {
       const { state } = await view.training(process.runId);
-      return state.version === 0 ? undefined : trainingOperation(view, process.runId, state, base);
+      return !exists(state) ? undefined : trainingOperation(view, process.runId, state, base);
     }
     case 'publish': {
       const stream = versionStream(process.modelId, process.version);
@@ -32,7 +32,12 @@ export async function operationView(view: View, id: string, base: string): Promi
   }
 }
 
-async function trainingOperation(view: View, runId: string, folded: TrainingState, base: string): Promise<Operation> {
+async function trainingOperation(
+  view: View,
+  runId: string,
+  folded: Existing<TrainingState>,
+  base: string,
+): Promise<Operation> {
   const id = trainingProcess(runId);
   const run = trainingView(runId, folded, 0);
   const version = `${OWN_PREFIX}/models/${run.model_id}/versions/${run.version}`;
@@ -77,12 +82,11 @@ async function trainingOperation(view: View, runId: string, folded: TrainingStat
 function publishOperation(
   view: View,
   process: { modelId: string; version: string; n: number },
-  events: readonly StoredEvent[],
+  events: readonly StoredEventOf<'version'>[],
   base: string,
 ): Operation | undefined {
   const id = publishProcess(process.modelId, process.version, process.n);
-  // A version stream holds facts of versions only: the codec has checked it.
-  const facts = events.map((e) => e.fact as VersionFact).filter((f) => 'n' in f.data && f.data.n === process.n);
+  const facts = events.map(({ fact }) => fact).filter((f) => 'n' in f.data && f.data.n === process.n);
   const requested = facts.find((f) => f.type === 'PublishRequested');
   if (!requested) return undefined;
   const total = requested.data.formats.length;
@@ -128,7 +132,7 @@ async function rolloutOperation(
   const { state } = await view.rollout(rolloutId);
   const { context } = state;
   const begun = kind === 'rollout' ? context.startedAt !== null : context.rolledBack !== null;
-  if (!begun) return undefined;
+  if (!begun || !exists(state)) return undefined;
   const status = rolloutStatus(state.state);
   const total = context.spec?.stages.length ?? 0;
   const isOver =

@@ -1,4 +1,5 @@
 /** What a training run's operation answers. */
+import { asLogIndex } from '../../../domain/brands.ts';
 import { describe, expect, it } from 'vitest';
 import {
   given,
@@ -23,7 +24,7 @@ describe('the operation of a training run', () => {
     const run = [heldOut, f.opened(), f.closed(), f.aggregated(), f.stopped, f.succeeded];
     const completed = { type: 'TrainingCompleted', data: { ...trainingCompleted, loss: null, accuracy: null } };
     const streams: Pick<View, 'position' | 'training' | 'version'> = {
-      position: 7,
+      position: asLogIndex(7),
       training: () => Promise.resolve({ state: given(trainingMachine, run), first: undefined }),
       version: () =>
         Promise.resolve({

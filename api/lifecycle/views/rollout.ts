@@ -1,5 +1,6 @@
 /** A rollout as the own door shows it. */
 import { clockMs } from '../../../domain/rollout/stageClock.ts';
+import type { Existing } from '../../../machines/fold.ts';
 import type { RolloutState } from '../../../machines/rollout.ts';
 import type { RolloutRow } from '../../../projections/rollouts/schema.ts';
 import type { Rollout, RolloutSummary } from '../../../wire/rollout.ts';
@@ -7,7 +8,7 @@ import { instant, instantOrNull } from '../../instant.ts';
 import { percentNow, rolloutStatus } from '../../rolloutStatus.ts';
 
 /** @param at Unix ms by which the stage clock is read */
-export function rolloutView(id: number, folded: RolloutState, at: number): Rollout {
+export function rolloutView(id: number, folded: Existing<RolloutState>, at: number): Rollout {
   const { context, state } = folded;
   const spec = context.spec!; // a rollout that exists was created, and its first fact carries the spec
   const clock = clockMs(context.clock, at);

@@ -1,6 +1,7 @@
 /** A training run and its rounds as the own door shows them. */
-import type { StoredEvent } from '../../../domain/events/envelope.ts';
+import type { StoredEventOf } from '../../../domain/events/envelope.ts';
 import type { TrainingFact } from '../../../domain/events/training.ts';
+import type { Existing } from '../../../machines/fold.ts';
 import { roundState, runStatus, type AggregatedRound, type TrainingState } from '../../../machines/trainingRun.ts';
 import type { Round, Training } from '../../../wire/training.ts';
 import { instant } from '../../instant.ts';
@@ -9,7 +10,7 @@ const heldOut = (evaluated: { loss: number | null; accuracy: number | null; n: n
   evaluated && { loss: evaluated.loss, accuracy: evaluated.accuracy, n: evaluated.n };
 
 /** @param accepted updates that the open round has by now, from its row; 0 where there is none */
-export function trainingView(runId: string, folded: TrainingState, accepted: number): Training {
+export function trainingView(runId: string, folded: Existing<TrainingState>, accepted: number): Training {
   const { context } = folded;
   const spec = context.spec!; // a run that exists has been requested, and the request carries the spec
   const last = context.rounds.at(-1);
@@ -17,10 +18,10 @@ export function trainingView(runId: string, folded: TrainingState, accepted: num
     run_id: runId,
     model_id: spec.model_id,
     version: spec.new_version,
-    status: runStatus(folded),
+    status: runStatus(folded.state),
     round: context.current?.round ?? Math.min(context.rounds.length + 1, spec.rounds),
     attempt: context.current?.attempt ?? context.attempts,
-    round_state: roundState(folded) ?? 'over',
+    round_state: roundState(folded.state),
     rounds_planned: spec.rounds,
     rounds_done: context.rounds.length,
     updates: context.rounds.reduce((sum, r) => sum + r.closed.accepted, 0),
@@ -49,15 +50,16 @@ const lastRound = ({ round, aggregated, evaluated }: AggregatedRound): Training[
 });
 
 /** Every attempt of every round, in order, from the run's facts. */
-export function roundViews(events: readonly StoredEvent[], acceptedOf: (roundKey: string) => number): Round[] {
+export function roundViews(
+  events: readonly StoredEventOf<'training'>[],
+  acceptedOf: (roundKey: string) => number,
+): Round[] {
   const rounds = new Map<string, Round>();
-  for (const event of events) {
-    // A training stream holds facts of training runs only: the codec has checked it.
-    const fact = event.fact as TrainingFact;
+  for (const { fact, recordedAt } of events) {
     if (!('round' in fact.data) || !('attempt' in fact.data)) continue;
     const key = `${fact.data.round}.${fact.data.attempt}`;
-    const before = rounds.get(key) ?? emptyRound(fact.data.round, fact.data.attempt, event.recordedAt);
-    rounds.set(key, { ...before, ...changeOf(fact, acceptedOf(key)), at: event.recordedAt });
+    const before = rounds.get(key) ?? emptyRound(fact.data.round, fact.data.attempt, recordedAt);
+    rounds.set(key, { ...before, ...changeOf(fact, acceptedOf(key)), at: recordedAt });
   }
   return [...rounds.values()];
 }

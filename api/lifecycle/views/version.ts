@@ -1,15 +1,13 @@
 /** A version as the own door shows it. */
+import type { Existing } from '../../../machines/fold.ts';
 import { lifecycleState, type VersionState } from '../../../machines/modelVersion.ts';
 import type { TrainingCompletedData } from '../../../domain/events/version.ts';
 import type { LineageNode as LineageRow } from '../../../projections/versions/lineage.ts';
 import type { VersionRow } from '../../../projections/versions/schema.ts';
 import type { LineageNode } from '../../../wire/model.ts';
-import type { LifecycleState, Version, VersionSummary } from '../../../wire/version.ts';
+import type { Version, VersionSummary } from '../../../wire/version.ts';
 import { instant } from '../../instant.ts';
 import { rolloutStatus } from '../../rolloutStatus.ts';
-
-/** The state's first part. A version that exists has left `None`, and the chart has no other names. */
-export const lifecycleWord = (state: string) => lifecycleState(state) as LifecycleState;
 
 function publicationOf({ state, context }: VersionState): Version['publication'] {
   if (context.publications === 0) return null;
@@ -20,13 +18,13 @@ function publicationOf({ state, context }: VersionState): Version['publication']
   return { n, state: 'refused', ...(code === undefined ? {} : { code }), ...(reason === null ? {} : { reason }) };
 }
 
-export function versionView(folded: VersionState): Version {
+export function versionView(folded: Existing<VersionState>): Version {
   const { context, state } = folded;
   const { training, rolledBack } = context;
   return {
     model_id: context.modelId,
     version: context.version,
-    lifecycle_state: lifecycleWord(state),
+    lifecycle_state: lifecycleState(state),
     state,
     parent: context.parent,
     files: [...(context.published?.files ?? context.uploaded)],
@@ -60,7 +58,7 @@ const trainingOf = (training: TrainingCompletedData | null): Version['training']
 export const summaryView = (row: VersionRow): VersionSummary => ({
   model_id: row.model_id,
   version: row.version,
-  lifecycle_state: lifecycleWord(row.state),
+  lifecycle_state: lifecycleState(row.state),
   state: row.state,
   parent: row.parent,
   training: trainingOf(row.training),

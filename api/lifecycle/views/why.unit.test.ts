@@ -1,11 +1,11 @@
 /** What a device is told of the rules of its assignment: numbers that are its own, also where no rule gives it a version. */
 import { describe, expect, it } from 'vitest';
 import { bucketOf } from '../../../domain/rollout/assignment.ts';
-import type { Pointer, PointerRollout } from '../../../domain/rollout/pointer.ts';
+import type { LiveRollout, Pointer } from '../../../domain/rollout/pointer.ts';
 import { whyView } from './why.ts';
 
 const NOW = new Date('2026-01-01T00:00:00.000Z');
-const rollout = (more: Partial<PointerRollout> = {}): PointerRollout => ({
+const rollout = (more: Partial<Omit<LiveRollout, 'status' | 'pause_cause'>> = {}): LiveRollout => ({
   id: 7,
   version: '1.1.0',
   seed: '7',

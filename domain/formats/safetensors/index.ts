@@ -11,6 +11,7 @@ export {
   type HeaderEntry,
   type SafetensorsFile,
 } from './read.ts';
+export { scanSafetensors, type Scan } from './scan.ts';
 export { isFiniteTensor } from './finite.ts';
 export { f32Tensor, f32Values, type Tensor } from './tensor.ts';
 export { encodeUpdate, type Update, type UpdateMetrics } from './update.ts';

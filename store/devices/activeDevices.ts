@@ -1,0 +1,134 @@
+/**
+ * The devices that ask now, in memory: what an assignment needs of each, and what it was told last, so that the version question of a known
+ * device reaches no database. A change that another server hears of is told by NOTIFY; a ring that is lost costs ten minutes of old words.
+ */
+import { LRUCache } from 'lru-cache';
+import type { OrgId } from '../../domain/org.ts';
+import type { Pool } from '../connect.ts';
+import { createListener, type Channel } from '../listen.ts';
+import { queryableOf } from '../queryable.ts';
+import type { Device, DeviceStore } from './deviceStore.ts';
+import { createToldMarks } from './toldMarks.ts';
+
+/** What routes need of a device that acts. */
+export type ActiveDevice = Pick<Device, 'id' | 'orgId' | 'platform' | 'osVersion' | 'appVersion'>;
+
+export interface Told {
+  readonly modelId: string;
+  readonly version: string;
+  /** Of the pointer that was read: the same version under another epoch may have been another one meanwhile, on another server. */
+  readonly epoch: number;
+  /** The database's time. */
+  readonly at: Date;
+}
+
+export interface ActiveDevices {
+  /** By the id we issued, or by its own identifier. Undefined where it is not registered. @throws the driver's error */
+  find(orgId: OrgId, device: string): Promise<ActiveDevice | undefined>;
+  /** Notes the answer to its version question; durable within a second, and nothing where it repeats the last one. */
+  noteTold(device: ActiveDevice, told: Told): void;
+  /** What is known of the device is old, here and on every other server. */
+  changed(deviceId: string): void;
+  /** Resolves once every answer noted before is durable. @throws the driver's error */
+  flush(): Promise<void>;
+  /** Writes what waits, and ends the session that listens. Never throws. */
+  close(): Promise<void>;
+}
+
+const MOST = 100_000;
+const KNOWN_MS = 10 * 60_000;
+const RING_MS = 100;
+const RECONNECT_MS = 1_000;
+const IDS_IN_A_RING = 200; // a payload has fewer than 8,000 bytes
+const CHANNEL: Channel = 'edgeml_devices';
+
+interface Known {
+  readonly device: ActiveDevice;
+  /** Last told version and epoch, by model. */
+  readonly told: Map<string, string>;
+}
+
+/** Connects by itself, again and again. The caller closes it, and ends the pool. */
+export function createActiveDevices(
+  devices: Pick<DeviceStore, 'getDevice'>,
+  pool: Pool,
+  connectionString: string,
+): ActiveDevices {
+  const known = new LRUCache<string, Known>({ max: MOST, ttl: KNOWN_MS });
+  /** Which device a text names never changes, once there is such a device. */
+  const ids = new LRUCache<string, string>({ max: MOST });
+  const marks = createToldMarks(queryableOf(pool), ({ deviceId, modelId }) =>
+    known.get(deviceId)?.told.delete(modelId),
+  );
+  /** A device that is read while it changes must not be kept. */
+  let changes = 0;
+  const ringing = new Set<string>();
+  let ringer: NodeJS.Timeout | undefined;
+
+  function forget(id: string): void {
+    changes += 1;
+    known.delete(id);
+  }
+
+  function ring(): void {
+    ringer = undefined;
+    const all = [...ringing];
+    ringing.clear();
+    for (let i = 0; i < all.length; i += IDS_IN_A_RING) {
+      const payload = all.slice(i, i + IDS_IN_A_RING).join(',');
+      pool.query('SELECT pg_notify($1, $2)', [CHANNEL, payload]).catch(() => undefined); // old words end by themselves
+    }
+  }
+
+  const listener = createListener(
+    connectionString,
+    'listen devices',
+    CHANNEL,
+    (payload) => payload.split(',').forEach(forget),
+    () => {
+      changes += 1;
+      known.clear(); // rings were missed
+    },
+  );
+  listener.keepConnected();
+  const reconnect = setInterval(() => listener.keepConnected(), RECONNECT_MS);
+
+  async function read(orgId: OrgId, text: string): Promise<Known | undefined> {
+    const before = changes;
+    const found = await devices.getDevice(orgId, text);
+    if (!found) return undefined;
+    const { id, platform, osVersion, appVersion } = found;
+    const one: Known = { device: { id, orgId, platform, osVersion, appVersion }, told: new Map() };
+    ids.set(`${orgId}\n${text}`, id);
+    if (before === changes) known.set(id, one);
+    return one;
+  }
+
+  return {
+    async find(orgId, text) {
+      const id = ids.get(`${orgId}\n${text}`);
+      const one = (id === undefined ? undefined : known.get(id)) ?? (await read(orgId, text));
+      return one?.device;
+    },
+    noteTold({ id }, { modelId, version, epoch, at }) {
+      const one = known.get(id);
+      const now = `${version} ${epoch}`;
+      if (one?.told.get(modelId) === now) return;
+      one?.told.set(modelId, now);
+      marks.note({ deviceId: id, modelId, version, at });
+    },
+    changed(id) {
+      forget(id);
+      ringing.add(id);
+      ringer ??= setTimeout(ring, RING_MS);
+    },
+    flush: marks.flush,
+    async close() {
+      clearInterval(reconnect);
+      clearTimeout(ringer);
+      if (ringing.size > 0) ring();
+      await marks.close();
+      await listener.close();
+    },
+  };
+}
