@@ -71,7 +71,7 @@ CREATE TYPE ops.report_row AS (
 -- Absent numbers: as before in the session. No rollout: only the device's own totals. Every sum of a row stops at 2^40 (`most`).
 -- p_shard: where this caller adds up, so that servers rarely wait for each other; readers add the shards.
 -- Locks, each kind in the order of its key, so that two callers never wait in a circle: new rows of sessions, rows of sessions, totals,
--- device_model, devices of stages, counters, latencies. Isolation: READ COMMITTED; each statement sees what the locks waited for.
+-- device_model with what its triggers count, devices of stages, counters, latencies. Isolation: READ COMMITTED; each statement sees what the locks waited for.
 -- Every row is found by its key, whatever the statistics say of a young table.
 CREATE FUNCTION ops.record_reports(p_reports json, p_shard smallint)
 RETURNS TABLE (n int, outcome text, fell jsonb) LANGUAGE plpgsql
