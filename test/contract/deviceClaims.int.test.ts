@@ -95,7 +95,7 @@ describe('a key of the fleet', () => {
     const { body } = await register(fleet, 'a-4');
     const id = String(body['id']);
     const device = { device_id: id };
-    const report = { model: 'm', version: '1.0.0', seq: 1, predictions: { ok: 1, failed: 0 } };
+    const report = { session: 's', model: 'm', version: '1.0.0', seq: 1, acked: 0, predictions: { ok: 1, failed: 0 } };
     const asked = [
       await beat(one!, id, fleet),
       await beat(one!, id, one!.key),

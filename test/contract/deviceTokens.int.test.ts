@@ -54,7 +54,7 @@ const OF_ALL = [
 ];
 const bodyOf = ({ model }: TwoOrgs['a'], url: string) =>
   url.endsWith('/reports')
-    ? { model, version: '1.1.0', seq: 9, predictions: { ok: 0, failed: 99 } }
+    ? { session: 'foreign', model, version: '1.1.0', seq: 9, acked: 0, predictions: { ok: 0, failed: 99 } }
     : { platform: 'android' };
 
 /** Every way to name `device`, whose task and lease are known too, on a route; none where nothing of it names a device. */
@@ -206,7 +206,8 @@ describe('a device with its own token', () => {
 
   it('acts for itself by its id and by its own identifier, whatever key registered it', async () => {
     const { t, a } = two;
-    const report = { model: a.model, version: '1.1.0', seq: 1, predictions: { ok: 1, failed: 0 } };
+    const counted = { seq: 1, acked: 0, predictions: { ok: 1, failed: 0 } };
+    const report = { session: 'own', model: a.model, version: '1.1.0', ...counted };
     for (const name of [x.id, x.id.toUpperCase(), 'phone-x']) {
       const told = await t.call('GET', `${SDK}/devices/${name}/models/${a.model}/version`, as(x.token));
       const why = await t.call('GET', `${OWN}/devices/${name}/models/${a.model}/why`, as(x.token));
