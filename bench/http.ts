@@ -107,6 +107,30 @@ function scenariosFor(modelId: string, ids: readonly string[]): Scenario[] {
       isRight: (body) => body.includes('"version":"0.0.1"'),
     },
     {
+      name: 'report',
+      goal: 0.1,
+      route: '/lifecycle/v1/devices/:device/reports',
+      asks(n) {
+        const session = `bench-${(run += 1)}`;
+        return range(10).flatMap((i) =>
+          ofConnection(ids, n).map((id) => ({
+            method: 'POST',
+            path: `/lifecycle/v1/devices/${id}/reports`,
+            body: {
+              session,
+              seq: i + 1,
+              acked: i,
+              model: modelId,
+              version: '0.0.1',
+              predictions: { ok: 20 * (i + 1), failed: i },
+              latency: { '541': 20 * (i + 1) },
+            },
+          })),
+        );
+      },
+      isRight: (body) => body.includes('"duplicate":false'),
+    },
+    {
       name: 'check-in, no round open',
       goal: 0.1,
       route: '/lifecycle/v1/training/checkin',

@@ -1,4 +1,4 @@
-/** What devices say of themselves, and why one gets the version it gets. Registration is in `sdk.ts`. */
+/** What devices say of themselves, and why one gets the version it gets. Registration is in `deviceCalls.ts`. */
 import Type, { type Static } from 'typebox';
 import { closed, Count, Instant, ModelRef, Nullable, VersionRef } from './common.ts';
 
