@@ -7,6 +7,9 @@ import { attributeRank } from './segments.ts';
 /** With an ln G of this or more, the others are guilty too. */
 const REST = millionths(Math.log(20));
 
+/** An operating system whose ln G is so near to that of its platform has almost all of its bad windows. */
+const NEAR = millionths(Math.log(4));
+
 /** Largest ln G first; ties: platform before OS before app before region, then by name. */
 export const byGuilt = (a: JudgedSegment, b: JudgedSegment): number =>
   b.ln_g - a.ln_g ||
@@ -25,11 +28,21 @@ export function attribute(
   restOf: (segment: string) => Tally,
   tolerated: number,
 ): Guilt {
-  const [worst] = [...segments].sort(byGuilt);
+  const worst = narrowest([...segments].sort(byGuilt));
   if (!worst) return { metric, by: 'G', named: null, rest: null };
   const { x, y, theta } = restOf(worst.segment);
   const left = millionths(lnG(x, y, shareOf({ x, y, theta }), tolerated));
   return { metric, by: 'G', named: left < REST ? worst.segment : null, rest: { segment: worst.segment, x, y, theta } };
+}
+
+/**
+ * The first, or, where that is a platform, its operating system that is as guilty: a handful of crashes on one system convicts before control
+ * has shown anything, and then both have the same windows (docs/adr/0027-the-operating-system-before-its-platform.md).
+ */
+function narrowest([worst, ...others]: readonly JudgedSegment[]): JudgedSegment | undefined {
+  if (!worst?.segment.startsWith('platform:')) return worst;
+  const inside = `os:${worst.segment.slice('platform:'.length)} `;
+  return others.find((other) => other.segment.startsWith(inside) && other.ln_g >= worst.ln_g - NEAR) ?? worst;
 }
 
 /** Where it was worst, for a reader: by falling excess over what control explains. */

@@ -6,7 +6,7 @@ export { drawOf } from './drawn.ts';
 export { evidenceSha, judgeEvidence, type EvidenceLook, type EvidenceSpec, type MetricEvidence } from './judge.ts';
 export { badWrong, METRICS, type Metric } from './metrics.ts';
 export { EVIDENCE_MEMBERS, maxErrorRate, readEvidence } from './policy.ts';
-export { preflight, stageBuckets, type Fleet, type StagePreflight } from './preflight.ts';
+export { preflight, preflightStage, stageBuckets, type Fleet, type StagePreflight } from './preflight.ts';
 export { isProofLook } from './proof.ts';
 export { recheckEvidence } from './recheck.ts';
 export { ATTRIBUTES, segmentsOf, testedSegments, type Attribute, type Leaf } from './segments.ts';

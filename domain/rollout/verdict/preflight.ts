@@ -62,30 +62,39 @@ function firstFrom(most: number, holds: (x: number) => boolean): number {
 const meanOf = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
 
 /** One entry a stage. Deterministic; takes some milliseconds a stage. */
-export function preflight(spec: EvidenceSpec, fleet: Fleet, table: readonly Metric[] = METRICS): StagePreflight[] {
+export const preflight = (spec: EvidenceSpec, fleet: Fleet, table: readonly Metric[] = METRICS): StagePreflight[] =>
+  spec.stages.map((_, stage) => preflightStage(spec, stage, fleet, table));
+
+/** @throws RangeError where the spec has no such stage (a bug) */
+export function preflightStage(
+  spec: EvidenceSpec,
+  stage: number,
+  fleet: Fleet,
+  table: readonly Metric[] = METRICS,
+): StagePreflight {
+  const percent = spec.stages[stage]?.percent;
+  if (percent === undefined) throw new RangeError(`the spec has no stage ${stage}`);
   const devices = fleet.leaves.reduce((sum, leaf) => sum + leaf.devices, 0);
   const rows = gating(table, fleet.measured, spec.evidence);
-  return spec.stages.map(({ percent }, stage) => {
-    const buckets = stageBuckets(percent, spec.evidence.holdback);
-    const canary = Math.round((devices * buckets) / BUCKETS);
-    const control = fleet.hasControl ? devices - canary : 0;
-    const segments = testedSegments(fleet.leaves, buckets);
-    const tests = testsOf(rows, spec.evidence, control > 0, segments.length);
-    const threshold = lnThreshold(tests, spec.stages.length, spec.evidence.verdict.alpha);
-    const arms = { canary: Math.round(canary * WATCHED), control: Math.round(control * WATCHED), threshold };
-    const metrics = rows
-      .filter((row) => row.proves)
-      .map((row) => {
-        const usual = fleet.usual?.[row.name] ?? row.usual;
-        return {
-          metric: row.name,
-          convicts: MULTIPLES.find((k) => conviction(row, spec, arms, usual, k) >= SURE) ?? null,
-          proof: proofChance(row, spec, arms, usual),
-        };
-      });
-    const sure = metrics.reduce((product, { proof }) => product * proof, 1);
-    return { stage, canary, control, segments, metrics, canProve: metrics.length > 0 && sure >= SURE };
-  });
+  const buckets = stageBuckets(percent, spec.evidence.holdback);
+  const canary = Math.round((devices * buckets) / BUCKETS);
+  const control = fleet.hasControl ? devices - canary : 0;
+  const segments = testedSegments(fleet.leaves, buckets);
+  const tests = testsOf(rows, spec.evidence, control > 0, segments.length);
+  const threshold = lnThreshold(tests, spec.stages.length, spec.evidence.verdict.alpha);
+  const arms = { canary: Math.round(canary * WATCHED), control: Math.round(control * WATCHED), threshold };
+  const metrics = rows
+    .filter((row) => row.proves)
+    .map((row) => {
+      const usual = fleet.usual?.[row.name] ?? row.usual;
+      return {
+        metric: row.name,
+        convicts: MULTIPLES.find((k) => conviction(row, spec, arms, usual, k) >= SURE) ?? null,
+        proof: proofChance(row, spec, arms, usual),
+      };
+    });
+  const sure = metrics.reduce((product, { proof }) => product * proof, 1);
+  return { stage, canary, control, segments, metrics, canProve: metrics.length > 0 && sure >= SURE };
 }
 
 interface Arms {
