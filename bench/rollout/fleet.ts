@@ -1,7 +1,7 @@
 /** A fleet: what of each device does not change from stage to stage. Typed arrays, since a fleet has up to a million devices. */
-import { BUCKETS, bucketOf, slotOf } from '../../domain/rollout/assignment.ts';
+import { BUCKETS, hashWords } from '../../domain/rollout/assignment.ts';
 import { segmentsOf, type Leaf } from '../../domain/rollout/verdict/index.ts';
-import { normal, type Random } from './random.ts';
+import { normal, twoNormals, type Random } from './random.ts';
 import type { World } from './world.ts';
 
 /** Above it buckets are drawn: the hash itself is pinned by `domain/rollout/golden/assignment.json`. */
@@ -51,9 +51,9 @@ export interface Fleet {
 }
 
 function pick(shares: readonly number[], u: number): number {
-  let sum = 0;
-  const at = shares.findIndex((share) => u < (sum += share));
-  return at < 0 ? shares.length - 1 : at;
+  let at = 0;
+  for (let sum = shares[0]!; u >= sum && at < shares.length - 1; sum += shares[at]!) at += 1;
+  return at;
 }
 
 export function createFleet(random: Random, world: World, seed: number): Fleet {
@@ -73,15 +73,24 @@ export function createFleet(random: Random, world: World, seed: number): Fleet {
   };
   // Half of all base failures are of devices that fail in every stage.
   const frail = Object.entries(FRAIL).map(([name, bit]) => [bit, world.bad[name as keyof typeof FRAIL] / 2] as const);
+  const isTimed = world.simulated.includes('latency_p95');
   for (let i = 0; i < size; i += 1) {
-    fleet.bucket[i] = size > HASHED ? random() * BUCKETS : bucketOf('m-1', String(seed), `d-${i}`);
-    fleet.slot[i] = size > HASHED ? random() * BUCKETS : slotOf('m-1', String(seed), `d-${i}`);
+    if (size > HASHED) {
+      fleet.bucket[i] = random() * BUCKETS;
+      fleet.slot[i] = random() * BUCKETS;
+    } else {
+      // `bucketOf` and `slotOf` of one hash.
+      const [first, second] = hashWords(`m-1:${seed}:d-${i}`);
+      fleet.bucket[i] = first % BUCKETS;
+      fleet.slot[i] = second % BUCKETS;
+    }
     const os = pick(OS_SHARES, random());
     fleet.leaf[i] = os * PER_OS + Math.floor(random() * REGIONS) * APP_SHARES.length + pick(APP_SHARES, random());
-    fleet.usage[i] = world.usage * Math.exp(world.usageSpread * normal(random));
-    fleet.report[i] = world.reportHours * Math.exp(0.3 * normal(random));
-    fleet.zone[i] = world.zones * random() + normal(random);
-    fleet.speed[i] = 0.2 * normal(random);
+    const [usage, report] = twoNormals(random);
+    fleet.usage[i] = world.usage * Math.exp(world.usageSpread * usage);
+    fleet.report[i] = world.reportHours * Math.exp(0.3 * report);
+    fleet.zone[i] = world.zones * random() + 2 * (random() + random() + random() - 1.5);
+    if (isTimed) fleet.speed[i] = 0.2 * normal(random);
     fleet.old[i] = random() < world.older ? 1 : 0;
     fleet.luck[i] = random();
     for (const [bit, share] of frail) if (random() < share) fleet.frail[i]! |= bit;

@@ -74,7 +74,7 @@ const HOSTILE: Goal = {
   allowed: 0.01,
   run(seed, fault) {
     const random = createRandom(seed);
-    const devices = seed % 20 === 0 ? 100_000 : seed % 5 === 0 ? 20_000 : 3_000;
+    const devices = seed % 30 === 0 ? 100_000 : seed % 8 === 0 ? 20_000 : 3_000;
     const base: World = {
       ...WORLD,
       devices,
@@ -112,11 +112,23 @@ const PROVEN: Goal = {
     const world: World = {
       ...WORLD,
       devices: 12_000,
-      wrong: { errors: { share: 0.005, rate: 0.3 } },
+      // 3 % of its devices are bad, well above the 1.7 % that harm nobody.
+      bad: { ...WORLD.bad, errors: 0.02 },
+      wrong: { errors: { share: 0.01, rate: 0.3 } },
       simulated: ['errors'],
     };
     const fleet = createFleet(random, world, seed);
-    const trial = trialOf(DAY_STAGES, {}, { isPushed: true, measured: ['errors'], lookHours: 1, ...some(fault) });
+    const trial = trialOf(
+      DAY_STAGES,
+      {},
+      {
+        isPushed: true,
+        measured: ['errors'],
+        // A look may be rare: then the arms open out of step.
+        lookHours: seed % 2 === 0 ? 1 : 1 / 12,
+        ...some(fault),
+      },
+    );
     const outcomes = runRollout({ random, fleet, trial, rollout: String(seed) }, () => world);
     return shown(outcomes, !outcomes.some((o) => o.judgement.proven.includes('errors')));
   },
@@ -209,7 +221,7 @@ const CELLS: readonly (readonly [name: string, given: Partial<World>, stage?: nu
     [1, 3, 5, 10, -2].flatMap((from) =>
       [0, 4].map((stage): (typeof CELLS)[number] => [
         `outage of 30 % at ${from} h, ramp ${ramp}, stage ${stage + 1}`,
-        { outages: [{ from, to: from + 1, rate: 0.3 }] },
+        { outages: [{ from, to: from + 1, rate: 0.3 }], simulated: ['errors', 'errors_late'] },
         stage,
         ramp,
       ]),

@@ -26,7 +26,14 @@ export function createRandom(seed: number): Random {
 
 export const exponential = (random: Random): number => -Math.log(1 - random());
 
-export const normal = (random: Random): number => Math.sqrt(2 * exponential(random)) * Math.cos(2 * Math.PI * random());
+/** Two independent ones. @source Box and Muller 1958 */
+export function twoNormals(random: Random): readonly [number, number] {
+  const radius = Math.sqrt(2 * exponential(random));
+  const angle = 2 * Math.PI * random();
+  return [radius * Math.cos(angle), radius * Math.sin(angle)];
+}
+
+export const normal = (random: Random): number => twoNormals(random)[0];
 
 /** Sum of `k` exponentials: when the k-th of a stream of events comes. */
 export function gamma(random: Random, k: number): number {

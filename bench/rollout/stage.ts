@@ -231,8 +231,9 @@ export function runStage(random: Random, fleet: Fleet, world: World, plan: Stage
 
   /** When a device crashes after `from`, Infinity if it does not in this stage. */
   function crashAfter(i: number, arm: ArmIndex, begin: number): number {
+    // A version becomes active because somebody opens the app: the first prediction is a minute away.
     const first = (): number =>
-      habits.whenAwake(i, habits.awake(i, begin) + exponential(random) / fleet.usage[i]!) + RESTART_HOURS * random();
+      habits.whenAwake(i, habits.awake(i, begin) + exponential(random) / 60) + RESTART_HOURS * random();
     if (arm === CANARY && world.wrong.crash !== undefined && hits(i, world.wrong.crash)) return first();
     if (fleet.frail[i]! & FRAIL.crash) return first();
     return random() < badCrash / 2 ? begin + 24 * random() : Infinity;

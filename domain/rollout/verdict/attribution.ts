@@ -7,9 +7,6 @@ import { attributeRank } from './segments.ts';
 /** With an ln G of this or more, the others are guilty too. */
 const REST = millionths(Math.log(20));
 
-/** An operating system whose ln G is so near to that of its platform has almost all of its bad windows. */
-const NEAR = millionths(Math.log(4));
-
 /** Largest ln G first; ties: platform before OS before app before region, then by name. */
 export const byGuilt = (a: JudgedSegment, b: JudgedSegment): number =>
   b.ln_g - a.ln_g ||
@@ -36,13 +33,14 @@ export function attribute(
 }
 
 /**
- * The first, or, where that is a platform, its operating system that is as guilty: a handful of crashes on one system convicts before control
- * has shown anything, and then both have the same windows (docs/adr/0027-the-operating-system-before-its-platform.md).
+ * The first, or, where that is a platform, its operating system with nine of ten of its bad windows. A handful of crashes on one system convicts
+ * before control has shown any, and then both tests have the same windows and differ by the chance of θ alone
+ * (docs/adr/0027-the-operating-system-before-its-platform.md).
  */
 function narrowest([worst, ...others]: readonly JudgedSegment[]): JudgedSegment | undefined {
   if (!worst?.segment.startsWith('platform:')) return worst;
   const inside = `os:${worst.segment.slice('platform:'.length)} `;
-  return others.find((other) => other.segment.startsWith(inside) && other.ln_g >= worst.ln_g - NEAR) ?? worst;
+  return others.find((other) => other.segment.startsWith(inside) && 10 * other.x >= 9 * worst.x) ?? worst;
 }
 
 /** Where it was worst, for a reader: by falling excess over what control explains. */

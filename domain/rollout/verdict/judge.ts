@@ -206,7 +206,7 @@ export function judgeEvidence(look: EvidenceLook): EvidenceJudgement {
       ({ row, seen }) =>
         row.proves &&
         (given.proven_before.includes(row.name) ||
-          (given.proof_look && distrust === null && isProven(row, seen.whole, seen.ended[0], context))),
+          (given.proof_look && distrust === null && isProven(row, seen, context))),
     )
     .map(({ row }) => row.name);
   const missing = lacking(judged, proven, given);

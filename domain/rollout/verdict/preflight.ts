@@ -141,7 +141,10 @@ function proofChance(row: Metric, { evidence, stages }: EvidenceSpec, arms: Arms
     RUNS.map((q) => {
       const y = binomialQuantile(q, control, usual);
       const tally = (x: number) => ({ x, y, theta: (x + y) * theta * 1e6 });
-      const relative = firstFrom(canary, (x) => lnIfWorse(tally(x), evidence.verdict.proven) > level);
+      const relative = firstFrom(
+        canary,
+        (x) => lnIfWorse(tally(x), [canary, control], evidence.verdict.proven) > level,
+      );
       return below(Math.max(harmless, relative));
     }),
   );

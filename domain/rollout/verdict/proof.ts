@@ -14,9 +14,18 @@ const WAYS = 4;
 /** ln of what a chance must not pass: β/(4N). */
 export const proofLevel = (stages: number, beta: number): number => Math.log(beta / (WAYS * partsOf(stages)));
 
-/** ln of the chance to see so few bad windows of canary if it were `proven` times as bad as control. */
-export function lnIfWorse(tally: Tally, proven: number): number {
-  const theta = shareOf(tally);
+/** Windows of canary and of control. */
+type Arms = readonly [canary: number, control: number];
+
+/**
+ * ln of the chance to see so few bad windows of canary if it were `proven` times as bad as control. The smaller of two shares stands for θ: a canary
+ * that is worse has more bad windows where it has more windows, which raises the mean over bad ones and would make a proof cheap
+ * (docs/adr/0028-a-proof-takes-the-smaller-share.md).
+ *
+ * @param windows that count for θ
+ */
+export function lnIfWorse(tally: Tally, [canary, control]: Arms, proven: number): number {
+  const theta = Math.min(shareOf(tally), canary / Math.max(1, canary + control));
   return lnAtMost(tally.x, tally.x + tally.y, (theta * proven) / (1 - theta + theta * proven));
 }
 
@@ -27,13 +36,11 @@ export const negligibleOf = (metric: Metric, policy: EvidencePolicy): number | n
 /**
  * Whether a metric is proven: not `proven` times as bad as control, or so rare that it harms nobody. Without control only the second exists.
  *
- * @param ended windows of canary that ended
  * @source docs/design/judge.md "Proven healthy"
  */
 export function isProven(
   metric: Metric,
-  tally: Tally,
-  ended: number,
+  { whole, opened, ended }: { readonly whole: Tally; readonly opened: Arms; readonly ended: Arms },
   {
     policy,
     stages,
@@ -42,9 +49,10 @@ export function isProven(
 ): boolean {
   const level = millionths(proofLevel(stages, policy.verdict.beta));
   const isRelative = hasControl && metric.compared;
-  if (isRelative && millionths(lnIfWorse(tally, policy.verdict.proven)) <= level) return true;
+  const counted = metric.counts === 'opened' ? opened : ended;
+  if (isRelative && millionths(lnIfWorse(whole, counted, policy.verdict.proven)) <= level) return true;
   const negligible = negligibleOf(metric, policy);
-  return negligible !== null && millionths(lnAtMost(tally.x, ended, negligible)) <= level;
+  return negligible !== null && millionths(lnAtMost(whole.x, ended[0], negligible)) <= level;
 }
 
 /** Whether this look is one of the stage's two that may prove: the first at or after ramp + min_bake, and after ramp + max_bake. */
