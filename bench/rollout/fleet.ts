@@ -71,8 +71,9 @@ export function createFleet(random: Random, world: World, seed: number): Fleet {
     luck: new Float64Array(size),
     frail: new Uint8Array(size),
   };
-  // Half of all base failures are of devices that fail in every stage.
-  const frail = Object.entries(FRAIL).map(([name, bit]) => [bit, world.bad[name as keyof typeof FRAIL] / 2] as const);
+  const frail = Object.entries(FRAIL).map(
+    ([name, bit]) => [bit, world.frail * world.bad[name as keyof typeof FRAIL]] as const,
+  );
   const isTimed = world.simulated.includes('latency_p95');
   for (let i = 0; i < size; i += 1) {
     if (size > HASHED) {

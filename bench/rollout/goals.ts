@@ -14,6 +14,12 @@ export interface Shown {
   readonly forged: boolean;
 }
 
+/** What is different from the goal: a wrong rule, or how often devices report. */
+export interface Setting {
+  readonly fault?: Fault;
+  readonly reportHours?: number;
+}
+
 export interface Goal {
   readonly name: string;
   readonly wants: string;
@@ -21,13 +27,16 @@ export interface Goal {
   readonly full: number;
   /** Share of seeds that may fail. */
   readonly allowed: number;
-  readonly run: (seed: number, fault?: Fault) => Shown;
+  readonly run: (seed: number, setting?: Setting) => Shown;
 }
 
 const PERCENTS = [10, 25, 50, 75, 100];
+const TENTHS = [10, 20, 30, 40, 50, 60, 70, 80, 90, 100];
 const DAY_STAGES = stagesOf(PERCENTS, '2h', '24h', '26h');
 const pick = <T>(random: Random, values: readonly T[]): T => values[Math.floor(random() * values.length)]!;
-const some = (fault: Fault | undefined) => (fault === undefined ? {} : { fault });
+const faultOf = (setting: Setting | undefined) => (setting?.fault === undefined ? {} : { fault: setting.fault });
+const cadenceOf = (setting: Setting | undefined) =>
+  setting?.reportHours === undefined ? {} : { reportHours: setting.reportHours };
 
 function told(outcomes: readonly StageOutcome[]): string {
   return outcomes
@@ -48,20 +57,20 @@ const isRolledBack = (outcomes: readonly StageOutcome[]): boolean => outcomes.so
 /** One stage of a fleet in a world. */
 function oneStage(
   seed: number,
-  fault: Fault | undefined,
+  setting: Setting | undefined,
   given: Partial<World>,
   trial: Partial<Parameters<typeof trialOf>[2]> & { stage?: number; stages?: ReturnType<typeof stagesOf> } = {},
 ): StageOutcome {
   const { stage = 0, stages = DAY_STAGES, ...more } = trial;
   const random = createRandom(seed);
-  const world: World = { ...WORLD, ...given };
+  const world: World = { ...WORLD, ...given, ...cadenceOf(setting) };
   const fleet = createFleet(random, world, seed);
   const asked = {
     random,
     fleet,
     world,
     rollout: String(seed),
-    trial: trialOf(stages, {}, { ...more, ...some(fault) }),
+    trial: trialOf(stages, {}, { ...more, ...faultOf(setting) }),
   };
   return runOneStage(asked, stage);
 }
@@ -72,7 +81,7 @@ const HOSTILE: Goal = {
   quick: 60,
   full: 1000,
   allowed: 0.01,
-  run(seed, fault) {
+  run(seed, setting) {
     const random = createRandom(seed);
     const devices = seed % 30 === 0 ? 100_000 : seed % 8 === 0 ? 20_000 : 3_000;
     const base: World = {
@@ -92,7 +101,7 @@ const HOSTILE: Goal = {
     };
     const ramp = pick(random, ['0s', '2h']);
     const fleet = createFleet(random, base, seed);
-    const trial = trialOf(stagesOf(PERCENTS, ramp, '24h', '26h'), {}, { isPushed: true, ...some(fault) });
+    const trial = trialOf(stagesOf(PERCENTS, ramp, '24h', '26h'), {}, { isPushed: true, ...faultOf(setting) });
     const outcomes = runRollout({ random, fleet, trial, rollout: String(seed) }, () => {
       const from = random() * 20;
       return random() < 0.6 ? { ...base, outages: [{ from, to: from + 1, rate: 0.3 }] } : base;
@@ -107,26 +116,26 @@ const PROVEN: Goal = {
   quick: 100,
   full: 2000,
   allowed: 0.05,
-  run(seed, fault) {
+  run(seed, setting) {
     const random = createRandom(seed);
     const world: World = {
       ...WORLD,
-      devices: 12_000,
-      // 3 % of its devices are bad, well above the 1.7 % that harm nobody.
-      bad: { ...WORLD.bad, errors: 0.02 },
-      wrong: { errors: { share: 0.01, rate: 0.3 } },
+      devices: 2_000,
+      // 15 % of its devices are bad: enough for a proof, and far above the 1.7 % that harm nobody.
+      bad: { ...WORLD.bad, errors: 0.1 },
+      wrong: { errors: { share: 0.05, rate: 0.3 } },
       simulated: ['errors'],
     };
     const fleet = createFleet(random, world, seed);
     const trial = trialOf(
-      DAY_STAGES,
+      stagesOf(TENTHS, '2h', '24h', '26h'),
       {},
       {
         isPushed: true,
         measured: ['errors'],
         // A look may be rare: then the arms open out of step.
         lookHours: seed % 2 === 0 ? 1 : 1 / 12,
-        ...some(fault),
+        ...faultOf(setting),
       },
     );
     const outcomes = runRollout({ random, fleet, trial, rollout: String(seed) }, () => world);
@@ -140,11 +149,11 @@ const CRASH: Goal = {
   quick: 20,
   full: 200,
   allowed: 0.05,
-  run(seed, fault) {
+  run(seed, setting) {
     // The first two hours: by their end four times as many devices are active.
     const outcome = oneStage(
       seed,
-      fault,
+      setting,
       {
         devices: 1_000_000,
         bad: { ...WORLD.bad, crash: 0.01 },
@@ -163,8 +172,8 @@ const segment = (name: string, os: number, allowed: number): Goal => ({
   quick: 10,
   full: 200,
   allowed,
-  run(seed, fault) {
-    const outcome = oneStage(seed, fault, {
+  run(seed, setting) {
+    const outcome = oneStage(seed, setting, {
       devices: 1_000_000,
       wrong: { errors: { share: 0.15, rate: 0.3 }, os },
       simulated: ['errors'],
@@ -179,9 +188,9 @@ const osCrash = (devices: number): Goal => ({
   quick: 20,
   full: 200,
   allowed: 0.03,
-  run(seed, fault) {
+  run(seed, setting) {
     const given = { devices, wrong: { errors: { share: 1, rate: 1 }, crash: 1, os: 3 } };
-    const outcome = oneStage(seed, fault, given, { stage: 1, lookHours: 1 / 60 });
+    const outcome = oneStage(seed, setting, given, { stage: 1, lookHours: 1 / 60 });
     return shown([outcome], outcome.judgement.guilt?.named === osSegment(3), outcome.clock);
   },
 });
@@ -192,8 +201,8 @@ const BRICKED: Goal = {
   quick: 10,
   full: 100,
   allowed: 0,
-  run(seed, fault) {
-    const outcome = oneStage(seed, fault, { wrong: { bricked: 0.4 } });
+  run(seed, setting) {
+    const outcome = oneStage(seed, setting, { wrong: { bricked: 0.4 } });
     const ok = outcome.judgement.guilt?.metric === 'silence' && outcome.clock <= 12;
     return shown([outcome], ok, outcome.clock);
   },
@@ -205,8 +214,8 @@ const LATE: Goal = {
   quick: 10,
   full: 200,
   allowed: 0.05,
-  run(seed, fault) {
-    const outcome = oneStage(seed, fault, {
+  run(seed, setting) {
+    const outcome = oneStage(seed, setting, {
       devices: 200_000,
       wrong: { errors: { share: 0.01, rate: 0.3, from: 12 } },
       simulated: ['errors', 'errors_late'],
@@ -230,6 +239,19 @@ const CELLS: readonly (readonly [name: string, given: Partial<World>, stage?: nu
   ['installs fail five times as often', { bad: { ...WORLD.bad, install: 0.05 } }],
   ['canary 5 % slower', { wrong: { slower: 1.05 }, simulated: ['latency_p95', 'latency_late'] }],
   ['canary used 1.5 times as much', { canaryUsage: 1.5 }],
+  [
+    'canary used 0.7 times as much, hourly reports of many predictions',
+    {
+      canaryUsage: 0.7,
+      reportHours: 1,
+      usage: 40,
+      usageSpread: 0.4,
+      bad: { ...WORLD.bad, errors: 0.06 },
+      frail: 0.05,
+      simulated: ['errors', 'errors_late'],
+    },
+    2,
+  ],
   ...[930_000, 880_000].map((validated): (typeof CELLS)[number] => [
     `validated at ${validated / 1e6}, 0.85 in the field`,
     { accuracy: { validated, field: 850_000 }, simulated: ['errors', 'drift'] },
@@ -243,10 +265,10 @@ const UNHURT: readonly Goal[] = CELLS.map(([name, given, stage = 0, ramp = '2h']
   quick: 5,
   full: 100,
   allowed: 0,
-  run(seed, fault) {
+  run(seed, setting) {
     const measured = given.simulated?.includes('drift') === true ? [...MEASURED, 'drift'] : MEASURED;
     const stages = stagesOf(PERCENTS, ramp, '24h', '26h');
-    const outcome = oneStage(seed, fault, given, { stage, stages, measured, isPushed: true });
+    const outcome = oneStage(seed, setting, { devices: 10_000, ...given }, { stage, stages, measured, isPushed: true });
     return shown([outcome], outcome.verdict !== 'REGRESSED');
   },
 }));
@@ -257,8 +279,8 @@ const LOOP: Goal = {
   quick: 20,
   full: 200,
   allowed: 0,
-  run(seed, fault) {
-    const outcome = oneStage(seed, fault, { devices: 2_000, wrong: { crash: 0.06 } }, { lookHours: 1 / 60 });
+  run(seed, setting) {
+    const outcome = oneStage(seed, setting, { devices: 2_000, wrong: { crash: 0.06 } }, { lookHours: 1 / 60 });
     return shown([outcome], outcome.judgement.guilt?.metric === 'crash', outcome.clock);
   },
 };
@@ -269,7 +291,7 @@ const SMALL: Goal = {
   quick: 20,
   full: 200,
   allowed: 0,
-  run(seed, fault) {
+  run(seed, setting) {
     const random = createRandom(seed);
     const world: World = {
       ...WORLD,
@@ -278,7 +300,7 @@ const SMALL: Goal = {
       simulated: [...WORLD.simulated, 'latency_p95'],
     };
     const fleet = createFleet(random, world, seed);
-    const trial = trialOf(DAY_STAGES, {}, some(fault));
+    const trial = trialOf(DAY_STAGES, {}, faultOf(setting));
     const outcomes = runRollout({ random, fleet, trial, rollout: String(seed) }, () => world);
     return shown(outcomes, outcomes.length <= 3, outcomes.length);
   },
@@ -290,9 +312,9 @@ const DARK: Goal = {
   quick: 10,
   full: 200,
   allowed: 0,
-  run(seed, fault) {
+  run(seed, setting) {
     const cut = { from: 20, to: 26, whose: 'all' as const };
-    const outcome = oneStage(seed, fault, { cut, simulated: [...WORLD.simulated, 'latency_p95'] });
+    const outcome = oneStage(seed, setting, { cut, simulated: [...WORLD.simulated, 'latency_p95'] });
     const stood = outcome.wall - outcome.clock;
     return shown([outcome], outcome.wasUntrusted && outcome.verdict === 'QUIET' && stood > 5.5, stood);
   },
@@ -304,9 +326,9 @@ const DEAF: Goal = {
   quick: 10,
   full: 200,
   allowed: 0,
-  run(seed, fault) {
+  run(seed, setting) {
     const from = seed % 2 === 0 ? 1.5 : 4;
-    const outcome = oneStage(seed, fault, { cut: { from, to: from + 6, whose: 'control' } }, { isPushed: true });
+    const outcome = oneStage(seed, setting, { cut: { from, to: from + 6, whose: 'control' } }, { isPushed: true });
     return shown([outcome], outcome.verdict !== 'REGRESSED');
   },
 };

@@ -127,8 +127,9 @@ export function runStage(random: Random, fleet: Fleet, world: World, plan: Stage
     const stratum = Math.min(STRATA - 1, stratumOf(clockAt(opened) * HOUR));
     log.add(lookAt(t), { metric: METRIC_INDEX.get(name)!, kind, arm, stratum, leaf: fleet.leaf[i]! });
   };
+  const byChance = 1 - world.frail;
   const { errors: badErrors, crash: badCrash, silence: badSilence } = world.bad;
-  const errorRate = rateOf(badErrors / 2, 20, 2);
+  const errorRate = rateOf(byChance * badErrors, 20, 2);
   const hits = (i: number, share: number): boolean =>
     fleet.luck[i]! < share && (world.wrong.os === undefined || osOf(fleet.leaf[i]!) === world.wrong.os);
 
@@ -236,7 +237,7 @@ export function runStage(random: Random, fleet: Fleet, world: World, plan: Stage
       habits.whenAwake(i, habits.awake(i, begin) + exponential(random) / 60) + RESTART_HOURS * random();
     if (arm === CANARY && world.wrong.crash !== undefined && hits(i, world.wrong.crash)) return first();
     if (fleet.frail[i]! & FRAIL.crash) return first();
-    return random() < badCrash / 2 ? begin + 24 * random() : Infinity;
+    return random() < byChance * badCrash ? begin + 24 * random() : Infinity;
   }
 
   function watchCrash(i: number, arm: ArmIndex, opened: number, crash: number): void {
@@ -250,7 +251,7 @@ export function runStage(random: Random, fleet: Fleet, world: World, plan: Stage
   function watchSilence(i: number, arm: ArmIndex, opened: number, lost: number): void {
     add('silence', OPENED, i, arm, opened, opened);
     const quiet =
-      fleet.frail[i]! & FRAIL.silence ? opened : random() < badSilence / 2 ? opened + 24 * random() : Infinity;
+      fleet.frail[i]! & FRAIL.silence ? opened : random() < byChance * badSilence ? opened + 24 * random() : Infinity;
     const hidden =
       cut && arm === CONTROL && cut.whose === 'control' && cut.to - cut.from >= SILENT_HOURS ? cut.from : Infinity;
     const last = Math.min(quiet, lost, habits.nightfall(i, opened), Math.max(opened, hidden));

@@ -40,6 +40,8 @@ export interface World {
   readonly never: number;
   /** Share of devices that are bad in a stage, by metric. */
   readonly bad: Readonly<Record<'errors' | 'latency' | 'crash' | 'silence' | 'drift' | 'download' | 'install', number>>;
+  /** Share of the bad devices that are bad in every stage; the others fail by chance. */
+  readonly frail: number;
   /** Validation accuracy of the stable version, and that of both in the field, in millionths. */
   readonly accuracy: { readonly validated: number; readonly field: number };
   readonly outages: readonly Outage[];
@@ -66,6 +68,7 @@ export const WORLD: World = {
   lagHours: 2,
   never: 0.05,
   bad: { errors: 0.01, latency: 0.05, crash: 0.002, silence: 0.02, drift: 0.02, download: 0.005, install: 0.002 },
+  frail: 0.5,
   accuracy: { validated: 880_000, field: 930_000 },
   outages: [],
   wrong: {},
