@@ -240,13 +240,14 @@ const CELLS: readonly (readonly [name: string, given: Partial<World>, stage?: nu
   ['canary 5 % slower', { wrong: { slower: 1.05 }, simulated: ['latency_p95', 'latency_late'] }],
   ['canary used 1.5 times as much', { canaryUsage: 1.5 }],
   [
-    'canary used half as much, hourly reports of many predictions',
+    'canary used a quarter as much, hourly reports of many predictions',
     {
-      canaryUsage: 0.5,
+      devices: 20_000,
+      canaryUsage: 0.25,
       reportHours: 1,
-      usage: 40,
+      usage: 80,
       usageSpread: 0.4,
-      bad: { ...WORLD.bad, errors: 0.06 },
+      bad: { ...WORLD.bad, errors: 0.1 },
       frail: 0.05,
       simulated: ['errors', 'errors_late'],
     },
