@@ -125,13 +125,20 @@ export function runStage(random: Random, fleet: Fleet, world: World, plan: Stage
 
   const add = (name: string, kind: 0 | 1 | 2, i: number, arm: ArmIndex, t: number, opened: number): void => {
     const stratum = Math.min(STRATA - 1, stratumOf(clockAt(opened) * HOUR));
-    log.add(lookAt(t), { metric: METRIC_INDEX.get(name)!, kind, arm, stratum, leaf: fleet.leaf[i]! });
+    log.add(lookAt(t), METRIC_INDEX.get(name)!, kind, arm, stratum, fleet.leaf[i]!);
   };
   const byChance = 1 - world.frail;
   const { errors: badErrors, crash: badCrash, silence: badSilence } = world.bad;
   const errorRate = rateOf(byChance * badErrors, 20, 2);
   const hits = (i: number, share: number): boolean =>
     fleet.luck[i]! < share && (world.wrong.os === undefined || osOf(fleet.leaf[i]!) === world.wrong.os);
+
+  // No closures in what runs for each device: making one costs more than what it does.
+  /** Share of the hours awake between two moments that lies in a span. */
+  function overlap(i: number, begin: number, end: number, start: number, stop: number, whole: number): number {
+    const [from, to] = [Math.max(begin, start), Math.min(end, stop)];
+    return to <= from || whole <= 0 ? 0 : Math.min(1, (habits.awake(i, to) - habits.awake(i, from)) / whole);
+  }
 
   /** Spans in which the rate of a device is another than its own, in rising order. */
   const wrongErrors = world.wrong.errors;
@@ -157,11 +164,10 @@ export function runStage(random: Random, fleet: Fleet, world: World, plan: Stage
     for (const { from: start, to: stop, rate } of spans) {
       if (start > end || stop < begin) continue;
       if (reached >= start && reached < stop) last = Math.max(last, rate);
-      const shareOf = (x: number, y: number, whole: number): number => {
-        const [s, t] = [Math.max(x, start), Math.min(y, stop)];
-        return t <= s || whole <= 0 ? 0 : Math.min(1, (habits.awake(i, t) - habits.awake(i, s)) / whole);
-      };
-      const [p, q] = [shareOf(begin, reached, spare), shareOf(reached, end, spareLater)];
+      const [p, q] = [
+        overlap(i, begin, reached, start, stop, spare),
+        overlap(i, reached, end, start, stop, spareLater),
+      ];
       const [n, m] = [binomial(random, left, p), binomial(random, leftLater, q)];
       failed += binomial(random, n + m, rate);
       [left, leftLater] = [left - n, leftLater - m];
@@ -230,13 +236,14 @@ export function runStage(random: Random, fleet: Fleet, world: World, plan: Stage
     }
   }
 
+  /** Right after the first prediction, which is a minute away: a version becomes active because somebody opens the app. */
+  const firstCrash = (i: number, begin: number): number =>
+    habits.whenAwake(i, habits.awake(i, begin) + exponential(random) / 60) + RESTART_HOURS * random();
+
   /** When a device crashes after `from`, Infinity if it does not in this stage. */
   function crashAfter(i: number, arm: ArmIndex, begin: number): number {
-    // A version becomes active because somebody opens the app: the first prediction is a minute away.
-    const first = (): number =>
-      habits.whenAwake(i, habits.awake(i, begin) + exponential(random) / 60) + RESTART_HOURS * random();
-    if (arm === CANARY && world.wrong.crash !== undefined && hits(i, world.wrong.crash)) return first();
-    if (fleet.frail[i]! & FRAIL.crash) return first();
+    if (arm === CANARY && world.wrong.crash !== undefined && hits(i, world.wrong.crash)) return firstCrash(i, begin);
+    if (fleet.frail[i]! & FRAIL.crash) return firstCrash(i, begin);
     return random() < byChance * badCrash ? begin + 24 * random() : Infinity;
   }
 

@@ -14,17 +14,6 @@ export const METRIC_INDEX: ReadonlyMap<string, number> = new Map(METRICS.map((ro
 /** Quarter hours of stage clock; a stage of ten days has fewer. */
 export const STRATA = 1024;
 
-export interface WindowEvent {
-  readonly metric: number;
-  readonly kind: Kind;
-  readonly arm: ArmIndex;
-  readonly stratum: number;
-  readonly leaf: number;
-}
-
-const pack = ({ metric, kind, arm, stratum, leaf }: WindowEvent): number =>
-  leaf | (kind << 8) | (arm << 10) | (metric << 11) | (stratum << 15);
-
 export const leafOf = (code: number): number => code & 255;
 export const kindOf = (code: number): Kind => ((code >> 8) & 3) as Kind;
 export const armOf = (code: number): ArmIndex => ((code >> 10) & 1) as ArmIndex;
@@ -33,7 +22,7 @@ export const stratumAt = (code: number): number => code >> 15;
 
 export interface WindowLog {
   /** Events after the last look are left out. */
-  add(look: number, event: WindowEvent): void;
+  add(look: number, metric: number, kind: Kind, arm: ArmIndex, stratum: number, leaf: number): void;
   /** Events by look; each is called once, in rising order. */
   eachLook(visit: (look: number, codes: Int32Array) => void): void;
 }
@@ -44,7 +33,7 @@ export function createWindowLog(looks: number): WindowLog {
   let at = new Uint16Array(1 << 14);
   let codes = new Int32Array(1 << 14);
   return {
-    add(look, event) {
+    add(look, metric, kind, arm, stratum, leaf) {
       if (!(look < looks)) return;
       if (size === at.length) {
         const [wider, longer] = [new Uint16Array(size * 2), new Int32Array(size * 2)];
@@ -53,7 +42,7 @@ export function createWindowLog(looks: number): WindowLog {
         [at, codes] = [wider, longer];
       }
       at[size] = Math.max(0, look);
-      codes[size] = pack(event);
+      codes[size] = leaf | (kind << 8) | (arm << 10) | (metric << 11) | (stratum << 15);
       size += 1;
     },
     eachLook(visit) {
