@@ -345,9 +345,24 @@ const DEAF: Goal = {
   },
 };
 
+const HEALTHY: Goal = {
+  name: 'a version that hardly fails, 20,000 devices, stage of 50 %',
+  wants: 'HEALTHY by proof in at least 90 %',
+  quick: 5,
+  full: 100,
+  allowed: 0.1,
+  run(seed, setting) {
+    const bad = { ...WORLD.bad, errors: 0.004, crash: 0.0001, download: 0.001, install: 0.0005 };
+    const given = { bad, simulated: ['errors', 'errors_late', 'crash', 'download', 'install'] };
+    const outcome = oneStage(seed, setting, given, { stage: 2, measured: given.simulated });
+    return shown([outcome], outcome.verdict === 'HEALTHY', outcome.clock);
+  },
+};
+
 export const GOALS: readonly Goal[] = [
   HOSTILE,
   PROVEN,
+  HEALTHY,
   CRASH,
   segment('segment of 1 % at 16 times, a million devices', 9, 0.01),
   segment('segment of 0.3 % at 16 times, a million devices', 11, 0.05),
