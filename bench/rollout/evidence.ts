@@ -51,6 +51,12 @@ export function createEvidence(segments: readonly string[], share: number, fault
     return cell.tally;
   }
 
+  const segmentsAt = (m: number): MetricEvidence['segments'] =>
+    segments.flatMap((segment, i) => {
+      const tally = tallyAt(cells[m]![i + 1]!);
+      return tally.x > 0 ? [{ segment, ...tally }] : [];
+    });
+
   return {
     take(codes) {
       let hasBad = false;
@@ -82,10 +88,7 @@ export function createEvidence(segments: readonly string[], share: number, fault
         whole: tallyAt(cells[m]![0]!),
         opened: opened[m]!,
         ended: ended[m]!,
-        segments: segments.flatMap((segment, i) => {
-          const tally = tallyAt(cells[m]![i + 1]!);
-          return tally.x > 0 ? [{ segment, ...tally }] : [];
-        }),
+        segments: tallyAt(cells[m]![0]!).x === 0 ? [] : segmentsAt(m),
       })),
     restOf(metric, segment) {
       const ofMetric = cells[METRICS.findIndex((row) => row.name === metric)]!;

@@ -83,7 +83,7 @@ const HOSTILE: Goal = {
   allowed: 0.01,
   run(seed, setting) {
     const random = createRandom(seed);
-    const devices = seed % 30 === 0 ? 100_000 : seed % 8 === 0 ? 20_000 : 3_000;
+    const devices = seed % 60 === 30 ? 100_000 : seed % 8 === 0 ? 20_000 : 3_000;
     const base: World = {
       ...WORLD,
       devices,
