@@ -47,6 +47,7 @@ it('docs/adding.md ends each recipe with the test that tries it', () => {
     'An artifact format',
     'A route',
     'A CLI command',
+    'A metric of the judge',
   ]);
   for (const recipe of recipes)
     expect(recipe).toMatch(/\nTried by `[\w./]*adding\.(unit|int)\.test\.ts`, which (passes|adds) /);

@@ -21,8 +21,8 @@ export interface RolloutView {
     readonly maxBakeMs: number;
   } | null;
   readonly clock: StageClock;
-  /** The last judgement of this stage. */
-  readonly lastJudgement: Judgement | null;
+  /** The last judgement of this stage: what of it decides. */
+  readonly lastJudgement: Pick<Judgement, 'stage' | 'verdict' | 'missing'> | null;
 }
 
 export type NextStep =

@@ -1,0 +1,15 @@
+/** Pure. The judge `verdict@1`: what windows, chart, doors and audit use of it (docs/design/judge.md "One look"). */
+export { ranked } from './attribution.ts';
+export { excessOf, shareOf, type Tally } from './comparison.ts';
+export { consequenceOf, type Consequence } from './consequence.ts';
+export { drawOf } from './drawn.ts';
+export { evidenceSha, judgeEvidence, type EvidenceLook, type EvidenceSpec, type MetricEvidence } from './judge.ts';
+export { badWrong, METRICS, type Metric } from './metrics.ts';
+export { EVIDENCE_MEMBERS, maxErrorRate, readEvidence } from './policy.ts';
+export { preflight, preflightStage, stageBuckets, type Fleet, type StagePreflight } from './preflight.ts';
+export { isProofLook } from './proof.ts';
+export { recheckEvidence } from './recheck.ts';
+export { ATTRIBUTES, segmentsOf, testedSegments, type Attribute, type Leaf } from './segments.ts';
+export { stratumOf, tallyOf, without, type Stratum } from './strata.ts';
+export { GOOD_LOOKS, trustOf, type Distrust, type Reading } from './trust.ts';
+export * from './windows.ts';
