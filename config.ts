@@ -60,7 +60,7 @@ class Faults {
 const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[?::1\]?)$/i;
 
 /** Whether a host name can only mean this machine. */
-export function isLoopback(host: string): boolean {
+export function isLoopbackHost(host: string): boolean {
   return LOOPBACK.test(host);
 }
 
@@ -134,7 +134,7 @@ function readTemporal(faults: Faults, env: Environment): Config['temporal'] {
   const tls = text(env, 'TEMPORAL_TLS');
   if (tls !== undefined && tls !== 'on' && tls !== 'off') faults.add('TEMPORAL_TLS', 'must be on or off');
   const apiKey = text(env, 'TEMPORAL_API_KEY');
-  if (host !== undefined && !isLoopback(host)) {
+  if (host !== undefined && !isLoopbackHost(host)) {
     if (apiKey !== undefined && tls === 'off') {
       faults.add('TEMPORAL_TLS', 'is off, so TEMPORAL_API_KEY would travel in the clear; take one of the two away');
     }
@@ -158,7 +158,7 @@ function readTemporal(faults: Faults, env: Environment): Config['temporal'] {
 function readHttp(faults: Faults, env: Environment): Config['http'] {
   const host = text(env, 'HTTP_HOST') ?? '127.0.0.1';
   const port = integer(faults, env, 'HTTP_PORT', [1, 65_535]) ?? 7400;
-  const shown = isLoopback(host) && host.includes(':') ? `[${host.replace(/[[\]]/g, '')}]` : host;
+  const shown = isLoopbackHost(host) && host.includes(':') ? `[${host.replace(/[[\]]/g, '')}]` : host;
   if (text(env, 'PUBLIC_URL') !== undefined) url(faults, env, 'PUBLIC_URL', ['https:', 'http:']);
   const publicUrl = (text(env, 'PUBLIC_URL') ?? `http://${shown}:${port}`).replace(/\/+$/, '');
   return { host, port, publicUrl, corsOrigins: readOrigins(faults, env) };
@@ -191,7 +191,7 @@ function checkBootstrapKey(faults: Faults, file: string, http: Config['http']): 
   if (key.length < 32 || /\s/.test(key))
     faults.add(name, 'must hold one key of 32 characters or more and nothing else');
   const exposed =
-    !isLoopback(http.host) || (URL.canParse(http.publicUrl) && !isLoopback(new URL(http.publicUrl).hostname));
+    !isLoopbackHost(http.host) || (URL.canParse(http.publicUrl) && !isLoopbackHost(new URL(http.publicUrl).hostname));
   if (key.startsWith('ek_test_') && exposed) {
     faults.add(
       name,

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
   childEnvironment,
   driverEnvironment,
-  isLoopback,
+  isLoopbackHost,
   readConfig,
   readDevSettings,
   type Environment,
@@ -131,10 +131,10 @@ describe('readConfig', () => {
 
 describe('what else is read', () => {
   it('tells this machine from others', () => {
-    expect(['localhost', '127.0.0.1', '127.1.2.3', '::1', '[::1]'].filter(isLoopback)).toHaveLength(5);
-    expect(['0.0.0.0', '::', '10.0.0.1', 'localhost.example', '127.0.0.1.example', 'nats'].filter(isLoopback)).toEqual(
-      [],
-    );
+    expect(['localhost', '127.0.0.1', '127.1.2.3', '::1', '[::1]'].filter(isLoopbackHost)).toHaveLength(5);
+    expect(
+      ['0.0.0.0', '::', '10.0.0.1', 'localhost.example', '127.0.0.1.example', 'nats'].filter(isLoopbackHost),
+    ).toEqual([]);
   });
 
   it('switches a part of the stack off with its variable, and takes along what belongs to it', () => {

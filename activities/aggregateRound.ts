@@ -9,7 +9,7 @@ import type { Computed } from './contract.ts';
 import type { ActivityDeps } from './deps.ts';
 import { foldStream } from './foldStream.ts';
 import { beating } from './heartbeats.ts';
-import { aggregateRound as aggregate } from './training/work.ts';
+import { aggregateUpdates as aggregate } from './training/work.ts';
 
 interface Round {
   readonly runId: string;

@@ -6,7 +6,7 @@ import type { Computed } from './contract.ts';
 import type { ActivityDeps } from './deps.ts';
 import { foldStream } from './foldStream.ts';
 import { beating, whileWanted } from './heartbeats.ts';
-import { publishVersion } from './publishing/work.ts';
+import { runPublication } from './publishing/work.ts';
 
 interface Publication {
   readonly modelId: string;
@@ -38,7 +38,7 @@ export async function buildVersion(deps: ActivityDeps, { modelId, version, n }: 
       whileWanted(
         async () => runs(await load()),
         (signal) =>
-          publishVersion({
+          runPublication({
             ...{ blobs, runtime: deps.runtime, subject, tensorsSha, architecture, formats, signal },
             beat: (done) => (checks = done),
           }),

@@ -7,7 +7,7 @@ import type { RolloutContext } from '../machines/rollout.ts';
 import type { RolloutStep, RolloutView } from './contract.ts';
 import type { ActivityDeps } from './deps.ts';
 import { foldStream } from './foldStream.ts';
-import { standingOf } from './rolloutStanding.ts';
+import { rolloutStanding } from './rolloutStanding.ts';
 
 /** @throws LifecycleError `rollout_not_found`, `stream_diverged` */
 export async function loadRollout(
@@ -16,7 +16,7 @@ export async function loadRollout(
 ): Promise<RolloutView> {
   const stream = rolloutStream(rolloutId);
   const { folded, now } = await foldStream(deps.commands.log, stream, 'rollout_not_found');
-  const standing = standingOf(folded);
+  const standing = rolloutStanding(folded);
   const step = nextStep(standing, now);
   return {
     v: 1,

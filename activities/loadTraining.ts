@@ -34,7 +34,7 @@ function phaseOf(state: TrainingState, counted: number): Phase {
 }
 
 /** The fold as the planner's plain data. `counted` comes from the open round's row. */
-export function standingOf(state: TrainingState, counted: number, now: number): TrainingStanding {
+export function trainingStanding(state: TrainingState, counted: number, now: number): TrainingStanding {
   const { context } = state;
   return {
     spec: context.spec!, // set by TrainingRequested, the first fact
@@ -60,7 +60,7 @@ export async function loadTraining(deps: ActivityDeps, { runId }: { readonly run
   const { folded, now } = run;
   const { round, attempt } = roundOfView(folded.context);
   const row = folded.context.current && (await deps.commands.rounds.round(roundIdOf(runId, round, attempt)));
-  const step = planTraining(standingOf(folded, row?.counted ?? 0, now));
+  const step = planTraining(trainingStanding(folded, row?.counted ?? 0, now));
   const resumes = await resumesOf(deps.commands.log, run);
   const expect = { stream, version: folded.version };
   return {

@@ -5,7 +5,7 @@ import type { ArmCounters, RolloutFact, RolloutSpec } from '../domain/events/rol
 import { nextStep } from '../domain/rollout/plan.ts';
 import { isLive, rolloutMachine, type RolloutState } from '../machines/rollout.ts';
 import { decideRollout, type RolloutCommand } from '../machines/rolloutDecision.ts';
-import { lookAt, standingOf } from './rolloutStanding.ts';
+import { lookAt, rolloutStanding } from './rolloutStanding.ts';
 
 const stage = (percent: number) => ({ percent, ramp: '1s', min_bake: '10s', max_bake: '20s' });
 const spec: RolloutSpec = {
@@ -50,7 +50,7 @@ class Life {
   }
 
   take(): string {
-    const step = nextStep(standingOf(this.state), this.now);
+    const step = nextStep(rolloutStanding(this.state), this.now);
     const { context } = this.state;
     if (step.kind === 'enterStage') expect(this.command({ type: 'enterStage', stage: step.stage })).toBe('facts');
     if (step.kind === 'complete') {

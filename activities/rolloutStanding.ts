@@ -7,7 +7,7 @@ import { exists } from '../machines/fold.ts';
 import type { RolloutState } from '../machines/rollout.ts';
 
 /** @throws Error before RolloutCreated (a bug: such a stream has no facts) */
-export function standingOf(rollout: RolloutState): Standing {
+export function rolloutStanding(rollout: RolloutState): Standing {
   const { spec, entered } = rollout.context;
   if (!exists(rollout) || !spec) throw new Error('a rollout without its spec');
   const { state, context } = rollout;
@@ -33,7 +33,7 @@ export function lookAt(
   counters: { readonly canary: ArmCounters; readonly control: ArmCounters },
   now: number,
 ): Judgement | undefined {
-  const { spec, stage, entered, clock } = standingOf(rollout);
+  const { spec, stage, entered, clock } = rolloutStanding(rollout);
   if (!entered) return undefined;
   return judge({
     spec,

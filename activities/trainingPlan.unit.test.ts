@@ -6,7 +6,7 @@ import { planTraining } from '../domain/learning/plan.ts';
 import { trainingSpec } from '../domain/learning/trainingSpec.fixture.ts';
 import { currentBase, trainingMachine, type TrainingState } from '../machines/trainingRun.ts';
 import { decideTraining, type TrainingCommand } from '../machines/trainingDecision.ts';
-import { standingOf } from './loadTraining.ts';
+import { trainingStanding } from './loadTraining.ts';
 
 const SHA = 'a'.repeat(64);
 const spec: TrainingSpec = {
@@ -55,7 +55,7 @@ class Life {
   }
 
   step() {
-    return planTraining(standingOf(this.state, this.counted, this.now));
+    return planTraining(trainingStanding(this.state, this.counted, this.now));
   }
 
   /** Takes the planner's step as the use case would. @returns what was taken, and whether the machine agreed */

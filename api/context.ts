@@ -6,7 +6,7 @@ import type { KeyStore } from '../store/keys/keyStore.ts';
 import type { OrgStore } from '../store/orgs/orgStore.ts';
 import type { ActiveDevices } from '../store/devices/activeDevices.ts';
 import type { DeviceStore } from '../store/devices/deviceStore.ts';
-import type { ReportDesk } from '../store/telemetry/reportDesk.ts';
+import type { ReportQueue } from '../store/telemetry/reportQueue.ts';
 import type { TelemetryReader } from '../store/telemetry/telemetryReader.ts';
 import type { PostgresEventStore } from '../store/log/postgresEventStore.ts';
 import type { Uploads } from './http/uploads.ts';
@@ -40,7 +40,7 @@ export interface ApiDeps {
   readonly active: ActiveDevices;
   readonly deviceAuth: DeviceAuth;
   readonly fleetSize: FleetSize;
-  readonly reports: ReportDesk;
+  readonly reports: ReportQueue;
   readonly watch: LogWatch;
   readonly verify: Verify;
   readonly readModels: {

@@ -16,7 +16,7 @@ import { createOrgStore } from '../store/orgs/orgStore.ts';
 import { createActiveDevices } from '../store/devices/activeDevices.ts';
 import { createDeviceStore } from '../store/devices/deviceStore.ts';
 import { createRaisedGenerations } from '../store/devices/raisedGenerations.ts';
-import { createReportDesk } from '../store/telemetry/reportDesk.ts';
+import { createReportQueue } from '../store/telemetry/reportQueue.ts';
 import { createTelemetryReader } from '../store/telemetry/telemetryReader.ts';
 import type { DeviceAuthMode } from './access/bearer.ts';
 import { createDeviceTokens, TOKEN_TTL_MS } from './access/deviceTokens.ts';
@@ -141,7 +141,7 @@ export function openDoor(options: OpenOptions): OpenDoor {
     active,
     deviceAuth: { mode: options.deviceAuth ?? 'fleet', tokens: createDeviceTokens(options.secret), raised },
     fleetSize: createFleetSize(async (orgId) => (await devices.listDevices(orgId, { limit: 0, offset: 0 })).total),
-    reports: createReportDesk(on),
+    reports: createReportQueue(on),
     watch,
     readModels: rebuildable({ connectionString, log: store, logger, reads }),
     verify: auditor.verify,

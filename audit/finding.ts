@@ -105,7 +105,7 @@ const inLogOrder = (list: readonly Finding[]) =>
   list.toSorted((a, b) => (a.index ?? Infinity) - (b.index ?? Infinity)).slice(0, LIMIT);
 
 /** Two checks of one step; at the same place, what `first` found comes first. */
-export const together = (first: Findings, second: Findings): Pick<Findings, 'list' | 'count'> => ({
+export const bothFindings = (first: Findings, second: Findings): Pick<Findings, 'list' | 'count'> => ({
   list: inLogOrder([...first.list, ...second.list]),
   count: first.count + second.count,
 });

@@ -6,7 +6,7 @@ const MOST_ROWS = 2_000;
 const FIRST_ROWS = 200;
 
 /** @param read the rows after `last`, which is undefined at first; none: the end */
-export async function* pagesOf<Row>(
+export async function* rowPages<Row>(
   read: (last: Row | undefined, limit: number) => Promise<Row[]>,
   textOf: (row: Row) => number,
 ): AsyncGenerator<Row[], void> {

@@ -3,10 +3,10 @@
  * in which these do not rise one by one with the log is read again in log order, the order that counts.
  */
 import type { Pool } from '../store/connect.ts';
-import { foldStream, readFact } from './checks/facts.ts';
+import { foldChecked, readFact } from './checks/facts.ts';
 import { judgeStream } from './checks/verdict.ts';
 import { createFindings, createSortedFindings, placeOf, type FactRow } from './finding.ts';
-import { pagesOf } from './pages.ts';
+import { rowPages } from './pages.ts';
 
 type Row = FactRow['event'] & Pick<FactRow, 'log_index'>;
 
@@ -24,7 +24,7 @@ function checkStream() {
     divergence: createFindings('divergence'),
     verdict: createFindings('verdict'),
   };
-  const fold = foldStream(findings.divergence);
+  const fold = foldChecked(findings.divergence);
   const judge = judgeStream(findings.verdict);
   let due = 1;
   let lastIndex = -1;
@@ -87,7 +87,7 @@ export async function checkStreams(db: Pool, { head, expected, signal, onPage }:
     const after = last ? [last.stream_id, last.stream_version] : BEFORE_ALL;
     return (await db.query<Row>(text, [head, ...after, limit])).rows;
   };
-  for await (const rows of pagesOf(next, (row) => row.data.length)) {
+  for await (const rows of rowPages(next, (row) => row.data.length)) {
     signal.throwIfAborted();
     for (const { log_index, ...event } of rows) {
       if (stream !== undefined && event.stream_id !== stream) await endStream();

@@ -21,10 +21,10 @@ import { checkCommands } from './checks/commands.ts';
 import { checkDecode } from './checks/facts.ts';
 import { checkBytes, checkTree, type RecordedRoot } from './checks/ledger.ts';
 import { checkReadModels } from './checks/readModels.ts';
-import { pagesOf } from './pages.ts';
+import { rowPages } from './pages.ts';
 import { readKept, type Loss } from './published.ts';
 import { checkStreams } from './streams.ts';
-import { STEPS, together, type Finding, type Findings, type PresentRow, type StepName } from './finding.ts';
+import { STEPS, bothFindings, type Finding, type Findings, type PresentRow, type StepName } from './finding.ts';
 
 export interface VerifyDeps {
   /** As `edgeml_app`, direct. */
@@ -128,7 +128,7 @@ async function verifyWith(db: Pool, deps: VerifyDeps, options: VerifyOptions): P
   const advance = (by: number) => onProgress?.({ phase: 'log', done: (done += by), total: 2 * (head + 1) });
   const raw = async (before: RawLogRow | undefined, limit: number) =>
     (await deps.log.readRawLog(before?.log_index ?? -1, limit)).filter((row) => row.log_index <= head);
-  for await (const rows of pagesOf(raw, (row) => row.event?.data.length ?? 0)) {
+  for await (const rows of rowPages(raw, (row) => row.event?.data.length ?? 0)) {
     if (signal.aborted) throw new Error('the audit was cancelled');
     for (const row of rows) {
       coverage.see(row);
@@ -167,7 +167,7 @@ async function verifyWith(db: Pool, deps: VerifyDeps, options: VerifyOptions): P
     coverage,
     bytes,
     tree,
-    stream: together(streams.order, commands),
+    stream: bothFindings(streams.order, commands),
     decode,
     divergence: streams.divergence,
     across,

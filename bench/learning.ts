@@ -8,7 +8,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { aggregateRound } from '../activities/training/work.ts';
+import { aggregateUpdates } from '../activities/training/work.ts';
 import {
   encodeUpdate,
   f32Tensor,
@@ -149,7 +149,7 @@ async function measure(count: number, parameters: number, runs: number): Promise
     let checked = 0;
     for (let i = 0; i < runs; i += 1) {
       copies.push(await plainCopy(round));
-      const one = await growthOf(() => aggregateRound({ ...round, spec, acceptedRoot: root }));
+      const one = await growthOf(() => aggregateUpdates({ ...round, spec, acceptedRoot: root }));
       if ('refused' in one.result) throw new Error(one.result.detail);
       ours.push(one.ms);
       growth = Math.max(growth, one.growth);

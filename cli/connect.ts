@@ -61,7 +61,7 @@ function checkKey(key: string, from: string): string {
 }
 
 /** @throws CliError `usage` when no server or key can be found, or the key that is found was made for another server */
-export function connect(
+export function connectAs(
   flags: ConnectFlags,
   { env, folder }: Surroundings = { env: readClientEnv(), folder: process.cwd() },
 ): Http {

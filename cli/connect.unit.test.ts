@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { connect, type ConnectFlags, type Surroundings } from './connect.ts';
+import { connectAs, type ConnectFlags, type Surroundings } from './connect.ts';
 import { type CliError, EXIT } from './exit.ts';
 import type { Http } from '../sdk/http.ts';
 import { startRecorder, type Recorder } from './recorder.fixture.ts';
@@ -25,7 +25,7 @@ function stack(url: string): void {
   mkdirSync(join(folder, '.edgeml'), { recursive: true });
   writeFileSync(join(folder, '.edgeml', 'stack.json'), JSON.stringify({ url, key_file: join(folder, 'local.key') }));
 }
-const from = (flags: ConnectFlags, env: Surroundings['env'] = {}) => connect(flags, { env, folder: join(folder) });
+const from = (flags: ConnectFlags, env: Surroundings['env'] = {}) => connectAs(flags, { env, folder: join(folder) });
 /** The key that a server is sent. */
 async function sent(http: Http): Promise<string> {
   let key = '';

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Command } from 'commander';
 import { createProgram, everyCommand } from './main.ts';
-import { pathOf } from './globals.ts';
+import { wordsOfCommand } from './globals.ts';
 import { startRecorder, type Ran, type Recorder, type Seen } from './recorder.fixture.ts';
 
 /** How a flag is seen: in the request that matters, or by a check of the whole run (and of the run without it). */
@@ -314,8 +314,8 @@ const TABLE: Readonly<Record<string, Entry>> = {
 const program = createProgram();
 const leaves = everyCommand(program).filter((c) => c.commands.length === 0);
 const entryOf = (command: Command): Entry => {
-  const entry = TABLE[pathOf(command)];
-  if (entry === undefined) throw new Error(`${pathOf(command)} has no entry in TABLE`);
+  const entry = TABLE[wordsOfCommand(command)];
+  if (entry === undefined) throw new Error(`${wordsOfCommand(command)} has no entry in TABLE`);
   return entry;
 };
 const own = (command: Command) => command.options.map((o) => o.long ?? '');
@@ -323,7 +323,7 @@ const place = (seen: Seen) => `${seen.method} ${seen.path}`;
 
 /** Ends what only --timeout ends, and answers what a command would ask a person. */
 const ending = (command: Command): string[] => [
-  ...(pathOf(command) === 'events tail' ? ['--timeout', '1s'] : []),
+  ...(wordsOfCommand(command) === 'events tail' ? ['--timeout', '1s'] : []),
   ...(entryOf(command).asks ? ['-y'] : []),
 ];
 const plainly = (command: Command) => recorder.run([...entryOf(command).base, ...ending(command)]);
@@ -354,10 +354,10 @@ function theRequest(command: Command, ran: Ran): Seen {
 
 describe('the table', () => {
   it('has every command and every flag of the program, and no other', () => {
-    expect(Object.keys(TABLE).sort()).toEqual(leaves.map(pathOf).sort());
+    expect(Object.keys(TABLE).sort()).toEqual(leaves.map(wordsOfCommand).sort());
     for (const command of leaves)
-      expect([pathOf(command), ...Object.keys(entryOf(command).flags ?? {}).sort()]).toEqual([
-        pathOf(command),
+      expect([wordsOfCommand(command), ...Object.keys(entryOf(command).flags ?? {}).sort()]).toEqual([
+        wordsOfCommand(command),
         ...own(command).sort(),
       ]);
     expect(program.options.map((o) => o.long)).toEqual([
@@ -366,12 +366,12 @@ describe('the table', () => {
   });
 });
 
-describe.each(leaves.map((command) => [pathOf(command), command] as const))('edgeml %s', (_, command) => {
+describe.each(leaves.map((command) => [wordsOfCommand(command), command] as const))('edgeml %s', (_, command) => {
   const usage = (ran: Ran, why: RegExp) => {
     expect({ code: ran.code, err: ran.err }).toEqual({ code: 2, err: expect.stringMatching(why) as string });
     expect(ran.seen).toEqual([]);
   };
-  const entry = TABLE[pathOf(command)] ?? { base: [], path: '' };
+  const entry = TABLE[wordsOfCommand(command)] ?? { base: [], path: '' };
 
   it('sends what its arguments say', async () => {
     const ran = await plainly(command);
@@ -394,7 +394,7 @@ describe.each(leaves.map((command) => [pathOf(command), command] as const))('edg
         usage(await recorder.run(line.with(at + 1, bad)), /error: option .* is invalid|cannot be read/);
       usage(await recorder.run([...line, option.long!, line[at + 1]!]), /given twice/);
     }
-    const words = pathOf(command).split(' ').length;
+    const words = wordsOfCommand(command).split(' ').length;
     for (let i = 0; i < command.registeredArguments.length; i += 1) {
       for (const bad of ['', ' '])
         usage(await recorder.run(entry.base.with(words + i, bad)), /error: command-argument/);
@@ -461,7 +461,7 @@ describe.each(leaves.map((command) => [pathOf(command), command] as const))('edg
     if (entry.waits.with.length > 0) usage(await recorder.run([...line, '--timeout', '1h']), /takes no --timeout/);
     // Nothing changes any more, and for a verify nothing is even said.
     recorder.stand({ status: 'active', state: 'running', ended: null });
-    if (['audit verify', 'admin rebuild'].includes(pathOf(command))) recorder.answer(() => true);
+    if (['audit verify', 'admin rebuild'].includes(wordsOfCommand(command))) recorder.answer(() => true);
     const ran = await recorder.run([...line, ...entry.waits.with, '--timeout', '60ms']);
     expect({ code: ran.code, err: ran.err }).toEqual({
       code: 5,

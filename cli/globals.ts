@@ -1,7 +1,7 @@
 /** The flags of every command. Each command says which of them it uses; one that it does not use is refused, never dropped. */
 import { Option, type Command } from 'commander';
 import { CliError, EXIT } from './exit.ts';
-import { address, durationMs, place, text, valued } from './parse.ts';
+import { address, durationFlag, place, text, valued } from './parse.ts';
 
 /** Used by some commands only; `--url`, `--key-file` and `-o` by all. */
 export type SomeUse = 'asOf' | 'yes' | 'timeout' | 'progress';
@@ -32,7 +32,7 @@ export function addGlobalFlags(program: Command): Command {
     )
     .addOption(valued('--as-of <place>', 'read as of a position, event:<id> or a time', place))
     .option('-y, --yes', 'do not ask')
-    .addOption(valued('--timeout <duration>', 'give up waiting after it, with exit 5', durationMs))
+    .addOption(valued('--timeout <duration>', 'give up waiting after it, with exit 5', durationFlag))
     .option('--no-progress', 'no bars')
     .hook('preAction', (_, command) => {
       for (const flag of Object.keys(WHY) as SomeUse[]) {
@@ -45,11 +45,11 @@ export function addGlobalFlags(program: Command): Command {
 export function refuseFlag(command: Command, flag: SomeUse, because?: string): void {
   if (command.getOptionValueSourceWithGlobals(flag) !== 'cli') return;
   const [shown, why] = WHY[flag];
-  throw new CliError(`${pathOf(command)} takes no ${shown}: ${because ?? why}`, EXIT.usage);
+  throw new CliError(`${wordsOfCommand(command)} takes no ${shown}: ${because ?? why}`, EXIT.usage);
 }
 
 /** The words of a command, such as `rollout status`. */
-export function pathOf(command: Command): string {
+export function wordsOfCommand(command: Command): string {
   const above = command.parent;
-  return above?.parent ? `${pathOf(above)} ${command.name()}` : command.name();
+  return above?.parent ? `${wordsOfCommand(above)} ${command.name()}` : command.name();
 }

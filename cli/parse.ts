@@ -36,7 +36,7 @@ export const duration: Parse<string> = (value) => {
   return refuse('It is a duration with its unit, such as 200ms, 5s, 10m, 24h or 7d, and at most 365d.');
 };
 
-export const durationMs: Parse<number> = (value) => parseDuration(duration(value))!; // duration has just checked it
+export const durationFlag: Parse<number> = (value) => parseDuration(duration(value))!; // duration has just checked it
 
 /** Each part of a comma list, parsed by `one`. */
 export const list =
@@ -49,7 +49,7 @@ export const list =
 const NUMBER = /^\d{1,9}(\.\d{1,12})?$/;
 
 /** Above 0, up to 100. */
-export const percent: Parse<number> = (value) => {
+export const percentFlag: Parse<number> = (value) => {
   const digits = value.replace(/\s?%$/, '');
   const number = NUMBER.test(digits) ? Number(digits) : Number.NaN;
   return number > 0 && number <= 100

@@ -5,7 +5,7 @@ import { decideTraining } from '../machines/trainingDecision.ts';
 import { roundIdOf } from '../store/rounds/roundRow.ts';
 import type { Caller, CommandDeps, Outcome } from './context.ts';
 import { executeUnder, joinDecisions } from './execute.ts';
-import { existingRun } from './existing.ts';
+import { requireRun } from './existing.ts';
 
 export interface AbandonRound {
   readonly runId: string;
@@ -23,7 +23,7 @@ export async function abandonRound(deps: CommandDeps, caller: Caller, input: Aba
     caller,
     (tx) => deps.rounds.lockRun(tx, runId),
     async (streams, tx) => {
-      const run = await existingRun(streams, runId);
+      const run = await requireRun(streams, runId);
       const row = await deps.rounds.round(roundId, tx);
       const data = {
         round,

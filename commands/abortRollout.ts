@@ -4,7 +4,7 @@ import { decideVersion, versionMachine } from '../machines/modelVersion.ts';
 import { decideRollout } from '../machines/rolloutDecision.ts';
 import type { Caller, CommandDeps, Outcome } from './context.ts';
 import { execute, joinDecisions, type Conclusion, type DecidedPart, type Streams } from './execute.ts';
-import { existingRollout } from './existing.ts';
+import { requireRollout } from './existing.ts';
 import { foresee } from './foresee.ts';
 import { restoreParts, restoreTarget, withdrawParts } from './restore.ts';
 
@@ -21,7 +21,7 @@ export async function abortRollout(
 }
 
 async function concludeAbort(streams: Streams, rolloutId: number, reason: string): Promise<Conclusion> {
-  const rollout = await existingRollout(streams, rolloutId);
+  const rollout = await requireRollout(streams, rolloutId);
   const { modelId, version } = rollout.context;
   const model = await streams.model(modelId);
   const now = streams.now().getTime();

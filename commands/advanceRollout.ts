@@ -4,7 +4,7 @@ import { decideRollout } from '../machines/rolloutDecision.ts';
 import { completionParts } from './completeRollout.ts';
 import type { Caller, CommandDeps, Outcome } from './context.ts';
 import { execute, joinDecisions } from './execute.ts';
-import { existingRollout } from './existing.ts';
+import { requireRollout } from './existing.ts';
 
 export interface AdvanceRollout {
   readonly rolloutId: number;
@@ -18,7 +18,7 @@ export async function advanceRollout(deps: CommandDeps, caller: Caller, input: A
   const { rolloutId, override } = input;
   const why = input.reason === undefined ? {} : { reason: input.reason };
   return execute(deps, caller, async (streams) => {
-    const rollout = await existingRollout(streams, rolloutId);
+    const rollout = await requireRollout(streams, rolloutId);
     const { modelId, version, spec, stage } = rollout.context;
     if (spec && stage === spec.stages.length - 1) {
       await streams.preload([modelStream(modelId), versionStream(modelId, version)]);

@@ -3,7 +3,7 @@ import { versionStream } from '../domain/events/streams.ts';
 import { decideVersion } from '../machines/modelVersion.ts';
 import type { Caller, CommandDeps, Outcome } from './context.ts';
 import { execute, joinDecisions } from './execute.ts';
-import { existingVersion } from './existing.ts';
+import { requireVersion } from './existing.ts';
 
 export interface CancelPublish {
   readonly modelId: string;
@@ -20,7 +20,7 @@ export interface CancelPublish {
 export async function cancelPublish(deps: CommandDeps, caller: Caller, input: CancelPublish): Promise<Outcome> {
   const { modelId, version, reason } = input;
   return execute(deps, caller, async (streams) => {
-    const state = await existingVersion(streams, modelId, version);
+    const state = await requireVersion(streams, modelId, version);
     const decision = decideVersion(state, { type: 'cancelPublish', reason }, streams.now().getTime());
     return joinDecisions([{ stream: versionStream(modelId, version), decision }]);
   });

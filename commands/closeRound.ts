@@ -6,7 +6,7 @@ import { decideTraining } from '../machines/trainingDecision.ts';
 import { roundIdOf } from '../store/rounds/roundRow.ts';
 import type { Caller, CommandDeps, Outcome } from './context.ts';
 import { executeUnder, joinDecisions } from './execute.ts';
-import { existingRun } from './existing.ts';
+import { requireRun } from './existing.ts';
 import { closingData } from './roundClosing.ts';
 
 export interface CloseRound {
@@ -30,7 +30,7 @@ export async function closeRound(deps: CommandDeps, caller: Caller, input: Close
     caller,
     (tx) => deps.rounds.lockRun(tx, runId),
     async (streams, tx) => {
-      const run = await existingRun(streams, runId);
+      const run = await requireRun(streams, runId);
       const row = await deps.rounds.round(roundId, tx);
       if (!row) throw new LifecycleError('training_not_found', `Run ${runId} has no round ${round}.${attempt}.`);
       if (row.state === 'closed') return { kind: 'already' };

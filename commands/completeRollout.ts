@@ -6,7 +6,7 @@ import { type RolloutState } from '../machines/rollout.ts';
 import { decideRollout } from '../machines/rolloutDecision.ts';
 import type { Caller, CommandDeps, Outcome } from './context.ts';
 import { execute, joinDecisions, type DecidedPart, type Streams } from './execute.ts';
-import { existingRollout } from './existing.ts';
+import { requireRollout } from './existing.ts';
 
 export interface Completion {
   readonly basis: 'auto' | 'manual';
@@ -23,7 +23,7 @@ export async function completeRollout(
 ): Promise<Outcome> {
   const { rolloutId } = input;
   return execute(deps, caller, async (streams) => {
-    const rollout = await existingRollout(streams, rolloutId);
+    const rollout = await requireRollout(streams, rolloutId);
     const { modelId, version } = rollout.context;
     await streams.preload([modelStream(modelId), versionStream(modelId, version)]);
     return joinDecisions(

@@ -7,7 +7,7 @@ import { type RolloutState } from '../machines/rollout.ts';
 import { decideRollout } from '../machines/rolloutDecision.ts';
 import type { Caller, CommandDeps, Outcome } from './context.ts';
 import { execute, joinDecisions, type Streams } from './execute.ts';
-import { existingModel, existingVersion } from './existing.ts';
+import { requireModel, requireVersion } from './existing.ts';
 
 export interface CreateRollout {
   readonly modelId: string;
@@ -31,8 +31,8 @@ export async function createRollout(
 
 /** The decision about RolloutCreated, and the stream it was taken on. `previous` is the stable version devices may be told. */
 export async function decideCreation(streams: Streams, rolloutId: number, { modelId, spec }: CreateRollout) {
-  const model = await existingModel(streams, modelId);
-  const version = await existingVersion(streams, modelId, spec.version);
+  const model = await requireModel(streams, modelId);
+  const version = await requireVersion(streams, modelId, spec.version);
   const rollout: RolloutState = await streams.rollout(rolloutId);
   const { stable } = model.context;
   const previous = stable !== null && isUsable((await streams.version(modelId, stable)).state) ? stable : null;

@@ -5,7 +5,7 @@ import { isHigher, versionProblem } from '../domain/semver.ts';
 import { decideVersion } from '../machines/modelVersion.ts';
 import type { Caller, CommandDeps, Outcome } from './context.ts';
 import { execute, joinDecisions, type Streams } from './execute.ts';
-import { existingModel } from './existing.ts';
+import { requireModel } from './existing.ts';
 
 export interface DraftVersion {
   readonly modelId: string;
@@ -18,7 +18,7 @@ export async function draftVersion(deps: CommandDeps, caller: Caller, input: Dra
   const { modelId, version, parent = null } = input;
   checkVersion(version);
   return execute(deps, caller, async (streams) => {
-    const model = await existingModel(streams, modelId);
+    const model = await requireModel(streams, modelId);
     if (parent !== null) await checkParent(streams, modelId, version, parent);
     const state = await streams.version(modelId, version);
     const data = { model_id: modelId, version, parent, contract_digest: model.context.contractDigest };

@@ -6,7 +6,7 @@ import type { Queryable } from '../store/queryable.ts';
 import { roundIdOf } from '../store/rounds/roundRow.ts';
 import type { Caller, CommandDeps, Outcome } from './context.ts';
 import { executeUnder, joinDecisions, type Conclusion, type Streams } from './execute.ts';
-import { existingRun } from './existing.ts';
+import { requireRun } from './existing.ts';
 
 /**
  * Under the run's lock: an upload is either accepted before the round is abandoned, or told that it is closed.
@@ -35,7 +35,7 @@ async function conclude(
   runId: string,
   commandOf: (counted: number) => TrainingCommand,
 ): Promise<Conclusion> {
-  const run = await existingRun(streams, runId);
+  const run = await requireRun(streams, runId);
   const { current, spec } = run.context;
   const now = streams.now().getTime();
   const roundId = current && roundIdOf(runId, current.round, current.attempt);

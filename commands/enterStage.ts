@@ -3,7 +3,7 @@ import { rolloutStream } from '../domain/events/streams.ts';
 import { decideRollout } from '../machines/rolloutDecision.ts';
 import type { Caller, CommandDeps, Outcome } from './context.ts';
 import { execute, joinDecisions } from './execute.ts';
-import { existingRollout } from './existing.ts';
+import { requireRollout } from './existing.ts';
 
 /** StageEntered. */
 export async function enterStage(
@@ -12,7 +12,7 @@ export async function enterStage(
   { rolloutId, stage }: { readonly rolloutId: number; readonly stage: number },
 ): Promise<Outcome> {
   return execute(deps, caller, async (streams) => {
-    const rollout = await existingRollout(streams, rolloutId);
+    const rollout = await requireRollout(streams, rolloutId);
     const decision = decideRollout(rollout, { type: 'enterStage', stage }, streams.now().getTime());
     return joinDecisions([{ stream: rolloutStream(rolloutId), decision }]);
   });

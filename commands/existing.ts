@@ -7,14 +7,14 @@ import type { TrainingState } from '../machines/trainingRun.ts';
 import type { Streams } from './execute.ts';
 
 /** @throws LifecycleError `model_not_found` */
-export async function existingModel(streams: Streams, modelId: string): Promise<ModelState> {
+export async function requireModel(streams: Streams, modelId: string): Promise<ModelState> {
   const model = await streams.model(modelId);
   if (model.version === 0) throw new LifecycleError('model_not_found', `There is no model ${modelId}.`);
   return model;
 }
 
 /** @throws LifecycleError `version_not_found` */
-export async function existingVersion(streams: Streams, modelId: string, version: string): Promise<VersionState> {
+export async function requireVersion(streams: Streams, modelId: string, version: string): Promise<VersionState> {
   const state = await streams.version(modelId, version);
   if (state.version === 0) {
     throw new LifecycleError('version_not_found', `Model ${modelId} has no version ${version}.`);
@@ -23,14 +23,14 @@ export async function existingVersion(streams: Streams, modelId: string, version
 }
 
 /** @throws LifecycleError `training_not_found` */
-export async function existingRun(streams: Streams, runId: string): Promise<TrainingState> {
+export async function requireRun(streams: Streams, runId: string): Promise<TrainingState> {
   const run = await streams.training(runId);
   if (run.version === 0) throw new LifecycleError('training_not_found', `There is no training run ${runId}.`);
   return run;
 }
 
 /** @throws LifecycleError `rollout_not_found` */
-export async function existingRollout(streams: Streams, rolloutId: number): Promise<RolloutState> {
+export async function requireRollout(streams: Streams, rolloutId: number): Promise<RolloutState> {
   const rollout = await streams.rollout(rolloutId);
   if (rollout.version === 0) throw new LifecycleError('rollout_not_found', `There is no rollout ${rolloutId}.`);
   return rollout;

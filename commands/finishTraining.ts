@@ -8,7 +8,7 @@ import { decideTraining } from '../machines/trainingDecision.ts';
 import { roundIdOf } from '../store/rounds/roundRow.ts';
 import type { Caller, CommandDeps, Outcome } from './context.ts';
 import { execute, joinDecisions, type DecidedPart, type Streams } from './execute.ts';
-import { existingModel, existingRun } from './existing.ts';
+import { requireModel, requireRun } from './existing.ts';
 import { foresee } from './foresee.ts';
 import { trainingSummary } from './trainingSummary.ts';
 
@@ -22,7 +22,7 @@ export async function finishTraining(
   { runId }: { readonly runId: string },
 ): Promise<Outcome> {
   return execute(deps, caller, async (streams) => {
-    const run = await existingRun(streams, runId);
+    const run = await requireRun(streams, runId);
     const now = streams.now().getTime();
     const finished = decideTraining(run, { type: 'finish' }, now);
     const parts: DecidedPart[] = [{ stream: trainingStream(runId), decision: finished }];
@@ -49,7 +49,7 @@ function participantsOf(deps: CommandDeps, runId: string, run: TrainingState): P
 }
 
 async function publicationOf(streams: Streams, modelId: string, version: string, trained: VersionState) {
-  const model = await existingModel(streams, modelId);
+  const model = await requireModel(streams, modelId);
   const now = streams.now().getTime();
   if (decideModel(model, { type: 'listVersion', version }, now).kind === 'refused') return undefined;
   const formats = formatsFor(model.context.architecture !== null);

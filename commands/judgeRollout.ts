@@ -5,7 +5,7 @@ import { rolloutMachine } from '../machines/rollout.ts';
 import { decideRollout } from '../machines/rolloutDecision.ts';
 import type { Caller, CommandDeps, Outcome } from './context.ts';
 import { execute, joinDecisions, type Conclusion, type DecidedPart, type Streams } from './execute.ts';
-import { existingRollout } from './existing.ts';
+import { requireRollout } from './existing.ts';
 import { foresee } from './foresee.ts';
 import { rollbackParts } from './rollBack.ts';
 
@@ -28,7 +28,7 @@ export async function judgeRollout(
 
 async function concludeLook(streams: Streams, rolloutId: number, judgement: Judgement): Promise<Conclusion> {
   const stream = rolloutStream(rolloutId);
-  const rollout = await existingRollout(streams, rolloutId);
+  const rollout = await requireRollout(streams, rolloutId);
   const now = streams.now().getTime();
   const judged = decideRollout(rollout, { type: 'judge', judgement }, now);
   const parts: DecidedPart[] = [{ stream, decision: judged }];

@@ -13,7 +13,7 @@ import { decideTraining } from '../machines/trainingDecision.ts';
 import { roundIdOf, type NewRound } from '../store/rounds/roundRow.ts';
 import type { Caller, CommandDeps, Outcome } from './context.ts';
 import { execute, joinDecisions } from './execute.ts';
-import { existingRun } from './existing.ts';
+import { requireRun } from './existing.ts';
 
 /** RoundOpened, with the round's row in the same transaction. Deadlines are absolute, on the store's clock. */
 export async function openRound(
@@ -22,7 +22,7 @@ export async function openRound(
   { runId }: { readonly runId: string },
 ): Promise<Outcome> {
   return execute(deps, caller, async (streams) => {
-    const run = await existingRun(streams, runId);
+    const run = await requireRun(streams, runId);
     const { spec } = run.context;
     if (!spec) throw new Error(`run ${runId} has no spec`); // TrainingRequested is the first fact of every run
     const now = streams.now();

@@ -4,7 +4,7 @@ import { rolloutStream } from '../domain/events/streams.ts';
 import { decideRollout } from '../machines/rolloutDecision.ts';
 import type { Caller, CommandDeps, Outcome } from './context.ts';
 import { execute, joinDecisions } from './execute.ts';
-import { existingRollout } from './existing.ts';
+import { requireRollout } from './existing.ts';
 
 export interface PauseRollout {
   readonly rolloutId: number;
@@ -19,7 +19,7 @@ export interface PauseRollout {
 export async function pauseRollout(deps: CommandDeps, caller: Caller, input: PauseRollout): Promise<Outcome> {
   const { rolloutId, reason, cause = 'manual', missing } = input;
   return execute(deps, caller, async (streams) => {
-    const rollout = await existingRollout(streams, rolloutId);
+    const rollout = await requireRollout(streams, rolloutId);
     const command = { type: 'pause' as const, cause, reason, ...(missing === undefined ? {} : { missing }) };
     return joinDecisions([
       { stream: rolloutStream(rolloutId), decision: decideRollout(rollout, command, streams.now().getTime()) },

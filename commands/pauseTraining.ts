@@ -3,7 +3,7 @@ import { trainingStream } from '../domain/events/streams.ts';
 import { decideTraining } from '../machines/trainingDecision.ts';
 import type { Caller, CommandDeps, Outcome } from './context.ts';
 import { execute, joinDecisions } from './execute.ts';
-import { existingRun } from './existing.ts';
+import { requireRun } from './existing.ts';
 
 export interface PauseTraining {
   readonly runId: string;
@@ -20,7 +20,7 @@ export async function pauseTraining(
   { runId, ...data }: PauseTraining,
 ): Promise<Outcome> {
   return execute(deps, caller, async (streams) => {
-    const run = await existingRun(streams, runId);
+    const run = await requireRun(streams, runId);
     const decision = decideTraining(run, { type: 'pause', data }, streams.now().getTime());
     return joinDecisions([{ stream: trainingStream(runId), decision }]);
   });

@@ -4,7 +4,7 @@ import type { TrainingFact } from '../domain/events/training.ts';
 import { decideTraining } from '../machines/trainingDecision.ts';
 import type { Caller, CommandDeps, Outcome } from './context.ts';
 import { execute, joinDecisions } from './execute.ts';
-import { existingRun } from './existing.ts';
+import { requireRun } from './existing.ts';
 
 export interface RecordAggregate {
   readonly runId: string;
@@ -15,7 +15,7 @@ export interface RecordAggregate {
 export async function recordAggregate(deps: CommandDeps, caller: Caller, input: RecordAggregate): Promise<Outcome> {
   const { runId, data } = input;
   return execute(deps, caller, async (streams) => {
-    const run = await existingRun(streams, runId);
+    const run = await requireRun(streams, runId);
     const decision = decideTraining(run, { type: 'recordAggregate', data }, streams.now().getTime());
     return joinDecisions([{ stream: trainingStream(runId), decision }]);
   });

@@ -5,7 +5,7 @@ import { decideModel } from '../machines/model.ts';
 import { decideVersion } from '../machines/modelVersion.ts';
 import type { Caller, CommandDeps, Outcome } from './context.ts';
 import { execute, joinDecisions } from './execute.ts';
-import { existingModel, existingVersion } from './existing.ts';
+import { requireModel, requireVersion } from './existing.ts';
 
 export interface RecordPublished {
   readonly modelId: string;
@@ -21,8 +21,8 @@ export async function recordPublished(deps: CommandDeps, caller: Caller, input: 
   const { modelId, version } = input;
   return execute(deps, caller, async (streams) => {
     await streams.preload([modelStream(modelId), versionStream(modelId, version)]);
-    const model = await existingModel(streams, modelId);
-    const state = await existingVersion(streams, modelId, version);
+    const model = await requireModel(streams, modelId);
+    const state = await requireVersion(streams, modelId, version);
     const now = streams.now().getTime();
     const data = {
       n: input.n,

@@ -3,7 +3,7 @@ import { rolloutStream } from '../domain/events/streams.ts';
 import { decideRollout } from '../machines/rolloutDecision.ts';
 import type { Caller, CommandDeps, Outcome } from './context.ts';
 import { execute, joinDecisions } from './execute.ts';
-import { existingRollout } from './existing.ts';
+import { requireRollout } from './existing.ts';
 
 /** RootCauseRecorded. */
 export async function recordRootCause(
@@ -12,7 +12,7 @@ export async function recordRootCause(
   { rolloutId, text }: { readonly rolloutId: number; readonly text: string },
 ): Promise<Outcome> {
   return execute(deps, caller, async (streams) => {
-    const rollout = await existingRollout(streams, rolloutId);
+    const rollout = await requireRollout(streams, rolloutId);
     const decision = decideRollout(rollout, { type: 'recordRootCause', text }, streams.now().getTime());
     return joinDecisions([{ stream: rolloutStream(rolloutId), decision }]);
   });

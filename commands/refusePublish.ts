@@ -4,7 +4,7 @@ import type { GateCheck } from '../domain/events/version.ts';
 import { decideVersion } from '../machines/modelVersion.ts';
 import type { Caller, CommandDeps, Outcome } from './context.ts';
 import { execute, joinDecisions } from './execute.ts';
-import { existingVersion } from './existing.ts';
+import { requireVersion } from './existing.ts';
 
 export interface RefusePublish {
   readonly modelId: string;
@@ -20,7 +20,7 @@ export interface RefusePublish {
 export async function refusePublish(deps: CommandDeps, caller: Caller, input: RefusePublish): Promise<Outcome> {
   const { modelId, version, n, code, reason } = input;
   return execute(deps, caller, async (streams) => {
-    const state = await existingVersion(streams, modelId, version);
+    const state = await requireVersion(streams, modelId, version);
     const data = { n, code, checks: [...input.checks], ...(reason === undefined ? {} : { reason }) };
     const decision = decideVersion(state, { type: 'refusePublish', data }, streams.now().getTime());
     return joinDecisions([{ stream: versionStream(modelId, version), decision }]);

@@ -6,7 +6,7 @@ import { decideModel } from '../machines/model.ts';
 import { decideVersion } from '../machines/modelVersion.ts';
 import type { Caller, CommandDeps, Outcome } from './context.ts';
 import { execute, joinDecisions } from './execute.ts';
-import { existingModel, existingVersion } from './existing.ts';
+import { requireModel, requireVersion } from './existing.ts';
 import { firstFact } from './firstOutcome.ts';
 import { requirePublishable } from './publishable.ts';
 
@@ -37,8 +37,8 @@ export async function requestPublish(
   const stream = versionStream(modelId, version);
   let n = 0;
   const outcome = await execute(deps, caller, async (streams) => {
-    const model = await existingModel(streams, modelId);
-    const state = await existingVersion(streams, modelId, version);
+    const model = await requireModel(streams, modelId);
+    const state = await requireVersion(streams, modelId, version);
     const now = streams.now().getTime();
     n = state.context.publications;
     const formats = input.formats?.length

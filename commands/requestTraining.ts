@@ -9,7 +9,7 @@ import { decideVersion, versionMachine, type VersionState } from '../machines/mo
 import { decideTraining } from '../machines/trainingDecision.ts';
 import type { Caller, CommandDeps, Outcome } from './context.ts';
 import { execute, joinDecisions, type Conclusion, type Streams } from './execute.ts';
-import { existingModel } from './existing.ts';
+import { requireModel } from './existing.ts';
 import { foresee } from './foresee.ts';
 import { checkEvaluation, trainingBase } from './trainingBase.ts';
 
@@ -36,7 +36,7 @@ export async function requestTraining(
   const drawn = { runId: deps.newId(), seed: deps.randomHex(), sha: requestSha(input.modelId, input.request) };
   let holder: string | null = null;
   const outcome = await execute(deps, caller, async (streams) => {
-    const model = await existingModel(streams, input.modelId);
+    const model = await requireModel(streams, input.modelId);
     const version = await streams.version(input.modelId, request.new_version);
     holder = null;
     if (version.version > 0 && version.state !== 'Draft') {
@@ -59,7 +59,7 @@ async function conclude(
   version: VersionState,
   { runId, seed, sha }: { runId: string; seed: string; sha: string },
 ): Promise<Conclusion> {
-  const model = await existingModel(streams, modelId);
+  const model = await requireModel(streams, modelId);
   const base = await trainingBase(deps, streams, modelId, model, request);
   await checkEvaluation(deps, modelId, model, request);
   const now = streams.now().getTime();

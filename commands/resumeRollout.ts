@@ -4,7 +4,7 @@ import { pausedByDownloads, type RolloutContext } from '../machines/rollout.ts';
 import { decideRollout } from '../machines/rolloutDecision.ts';
 import type { Caller, CommandDeps, Outcome } from './context.ts';
 import { execute, joinDecisions } from './execute.ts';
-import { existingRollout } from './existing.ts';
+import { requireRollout } from './existing.ts';
 
 /** RolloutResumed; where downloads had paused it, with the stage's downloads until now, which are set aside. */
 export async function resumeRollout(
@@ -13,7 +13,7 @@ export async function resumeRollout(
   { rolloutId, reason }: { readonly rolloutId: number; readonly reason?: string },
 ): Promise<Outcome> {
   return execute(deps, caller, async (streams) => {
-    const rollout = await existingRollout(streams, rolloutId);
+    const rollout = await requireRollout(streams, rolloutId);
     const command = {
       type: 'resume' as const,
       ...(reason === undefined ? {} : { reason }),

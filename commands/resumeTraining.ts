@@ -3,7 +3,7 @@ import { trainingStream } from '../domain/events/streams.ts';
 import { decideTraining } from '../machines/trainingDecision.ts';
 import type { Caller, CommandDeps, Outcome } from './context.ts';
 import { execute, joinDecisions } from './execute.ts';
-import { existingRun } from './existing.ts';
+import { requireRun } from './existing.ts';
 
 /** TrainingResumed. */
 export async function resumeTraining(
@@ -12,7 +12,7 @@ export async function resumeTraining(
   { runId, reason = null, by }: { readonly runId: string; readonly reason?: string | null; readonly by: string },
 ): Promise<Outcome> {
   return execute(deps, caller, async (streams) => {
-    const run = await existingRun(streams, runId);
+    const run = await requireRun(streams, runId);
     const decision = decideTraining(run, { type: 'resume', data: { reason, by } }, streams.now().getTime());
     return joinDecisions([{ stream: trainingStream(runId), decision }]);
   });

@@ -8,7 +8,7 @@ import { isLive, type RolloutState } from '../machines/rollout.ts';
 import { decideRollout } from '../machines/rolloutDecision.ts';
 import type { Caller, CommandDeps, Outcome } from './context.ts';
 import { execute, joinDecisions, type Conclusion, type DecidedPart, type Streams } from './execute.ts';
-import { existingModel, existingRollout, existingVersion } from './existing.ts';
+import { requireModel, requireRollout, requireVersion } from './existing.ts';
 import { restoreParts, restoreTarget, withdrawParts, type RestoreTarget } from './restore.ts';
 
 export interface Rollback {
@@ -45,7 +45,7 @@ export async function rollBack(
   let meant = 'modelId' in input ? input.fromVersion : undefined;
   const outcome = await execute(deps, caller, async (streams) => {
     if ('modelId' in input) rolloutId = await rolloutInForce(deps, streams, input.modelId);
-    const rollout = await existingRollout(streams, rolloutId);
+    const rollout = await requireRollout(streams, rolloutId);
     meant ??= rollout.context.version;
     const elsewhere = 'modelId' in input ? await notInForce(streams, input.modelId, meant, rollout) : undefined;
     if (elsewhere) return elsewhere;
@@ -129,14 +129,14 @@ async function notInForce(
   { state, context }: RolloutState,
 ): Promise<Conclusion | undefined> {
   if (fromVersion === context.version) return undefined;
-  if ((await existingVersion(streams, modelId, fromVersion)).state === 'Rollback') return { kind: 'already' };
+  if ((await requireVersion(streams, modelId, fromVersion)).state === 'Rollback') return { kind: 'already' };
   const why = `${context.version} is in force, not ${fromVersion}`;
   const guards = [guard('inForce', false, why, `roll back ${context.version}, or leave from_version out`)];
   return { kind: 'refused', refusal: { state, command: 'rollback', code: 'guard_refused', guards } };
 }
 
 async function rolloutInForce(deps: CommandDeps, streams: Streams, modelId: string): Promise<number> {
-  const model = await existingModel(streams, modelId);
+  const model = await requireModel(streams, modelId);
   const found = await deps.rollouts.ofModel(modelId);
   for (const { rolloutId } of found.filter((r) => r.phase === 'live')) {
     if (isLive((await streams.rollout(rolloutId)).state)) return rolloutId;

@@ -7,7 +7,7 @@ import { decideRollout } from '../machines/rolloutDecision.ts';
 import type { Queryable } from '../store/queryable.ts';
 import type { Caller, CommandDeps, Outcome } from './context.ts';
 import { executeUnder, joinDecisions, type DecidedPart, type Streams } from './execute.ts';
-import { existingRollout } from './existing.ts';
+import { requireRollout } from './existing.ts';
 
 /**
  * RolloutStarted + StageEntered(0) + DeploymentStarted on the version. Refused by `alone` while another rollout of the model
@@ -26,7 +26,7 @@ export async function startRollout(
     caller,
     (tx) => deps.rollouts.lockStarts(tx, modelId),
     async (streams, tx) => {
-      const rollout = await existingRollout(streams, rolloutId);
+      const rollout = await requireRollout(streams, rolloutId);
       return joinDecisions(await startParts(deps, streams, tx, rolloutId, rollout));
     },
   );

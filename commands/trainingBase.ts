@@ -13,7 +13,7 @@ import { blobHeader, faultOf } from './blobHeader.ts';
 import type { CommandDeps } from './context.ts';
 import type { Streams } from './execute.ts';
 import { requireGranted } from './ownership.ts';
-import { existingVersion } from './existing.ts';
+import { requireVersion } from './existing.ts';
 
 export interface TrainingBase {
   readonly version: string | null;
@@ -79,7 +79,7 @@ async function chooseBase(
   { new_version: made, base_version: named, init_artifact: init, allow_rolled_back_base: allowed }: TrainingRequest,
 ): Promise<TrainingBase> {
   if (named !== null) {
-    const { state, context } = await existingVersion(streams, modelId, named);
+    const { state, context } = await requireVersion(streams, modelId, named);
     if (!isHigher(made, named)) throw invalid('/base_version', `${named} is not below ${made}; name a lower version`);
     if (context.tensorsSha === null) throw invalid('/base_version', `${named} is ${state} and has no weights`);
     if (state === 'Rollback' && !allowed) {

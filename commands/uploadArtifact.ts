@@ -5,7 +5,7 @@ import { decideVersion, versionMachine } from '../machines/modelVersion.ts';
 import type { Caller, CommandDeps, Outcome } from './context.ts';
 import { checkVersion } from './draftVersion.ts';
 import { execute, joinDecisions } from './execute.ts';
-import { existingModel } from './existing.ts';
+import { requireModel } from './existing.ts';
 import { foresee } from './foresee.ts';
 import { requireGranted } from './ownership.ts';
 import { requireFiles } from './publishable.ts';
@@ -29,7 +29,7 @@ export async function uploadArtifact(deps: CommandDeps, caller: Caller, input: U
     await requireGranted(deps, modelId, sha256, `Blob ${sha256}`, `/files/${i}/sha256`);
   const stream = versionStream(modelId, version);
   return execute(deps, caller, async (streams) => {
-    const model = await existingModel(streams, modelId);
+    const model = await requireModel(streams, modelId);
     const state = await streams.version(modelId, version);
     const now = streams.now().getTime();
     const draft = { model_id: modelId, version, parent: null, contract_digest: model.context.contractDigest };

@@ -16,7 +16,7 @@ import {
   healthy,
   isNextStage,
   lastStage,
-  mayReturn,
+  devicesMayGo,
   notRegressed,
   published,
   reachesItsCohort,
@@ -187,7 +187,7 @@ function rollBack(rollout: RolloutState, command: Of<'rollback'>): Step {
   const named = command.named ? { named: true as const } : {};
   return {
     facts: [{ type: 'RolloutRolledBack', data: { target, ...named, trigger, reason, evidence } }],
-    guards: [mayReturn(target, command.noTarget), ...stillInForce(rollout, command.isStable)],
+    guards: [devicesMayGo(target, command.noTarget), ...stillInForce(rollout, command.isStable)],
   };
 }
 

@@ -117,7 +117,7 @@ export function sameStage({ stage, looks }: RolloutContext, judgement: Judgement
 }
 
 /** `noTarget`: why the version that a person named may not come back; undefined where none was named, or it may. */
-export const mayReturn = (target: string | null, noTarget: string | undefined): Guard =>
+export const devicesMayGo = (target: string | null, noTarget: string | undefined): Guard =>
   guard(
     'target',
     noTarget === undefined,

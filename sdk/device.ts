@@ -9,7 +9,7 @@ import { Http, type ClientOptions } from './http.ts';
 import { segment } from './registry.ts';
 import { countPrediction, Reporting, type RefusedReport } from './reporting.ts';
 import type { CheckInAnswer, AssignedVersion, DownloadLink, ReportAnswer, Task, UpdateReceipt } from './types.ts';
-import { decodeTensors, encodeUpdate, type Weights } from './weights.ts';
+import { decodeTensors, updateFile, type Weights } from './weights.ts';
 import { cutText } from '../domain/text.ts';
 
 export interface DeviceOptions extends ClientOptions {
@@ -124,7 +124,7 @@ export class Device {
       });
       throw error;
     }
-    const update = encodeUpdate({
+    const update = updateFile({
       base: task.base.sha256,
       round: task.round_id,
       task: task.task_id,

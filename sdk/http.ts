@@ -3,7 +3,7 @@
  * wins, and over it `EdgeML-Retry`: a server that names a window has no place now, so its answer is no failed attempt. One generated Idempotency-Key serves all attempts, so a retry of a command whose answer was lost gets its first outcome.
  */
 import { type EdgeMLError, errorFrom, Timeout, Unreachable, type Problem } from './errors.ts';
-import { pause } from './pause.ts';
+import { sleep } from './pause.ts';
 import { readBody, watchSilence } from './silence.ts';
 import { cutText } from '../domain/text.ts';
 
@@ -124,7 +124,7 @@ export class Http {
         failure = error;
       }
       if (attempt >= attempts || options.signal?.aborted) throw failure;
-      await pause(waitMs ?? Math.random() * Math.min(8000, 500 * 2 ** attempt), options.signal);
+      await sleep(waitMs ?? Math.random() * Math.min(8000, 500 * 2 ** attempt), options.signal);
     }
   }
 

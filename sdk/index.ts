@@ -8,7 +8,7 @@ export { Device, type DeviceOptions, type Fit } from './device.ts';
 export type { RefusedReport } from './reporting.ts';
 export { Federation, type TrainRequest } from './federation.ts';
 export { Http, type CallOptions, type ClientOptions, type Progress } from './http.ts';
-export { follow, OperationFailed } from './operation.ts';
+export { followOperation, OperationFailed } from './operation.ts';
 export { ModelRegistry } from './registry.ts';
 export { RolloutHandle } from './rollout.ts';
 export { Audit } from './audit.ts';

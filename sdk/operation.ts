@@ -1,7 +1,7 @@
 /** Long work: a 202 names an operation, whose state is a fold of facts; we poll it until it ends. */
 import { EdgeMLError, type Problem } from './errors.ts';
 import type { CallOptions, Http, Progress } from './http.ts';
-import { pause } from './pause.ts';
+import { sleep } from './pause.ts';
 import type { Operation } from './types.ts';
 
 const POLL_MS = 300;
@@ -18,7 +18,7 @@ export class OperationFailed extends EdgeMLError {
 }
 
 /** The operation's last state. @throws OperationFailed when it failed or was cancelled */
-export async function follow(http: Http, id: string, o: CallOptions = {}): Promise<Operation> {
+export async function followOperation(http: Http, id: string, o: CallOptions = {}): Promise<Operation> {
   for (;;) {
     const operation: Operation = await http.json('GET', `/lifecycle/v1/operations/${encodeURIComponent(id)}`, {
       signal: o.signal,
@@ -26,7 +26,7 @@ export async function follow(http: Http, id: string, o: CallOptions = {}): Promi
     report(operation, o);
     if (operation.state === 'succeeded') return operation;
     if (operation.state !== 'running') throw new OperationFailed(operation);
-    await pause(POLL_MS, o.signal);
+    await sleep(POLL_MS, o.signal);
   }
 }
 
@@ -45,7 +45,7 @@ export async function settle(
   });
   report(operation, o);
   if (o.wait === false || operation.state === 'succeeded') return operation;
-  return follow(http, operation.id, o);
+  return followOperation(http, operation.id, o);
 }
 
 function report(operation: Operation, o: CallOptions): void {

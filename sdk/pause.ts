@@ -2,7 +2,7 @@
 import { Timeout } from './errors.ts';
 
 /** Resolves after `ms`. @throws Timeout, code `aborted`, as soon as `signal` aborts */
-export function pause(ms: number, signal?: AbortSignal): Promise<void> {
+export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     const stop = () => {
       clearTimeout(timer);

@@ -2,7 +2,7 @@
 import { sha256Hex } from '../domain/hash/sha256.ts';
 import { EdgeMLError } from './errors.ts';
 import type { CallOptions, Http } from './http.ts';
-import { follow, settle } from './operation.ts';
+import { followOperation, settle } from './operation.ts';
 import { pagesOf } from './pages.ts';
 import type {
   Architecture,
@@ -99,7 +99,7 @@ export class ModelRegistry {
     o: CallOptions = {},
   ): Promise<Version> {
     const operation = await this.requestPublish(v, o);
-    if (o.wait !== false && operation.state !== 'succeeded') await follow(this.#http, operation.id, o);
+    if (o.wait !== false && operation.state !== 'succeeded') await followOperation(this.#http, operation.id, o);
     return this.getVersion(v.model, v.version, o);
   }
 

@@ -1,6 +1,6 @@
 /** One rollout: look at it, follow it, and stop it. */
 import type { CallOptions, Http } from './http.ts';
-import { pause } from './pause.ts';
+import { sleep } from './pause.ts';
 import { pick } from './registry.ts';
 import type { Rollout, RolloutEnded, RolloutHealth } from './types.ts';
 
@@ -72,7 +72,7 @@ export class RolloutHandle {
       if (rollout.stream_version !== seen) yield rollout;
       seen = rollout.stream_version;
       if (ENDED.has(rollout.status)) return;
-      await pause(POLL_MS, o.signal);
+      await sleep(POLL_MS, o.signal);
     }
   }
 

@@ -32,7 +32,7 @@ export function decodeTensors(bytes: Uint8Array): Weights {
 export const encodeModel = (weights: Weights): Uint8Array => writeSafetensors(toFile(weights));
 
 /** What a device uploads after it trained: the change against `base`. */
-export function encodeUpdate(u: {
+export function updateFile(u: {
   readonly base: string;
   readonly round: string;
   readonly task: string;

@@ -2,12 +2,11 @@
  * Pages that code, tests and pages cite are in the repository, and so are their headings. The form in a comment is the path from the
  * root and the heading in double quotes, on one line; a page of `docs/design/` is never cited without one.
  */
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { filesBelow, root } from './support/repository.ts';
 
-const root = join(import.meta.dirname, '..');
-const SKIPPED = new Set(['node_modules', 'dist', '.git', '.edgeml', 'fixtures', 'golden']);
 const READ = /(\.(ts|sql|mjs|cjs|js|md|yml)|Dockerfile)$/;
 /** Applied migrations never change, so they keep the names of pages as they were when they were written. */
 const FROZEN = new Set(
@@ -15,15 +14,6 @@ const FROZEN = new Set(
     (name) => `store/sql/migrations/${name}.sql`,
   ),
 );
-
-function filesBelow(folder: string): string[] {
-  return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
-    if (SKIPPED.has(entry.name)) return [];
-    const path = join(folder, entry.name);
-    if (entry.isDirectory()) return filesBelow(path);
-    return READ.test(entry.name) ? [relative(root, path)] : [];
-  });
-}
 
 /** Headings of a page as they are written; what stands in blocks of code is none. */
 function headingsOf(page: string): string[] {
@@ -69,7 +59,7 @@ function ownAnchorFaults(file: string, text: string): string[] {
     .map((m) => `${file} has no #${m[1]}`);
 }
 
-const files = filesBelow(root).filter((file) => !FROZEN.has(file));
+const files = filesBelow(root, READ).filter((file) => !FROZEN.has(file));
 const textOf = (file: string) => readFileSync(join(root, file), 'utf8');
 
 describe('cited pages', () => {

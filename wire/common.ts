@@ -1,16 +1,14 @@
 /** Pieces of JSON that several routes share: members, pages, the answer of a command, the one error body. */
 import Type, { type Static, type TObject, type TProperties, type TSchema } from 'typebox';
-import { Nullable, Sha256 } from '../domain/events/fact.ts';
+import { Count, Instant, Nullable, Sha256 } from '../domain/events/fact.ts';
 import { STREAM_STATES } from '../domain/states.ts';
 
-export { Nullable, Sha256 };
+export { Count, Instant, Nullable, Sha256 };
 
 /** Own door: a member that is not declared is an error, and an answer has no undeclared member either. */
 export const closed = { additionalProperties: false } as const;
 
 export const Uuid = Type.String({ pattern: '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$' });
-/** RFC 3339 with milliseconds, UTC. */
-export const Instant = Type.String({ pattern: '^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d\\.\\d{3}Z$' });
 export const Duration = Type.String({ pattern: '^\\d+(\\.\\d+)?(ms|s|m|h|d)$', maxLength: 20 });
 
 /** One of some words. */
@@ -37,7 +35,6 @@ export const VersionRef = Line(64, 1);
 export const DeviceRef = Type.String({ minLength: 1, maxLength: 200, pattern: '^(?!\\.{1,2}$)\\P{Cc}*$' });
 /** What was changed of what was sent, as sentences. */
 export const Warnings = Type.Optional(Type.Array(Type.String()));
-export const Count = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
 /** `log_index`; null while the sequencer has not placed the event. */
 export const Position = Nullable(Type.Integer({ minimum: -1 }));
 

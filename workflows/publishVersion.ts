@@ -2,9 +2,9 @@
 import type { StreamState } from '../domain/states.ts';
 import type { PublishView } from '../activities/contract.ts';
 import { publishStepId } from '../domain/events/commandIds.ts';
-import { IDLE_MS, type Desk } from './desk.ts';
-import type { Doors } from './doors.ts';
-import { follow } from './follow.ts';
+import { IDLE_MS, type Steps } from './steps.ts';
+import type { ActivityProxies } from './activityProxies.ts';
+import { followFacts } from './follow.ts';
 
 export interface PublishInput {
   readonly v: 1;
@@ -16,17 +16,24 @@ export interface PublishInput {
 /** Ends when publication `n` is over. Bytes travel as hashes. */
 export function publishVersion(input: PublishInput): Promise<{ readonly state: StreamState }> {
   const { modelId, version, n } = input;
-  return follow(input, { load: (doors) => doors.main.loadPublishPlan({ v: 1, modelId, version, n }), take });
+  return followFacts(input, {
+    load: (activities) => activities.main.loadPublishPlan({ v: 1, modelId, version, n }),
+    take,
+  });
 }
 
-async function take({ modelId, version, n, next }: PublishView, desk: Desk, doors: Doors): Promise<void> {
-  if (next.kind !== 'build') return desk.firstOf(IDLE_MS); // a step of a newer plan
-  const { submit: built } = await doors.compute.buildVersion({ v: 1, modelId, version, n });
+async function take(
+  { modelId, version, n, next }: PublishView,
+  steps: Steps,
+  activities: ActivityProxies,
+): Promise<void> {
+  if (next.kind !== 'build') return steps.firstOf(IDLE_MS); // a step of a newer plan
+  const { submit: built } = await activities.compute.buildVersion({ v: 1, modelId, version, n });
   if (!built) return; // the publication ended meanwhile
-  const result = await desk.submit(built);
+  const result = await steps.submit(built);
   // Another version of the line was published meanwhile: this one never will be, so say so.
   if (result.outcome !== 'refused' || result.code !== 'version_not_monotone') return;
-  await desk.submit({
+  await steps.submit({
     commandId: publishStepId(modelId, version, n, 'refused'),
     expect: built.expect,
     command: { kind: 'refusePublish', modelId, version, n, code: result.code, checks: [] },

@@ -11,7 +11,7 @@ import { createFileStore } from '../../store/artifacts/fileStore.ts';
 import { createOnnxRuntime } from '../runtimes/onnxRuntime.ts';
 import { check, refusedBy } from './gate.ts';
 import { gateFormats, type GateFormat } from './gateFormats.ts';
-import { publishVersion } from './work.ts';
+import { runPublication } from './work.ts';
 
 const MAGIC = new TextEncoder().encode('fake');
 
@@ -49,7 +49,7 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true }));
 
 const publish = (gate: readonly GateFormat[], formats: readonly string[] = []) =>
-  publishVersion({
+  runPublication({
     blobs,
     runtime: createOnnxRuntime(),
     tensorsSha,

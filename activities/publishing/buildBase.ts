@@ -16,7 +16,7 @@ import {
   type Tensor,
 } from '../../domain/formats/safetensors/index.ts';
 import type { ArtifactStore } from '../../store/artifacts/artifactStore.ts';
-import { check, fileOf, refusedBy, type GateRefused } from './gate.ts';
+import { check, artifactFile, refusedBy, type GateRefused } from './gate.ts';
 
 export interface BaseToBuild {
   readonly blobs: ArtifactStore;
@@ -100,7 +100,7 @@ async function writeAndReadBack(
   const difference = isRefused(found) ? found.detail : firstDifference(expected, found);
   const detail = difference === undefined ? `${expected.length} tensors equal bit for bit` : `differs: ${difference}`;
   return {
-    file: fileOf(format, blob, mediaType),
+    file: artifactFile(format, blob, mediaType),
     made: check(3, `${format}_read_back`, difference === undefined, detail),
   };
 }

@@ -28,7 +28,7 @@ export const refusedBy = (
   return { kind: 'refused', code, checks: [...checks, failed] };
 };
 
-export const fileOf = (
+export const artifactFile = (
   format: string,
   { sha256, bytes }: { readonly sha256: string; readonly bytes: number },
   mediaType: string,

@@ -28,7 +28,7 @@ export interface PublishableVersion {
  *
  * @throws LifecycleError `conversion_unavailable` (retry later), `blob_unknown`; the signal's reason
  */
-export async function publishVersion(work: VersionToPublish): Promise<PublishableVersion | GateRefused> {
+export async function runPublication(work: VersionToPublish): Promise<PublishableVersion | GateRefused> {
   const { blobs, runtime, architecture, subject, signal, beat, gate = gateFormats } = work;
   const built = await buildBase({ ...work, offered: gate.map(({ format }) => format) });
   if (built.kind === 'refused') return built;

@@ -18,7 +18,7 @@ import { sha256Hex } from '../../domain/hash/sha256.ts';
 import type { ArtifactStore } from '../../store/artifacts/artifactStore.ts';
 import { createFileStore } from '../../store/artifacts/fileStore.ts';
 import { createOnnxRuntime, type OnnxFailure, type OnnxRuntime } from '../runtimes/onnxRuntime.ts';
-import { buildBase, publishVersion, seal, verifyOnnx, type VersionToPublish } from './work.ts';
+import { buildBase, runPublication, seal, verifyOnnx, type VersionToPublish } from './work.ts';
 
 const runtime = createOnnxRuntime();
 let folder: string;
@@ -62,7 +62,7 @@ describe('publishVersion', () => {
     const steps: Tensor = { name: 'steps', dtype: 'I64', shape: [], data: new Uint8Array(8) };
     const tensorsSha = await keep([...weights(), steps], { made: 'by hand' });
     const beats: number[] = [];
-    const first = await publishVersion(work(tensorsSha, { beat: (n) => beats.push(n) }));
+    const first = await runPublication(work(tensorsSha, { beat: (n) => beats.push(n) }));
     if (first.kind === 'refused') throw new Error(JSON.stringify(first));
     expect(first.files.map((f) => f.format)).toEqual(['safetensors', 'onnx']);
     expect(first.tensorsSha).toBe(sha256Hex(writeSafetensors([...weights(), steps])));
@@ -87,7 +87,7 @@ describe('publishVersion', () => {
       checks: first.checks,
       made_with: { onnx_runtime: expect.stringMatching(/^onnxruntime-node/) as string },
     });
-    expect(await publishVersion(work(tensorsSha))).toEqual(first);
+    expect(await runPublication(work(tensorsSha))).toEqual(first);
   });
 
   it('publishes confident sigmoids, whose far ends the runtime rounds to 0 and 1', async () => {
@@ -96,7 +96,7 @@ describe('publishVersion', () => {
       tensor('weight', [1, 4096], (i) => Math.sin(i * i) - 0.3),
       tensor('bias', [1], () => -3),
     ]);
-    const result = await publishVersion(work(tensorsSha, { architecture: logistic }));
+    const result = await runPublication(work(tensorsSha, { architecture: logistic }));
     expect(result).toMatchObject({ kind: 'publishable' });
   });
 
@@ -106,19 +106,19 @@ describe('publishVersion', () => {
       tensor('fc1.weight', [8, 16], (i) => Math.sin(i)),
       tensor('fc2.weight', [10_000, 8], (i) => Math.cos(i * i)),
     ]);
-    const result = await publishVersion(work(tensorsSha, { architecture: keyboard }));
+    const result = await runPublication(work(tensorsSha, { architecture: keyboard }));
     expect(result).toMatchObject({ kind: 'publishable' });
     expect(result.checks.find((c) => c.name === 'output_varies')?.detail).toMatch(/^outputs from \S*\d to \S*\d over/);
   });
 
   it('publishes weights alone where there is no graph, and says what onnx needs', async () => {
     const tensorsSha = await keep([tensor('anything', [2, 2, 2], (i) => i)]);
-    const result = await publishVersion(work(tensorsSha, { architecture: null }));
+    const result = await runPublication(work(tensorsSha, { architecture: null }));
     expect(result).toMatchObject({ kind: 'publishable', files: [{ format: 'safetensors', sha256: tensorsSha }] });
-    expect(await publishVersion(work(tensorsSha, { architecture: null, formats: ['onnx'] }))).toMatchObject({
+    expect(await runPublication(work(tensorsSha, { architecture: null, formats: ['onnx'] }))).toMatchObject({
       code: 'graph_required',
     });
-    expect(await publishVersion(work(tensorsSha, { formats: ['tflite'] }))).toMatchObject({
+    expect(await runPublication(work(tensorsSha, { formats: ['tflite'] }))).toMatchObject({
       code: 'format_not_available',
     });
   });
@@ -131,7 +131,7 @@ describe('publishVersion', () => {
       [weights(1e30), 'gate_failed', 'onnx_runs_optimised'],
     ];
     for (const [tensors, code, name] of cases) {
-      const result = await publishVersion(work(await keep(tensors)));
+      const result = await runPublication(work(await keep(tensors)));
       if (result.kind !== 'refused') throw new Error(`${name} passed`);
       expect([result.code, result.checks.at(-1)?.name, result.checks.at(-1)?.passed]).toEqual([code, name, false]);
       expect(result.checks.slice(0, -1).every((c) => c.passed)).toBe(true);
@@ -139,7 +139,7 @@ describe('publishVersion', () => {
       expect(Value.Errors(versionFacts.PublishRefused.schema, fact)).toEqual([]);
     }
     const text = await put(new TextEncoder().encode('no safetensors, but stored'));
-    expect(await publishVersion(work(text))).toMatchObject({ code: 'malformed_container' });
+    expect(await runPublication(work(text))).toMatchObject({ code: 'malformed_container' });
   });
 });
 
@@ -177,11 +177,11 @@ describe('the gate', () => {
   it('tries a dead runtime once more, fails the check then, and retries later where there is no runtime at all', async () => {
     const tensorsSha = await keep(weights());
     const calls: string[] = [];
-    const result = await publishVersion(work(tensorsSha, { runtime: dead('timeout', calls) }));
+    const result = await runPublication(work(tensorsSha, { runtime: dead('timeout', calls) }));
     expect(result).toMatchObject({ kind: 'refused', code: 'gate_failed' });
     expect(result.checks.at(-1)).toMatchObject({ step: 4, detail: 'timeout: made up' });
     expect(calls).toHaveLength(2);
-    await expect(publishVersion(work(tensorsSha, { runtime: dead('unavailable') }))).rejects.toMatchObject({
+    await expect(runPublication(work(tensorsSha, { runtime: dead('unavailable') }))).rejects.toMatchObject({
       code: 'conversion_unavailable',
     });
   });
@@ -204,6 +204,6 @@ describe('the gate', () => {
     expect(await buildBase({ blobs, tensorsSha, architecture: mlp, formats: [] })).toMatchObject({
       code: 'checksum_mismatch',
     });
-    await expect(publishVersion(work('0'.repeat(64)))).rejects.toMatchObject({ code: 'blob_unknown' });
+    await expect(runPublication(work('0'.repeat(64)))).rejects.toMatchObject({ code: 'blob_unknown' });
   });
 });

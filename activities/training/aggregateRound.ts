@@ -58,7 +58,7 @@ function weighed(updates: readonly ManifestUpdate[]): { readonly weights: number
  *           were accepted) or `non_finite` (the step left the float range)
  * @throws   LifecycleError `blob_unknown`; the signal's reason
  */
-export async function aggregateRound(round: RoundToAggregate): Promise<AggregatedRound | AggregateRefused> {
+export async function aggregateUpdates(round: RoundToAggregate): Promise<AggregatedRound | AggregateRefused> {
   const { blobs, baseSha, spec, beat, signal } = round;
   const { root, updates } = acceptedRoot(round.updates, hash);
   if (root !== round.acceptedRoot)

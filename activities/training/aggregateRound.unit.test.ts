@@ -16,7 +16,7 @@ import { sha256Hex } from '../../domain/hash/sha256.ts';
 import { acceptedRoot, squares, type ManifestUpdate } from '../../domain/learning/index.ts';
 import type { ArtifactStore } from '../../store/artifacts/artifactStore.ts';
 import { createFileStore } from '../../store/artifacts/fileStore.ts';
-import { aggregateRound } from './aggregateRound.ts';
+import { aggregateUpdates } from './aggregateRound.ts';
 
 const spec = { server_optimizer: { name: 'sgd', lr: 1 } } as const;
 let folder: string;
@@ -80,7 +80,7 @@ describe('aggregateRound', () => {
     ]) {
       const beats: number[] = [];
       const updates = order.map((i) => round.updates[i]!);
-      const result = await aggregateRound({ ...round, updates, beat: (n) => beats.push(n) });
+      const result = await aggregateUpdates({ ...round, updates, beat: (n) => beats.push(n) });
       if ('refused' in result) throw new Error(result.detail);
       expect(result).toMatchObject({
         modelSha: '91b95676430dec8b30088e2a455aaf9a785135a914e02f0c90faba310b239d3b',
@@ -115,7 +115,7 @@ describe('aggregateRound', () => {
       await accept(2, baseSha, floats(4, 8), 30, { n: 30, correct: 30 }),
     ];
     const half = { server_optimizer: { name: 'sgd', lr: 0.5 } } as const;
-    const result = await aggregateRound({
+    const result = await aggregateUpdates({
       blobs,
       baseSha,
       updates,
@@ -147,7 +147,7 @@ describe('aggregateRound', () => {
           u,
         ),
       );
-    const result = await aggregateRound({ blobs, baseSha, updates, spec, acceptedRoot: acceptedRoot(updates).root });
+    const result = await aggregateUpdates({ blobs, baseSha, updates, spec, acceptedRoot: acceptedRoot(updates).root });
     if ('refused' in result) throw new Error(result.detail);
     const mean = (i: number) => updates.reduce((s, u) => s + u.weight * (((i * u.weight) % 7) - 3), 0) / 66;
     expect(result.modelSha).toBe(sha256Hex(writeSafetensors(tensor((i) => i + mean(i)))));
@@ -156,19 +156,19 @@ describe('aggregateRound', () => {
   it('abandons a round whose rows or bytes are not those that were accepted', async () => {
     const round = await goldenRound();
     const rows = [{ ...round.updates[0]!, weight: 601 }, ...round.updates.slice(1)];
-    expect(await aggregateRound({ ...round, updates: rows })).toMatchObject({ refused: 'checksum_mismatch' });
+    expect(await aggregateUpdates({ ...round, updates: rows })).toMatchObject({ refused: 'checksum_mismatch' });
     const { updateSha } = round.updates[1]!;
     const bytes = Uint8Array.from(await blobs.bytes(updateSha));
     bytes[bytes.length - 1]! ^= 1;
     const path = join(folder, 'sha256', updateSha.slice(0, 2), updateSha);
     await writeFile(path, bytes);
-    const result = await aggregateRound(round);
+    const result = await aggregateUpdates(round);
     expect(result).toMatchObject({
       refused: 'checksum_mismatch',
       detail: expect.stringContaining(updateSha) as string,
     });
     await writeFile(path, bytes.subarray(0, 300));
-    expect(await aggregateRound(round)).toMatchObject({ refused: 'checksum_mismatch' });
+    expect(await aggregateUpdates(round)).toMatchObject({ refused: 'checksum_mismatch' });
   });
 
   it('stores nothing for a step that leaves the float range, or that is cancelled', async () => {
@@ -179,13 +179,15 @@ describe('aggregateRound', () => {
     const loud = { server_optimizer: { name: 'sgd', lr: 1e36 } } as const;
     const round = { blobs, baseSha, updates, spec: loud, acceptedRoot: acceptedRoot(updates).root };
     const before = (await readdir(folder, { recursive: true })).length;
-    expect(await aggregateRound(round)).toMatchObject({ refused: 'non_finite' });
-    await expect(aggregateRound({ ...round, signal: AbortSignal.abort() })).rejects.toThrow(/abort/i);
+    expect(await aggregateUpdates(round)).toMatchObject({ refused: 'non_finite' });
+    await expect(aggregateUpdates({ ...round, signal: AbortSignal.abort() })).rejects.toThrow(/abort/i);
     expect((await readdir(folder, { recursive: true })).length).toBe(before);
   });
 
   it('asks for blobs that are gone', async () => {
     const round = await goldenRound();
-    await expect(aggregateRound({ ...round, baseSha: '0'.repeat(64) })).rejects.toMatchObject({ code: 'blob_unknown' });
+    await expect(aggregateUpdates({ ...round, baseSha: '0'.repeat(64) })).rejects.toMatchObject({
+      code: 'blob_unknown',
+    });
   });
 });

@@ -1,6 +1,6 @@
 /** The door of this room: what Temporal activities call, without Temporal. */
 export {
-  aggregateRound,
+  aggregateUpdates,
   type AggregatedRound,
   type AggregateRefused,
   type RoundToAggregate,

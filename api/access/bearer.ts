@@ -6,7 +6,7 @@ import type { Device } from '../../store/devices/deviceStore.ts';
 import type { RaisedGenerations } from '../../store/devices/raisedGenerations.ts';
 import type { KeyStore } from '../../store/keys/keyStore.ts';
 import { isTestKey } from '../../store/keys/keyFormat.ts';
-import { authenticate, authorize, bearerOf, isLoopback, whoAsks, type Principal } from './principal.ts';
+import { authenticate, authorize, bearerOf, isLoopbackAddress, whoAsks, type Principal } from './principal.ts';
 import { attributesOf, isTokenForm, TOKEN_TTL_MS, type DeviceTokens, type TokenDevice } from './deviceTokens.ts';
 import { seconds } from '../instant.ts';
 import { OF_DEVICES, scopesOf, type Scope } from './roles.ts';
@@ -44,7 +44,7 @@ export async function identify(
   }
   const device = tokens.read(secret);
   if (!device) throw refused('invalid_api_key', 'The device token is not as this server issued it.');
-  if (device.isTest && !isLoopback(request.ip)) {
+  if (device.isTest && !isLoopbackAddress(request.ip)) {
     const detail =
       'A token that an ek_test_ key was answered works on the same machine only. Register with an ek_live_ key.';
     throw new LifecycleError('invalid_api_key', detail);

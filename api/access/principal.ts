@@ -55,7 +55,7 @@ export function bearerOf(request: FastifyRequest): string | undefined {
   return found?.[1];
 }
 
-export const isLoopback = (address: string) => /^(::1|127\.|::ffff:127\.)/.test(address);
+export const isLoopbackAddress = (address: string) => /^(::1|127\.|::ffff:127\.)/.test(address);
 
 /** @throws LifecycleError `invalid_api_key` for a key that is missing, unknown, revoked, or a test key from elsewhere */
 export async function authenticate(request: FastifyRequest, keys: KeyStore): Promise<Principal> {
@@ -65,7 +65,7 @@ export async function authenticate(request: FastifyRequest, keys: KeyStore): Pro
   }
   const key = await keys.findBySecret(secret);
   if (!key) throw new LifecycleError('invalid_api_key', 'The key is unknown or revoked. Ask an admin for another.');
-  if (isTestKey(secret) && !isLoopback(request.ip)) {
+  if (isTestKey(secret) && !isLoopbackAddress(request.ip)) {
     throw new LifecycleError('invalid_api_key', 'ek_test_ keys work on the same machine only. Use an ek_live_ key.');
   }
   return principalOf(key);

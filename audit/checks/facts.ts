@@ -42,7 +42,7 @@ const familyOf = (machine: string) => machine.split('@')[0];
  *
  * @returns sees its facts in log order; without `fact`, one that `decode` has refused
  */
-export function foldStream(findings: Findings): (row: FactRow, fact: AnyFact | undefined) => void {
+export function foldChecked(findings: Findings): (row: FactRow, fact: AnyFact | undefined) => void {
   let state: { readonly machine: Machine<unknown>; readonly folded: Folded<unknown> } | undefined;
   let isGivenUp = false;
   const own: OwnLists = new WeakMap(); // nobody else sees what lies between two facts

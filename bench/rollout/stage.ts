@@ -5,7 +5,7 @@
 import { widthAt } from '../../domain/rollout/assignment.ts';
 import {
   badWrong,
-  drawOf,
+  uniformOf,
   METRICS,
   sampleBit,
   stratumOf,
@@ -202,7 +202,7 @@ export function runStage(random: Random, fleet: Fleet, world: World, plan: Stage
     const bit =
       fault === 'plain-share' && metric.policy === 'errors'
         ? failed >= 2 && failed >= 0.1 * seen - 1e-9
-        : sampleBit(ends, seen, failed, bad, () => drawOf(plan.rollout, stage, name, `d-${i}`));
+        : sampleBit(ends, seen, failed, bad, () => uniformOf(plan.rollout, stage, name, `d-${i}`));
     const heard = arrives(i, at, arm);
     add(name, bit ? BAD : GOOD, i, arm, heard, arrives(i, opened, arm));
   }
@@ -229,7 +229,7 @@ export function runStage(random: Random, fleet: Fleet, world: World, plan: Stage
       }
       const totals = take({ session, seq: (seq += 1), predictions, failed, crashes: 0 });
       const bit = sampleBit(ends, totals.predictions, totals.failed, 2, () =>
-        drawOf(plan.rollout, stage, 'errors', `d-${i}`),
+        uniformOf(plan.rollout, stage, 'errors', `d-${i}`),
       );
       if (bit !== undefined) return add('errors', bit ? BAD : GOOD, i, arm, next, opened);
       t = next;

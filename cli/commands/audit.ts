@@ -2,7 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import type { Event, Role } from '../../sdk/types.ts';
-import { checkpointText, readCheckpoint } from '../../domain/ledger/checkpoint.ts';
+import { checkpointText, parseCheckpoint } from '../../domain/ledger/checkpoint.ts';
 import { CliError, EXIT } from '../exit.ts';
 import { uses } from '../globals.ts';
 import { table } from '../output.ts';
@@ -27,7 +27,7 @@ const placeInStream = (value: string) => (/^version:\d{1,15}$/.test(value) ? val
 
 /** @throws CliError (exit 2) for a file that cannot be read or is no checkpoint */
 function keptIn(file: string): { name: string; text: string } {
-  const read = readCheckpoint(readInput(file, '--checkpoint').toString('utf8'));
+  const read = parseCheckpoint(readInput(file, '--checkpoint').toString('utf8'));
   if (!read.ok) throw new CliError(`--checkpoint ${file} is no checkpoint: ${read.why}`, EXIT.usage);
   return { name: file.slice(-200), text: checkpointText(read.checkpoint) };
 }

@@ -8,7 +8,7 @@ import type { DryRun } from '../../sdk/types.ts';
  *
  * @param path of the command
  */
-export async function consequenceOf(http: Http, path: string, body: unknown): Promise<string> {
+export async function consequenceSentence(http: Http, path: string, body: unknown): Promise<string> {
   try {
     return sentenceOf(await http.json<DryRun>('POST', path, { body, query: { dry_run: true } }));
   } catch (error) {

@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import { formatNames } from '../../domain/formats/fileFormats.ts';
 import type { Progress } from '../../sdk/http.ts';
-import { follow } from '../../sdk/operation.ts';
+import { followOperation } from '../../sdk/operation.ts';
 import type { Architecture, ModelSummary, Version } from '../../sdk/types.ts';
 import { CliError, EXIT } from '../exit.ts';
 import { renderLineage } from '../lineage.ts';
@@ -184,7 +184,7 @@ export function addModelCommands(program: Command): void {
       const published = await waiting(limits, async (wait) => {
         const begun = await wait.ask((signal) => registry.requestPublish(request, { signal }));
         const each = { onProgress: (p: Progress) => bar.update(p), signal: wait.signal };
-        if (begun.state !== 'succeeded') await wait.ask(() => follow(http, begun.id, each));
+        if (begun.state !== 'succeeded') await wait.ask(() => followOperation(http, begun.id, each));
         return wait.ask((signal) => registry.getVersion(name, v, { signal }));
       }).finally(() => bar.done()); // its timer would keep the process alive
       out.show(

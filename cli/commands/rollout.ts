@@ -13,15 +13,15 @@ import {
   limitShare,
   list,
   name,
-  percent as oneOfSteps,
+  percentFlag as oneOfSteps,
   requires,
   text,
   valued,
   whole,
 } from '../parse.ts';
 import { waiting } from '../waiting.ts';
-import { consequenceOf } from './consequence.ts';
-import { confirm, percent, session, type Session } from './shared.ts';
+import { consequenceSentence } from './consequence.ts';
+import { confirm, shownPercent, session, type Session } from './shared.ts';
 
 const POLL_MS = 200;
 const ENDED = new Set(['completed', 'rolled_back', 'aborted', 'paused', 'held']);
@@ -44,7 +44,7 @@ interface StartOptions {
 const ROLLOUT = argument('id', 'its number', whole(1));
 
 const describe = (r: Rollout): string[] => [
-  `rollout ${r.id}: ${r.version} is ${r.status} at ${percent(r.percent_now)} (stage ${r.stage + 1} of ${r.stages.length})`,
+  `rollout ${r.id}: ${r.version} is ${r.status} at ${shownPercent(r.percent_now)} (stage ${r.stage + 1} of ${r.stages.length})`,
   ...(r.judged ? [`judged     ${r.judged.verdict}${r.judged.rule ? ` by ${r.judged.rule.metric}` : ''}`] : []),
   ...(r.paused ? [`paused     ${r.paused.cause}: ${r.paused.reason} (${r.paused.at})`] : []),
   ...(r.rolled_back ? [`rolled back to ${r.rolled_back.target ?? 'nothing'}: ${r.rolled_back.reason}`] : []),
@@ -70,7 +70,7 @@ async function followRollout(s: Session, id: number): Promise<Rollout> {
   return waiting({ timeoutMs: s.flags.timeout, standing: () => standing, comeBack }, async (wait) => {
     for (;;) {
       const r = await wait.ask((signal) => s.federation.rollout(id).get({ signal }));
-      standing = `rollout ${id} is ${r.status} at ${percent(r.percent_now)}`;
+      standing = `rollout ${id} is ${r.status} at ${shownPercent(r.percent_now)}`;
       const done = Math.round(r.percent_now);
       bar.update({ phase: r.status, done, total: 100, unit: 'percent' }, `${r.version} ${r.status}`);
       if (ENDED.has(r.status)) return r;
@@ -244,7 +244,7 @@ export function addRolloutCommands(program: Command): void {
         ...(o.to === undefined ? {} : { target_version: o.to }),
       };
       await confirm(flags, `Roll ${model} back from ${bad}${o.to ? ` to ${o.to}` : ''}? It is marked for ever.`, () =>
-        consequenceOf(http, path, body),
+        consequenceSentence(http, path, body),
       );
       const r = await federation.rollback({
         model,
@@ -309,7 +309,9 @@ function addVerbs(rollout: Command): void {
       const { flags, http, out, federation } = session(command);
       const target = o.to === undefined ? {} : { target_version: o.to };
       const path = `/lifecycle/v1/rollouts/${id}/${word}`;
-      await confirm(flags, `${word} rollout ${id}?`, () => consequenceOf(http, path, { reason: o.reason, ...target }));
+      await confirm(flags, `${word} rollout ${id}?`, () =>
+        consequenceSentence(http, path, { reason: o.reason, ...target }),
+      );
       const handle = federation.rollout(id);
       const to = o.to === undefined ? {} : { targetVersion: o.to };
       const r = word === 'abort' ? await handle.abort(o.reason) : await handle.rollback(o.reason, to);

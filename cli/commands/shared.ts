@@ -4,7 +4,7 @@ import { Audit } from '../../sdk/audit.ts';
 import { Federation } from '../../sdk/federation.ts';
 import type { Http, Progress } from '../../sdk/http.ts';
 import { ModelRegistry } from '../../sdk/registry.ts';
-import { connect } from '../connect.ts';
+import { connectAs } from '../connect.ts';
 import { CliError, EXIT } from '../exit.ts';
 import { createOutput, type Format, type Output } from '../output.ts';
 
@@ -33,7 +33,7 @@ export interface Session {
 /** Reads the global flags of the running command and connects. */
 export function session(command: Command): Session {
   const flags = command.optsWithGlobals<GlobalFlags>();
-  const http = connect({
+  const http = connectAs({
     ...(flags.url === undefined ? {} : { url: flags.url }),
     ...(flags.keyFile === undefined ? {} : { keyFile: flags.keyFile }),
   });
@@ -74,4 +74,4 @@ export function followed(out: Output, title: string): { onProgress(p: Progress):
 }
 
 export const figure = (value: number | null | undefined, digits = 4) => (value == null ? '–' : value.toFixed(digits));
-export const percent = (value: number) => `${Number(value.toFixed(2))} %`;
+export const shownPercent = (value: number) => `${Number(value.toFixed(2))} %`;

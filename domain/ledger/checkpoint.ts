@@ -22,7 +22,7 @@ export function checkpointText({ origin, size, root }: Checkpoint): string {
 }
 
 /** Reads a checkpoint, also as `edgeml audit checkpoint --json` prints it. Total; `why` says what was expected. */
-export function readCheckpoint(given: string): ReadCheckpoint {
+export function parseCheckpoint(given: string): ReadCheckpoint {
   const text = given.startsWith('{') ? textIn(given) : given;
   const [head = '', ...signatures] = text.replaceAll('\r\n', '\n').split('\n\n');
   const lines = (head.endsWith('\n') ? head.slice(0, -1) : head).split('\n');

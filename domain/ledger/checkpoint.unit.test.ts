@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { checkpointText, readCheckpoint } from './checkpoint.ts';
+import { checkpointText, parseCheckpoint } from './checkpoint.ts';
 
 const root = '0001'.repeat(8) + 'fffe'.repeat(8);
 const text = 'example.org/x/log/1\n42\nAAEAAQABAAEAAQABAAEAAf/+//7//v/+//7//v/+//4=\n';
@@ -15,7 +15,7 @@ describe('checkpoint', () => {
       `${text}\n— example.org/x AAAA\n`,
       JSON.stringify({ text }),
     ])
-      expect(readCheckpoint(one)).toEqual({ ok: true, checkpoint });
+      expect(parseCheckpoint(one)).toEqual({ ok: true, checkpoint });
   });
 
   it('refuses what is none, and says what was expected', () => {
@@ -36,7 +36,7 @@ describe('checkpoint', () => {
       '\u0000'.repeat(10),
     ];
     for (const one of broken) {
-      const read = readCheckpoint(one);
+      const read = parseCheckpoint(one);
       expect(read.ok, JSON.stringify(one)).toBe(false);
       if (!read.ok) expect(read.why).toContain('expected three lines: origin, size, base64');
     }

@@ -4,7 +4,7 @@
  */
 import {
   checkpointText,
-  readCheckpoint,
+  parseCheckpoint,
   type Checkpoint,
   type ReadCheckpoint,
 } from '../../domain/ledger/checkpoint.ts';
@@ -41,7 +41,7 @@ export function createPublished(store: NamedStore): PublishedCheckpoints {
   const parts = async (folder: string) => (await store.list(folder)).filter((part) => /^\d{3}$/.test(part));
 
   const readFile = async (name: string) =>
-    readCheckpoint(new TextDecoder().decode((await store.read(name)) ?? new Uint8Array()));
+    parseCheckpoint(new TextDecoder().decode((await store.read(name)) ?? new Uint8Array()));
 
   async function read(name: string): Promise<Checkpoint> {
     const read = await readFile(name);

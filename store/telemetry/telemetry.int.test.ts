@@ -47,7 +47,7 @@ const report = (seq: number, ok: number, failed: number, more: Partial<Report> =
   predictions: { ok, failed },
   ...more,
 });
-/** One report alone, as the desk does it. */
+/** One report alone, as the queue does it. */
 async function recordReport(
   sender: Queryable,
   device: ReportingDevice,

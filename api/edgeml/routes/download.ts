@@ -26,7 +26,7 @@ export function wantsJson(request: FastifyRequest, format: string | undefined): 
  * @throws LifecycleError `format_not_available` with the formats there are; `guard_refused` for a device that asks for a version
  *   which is not published, or was rolled back since it was told
  */
-export function fileOf(version: Existing<VersionState>, asked: string, request: FastifyRequest): ArtifactFile {
+export function wantedFile(version: Existing<VersionState>, asked: string, request: FastifyRequest): ArtifactFile {
   const { context, state } = version;
   const isOnlyDevice = !whoAsks(request).scopes.has('artifacts:read');
   if (isOnlyDevice && !isUsable(state)) {

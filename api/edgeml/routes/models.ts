@@ -22,7 +22,7 @@ import { existingLatest, latestVersion } from '../../latestVersion.ts';
 import { modelOfState, NO_VERSION, sdkModel, sdkVersion, versionOfRow, versionOfState } from '../views.ts';
 import { warned } from '../../warnings.ts';
 import { sendBlob } from '../../blobs.ts';
-import { downloadLink, fileOf, wantsJson } from './download.ts';
+import { downloadLink, wantedFile, wantsJson } from './download.ts';
 import { Line, ModelRef, VersionRef } from '../../../wire/common.ts';
 import { modelList } from './modelList.ts';
 
@@ -188,7 +188,7 @@ export function sdkModelRoutes(app: App, deps: ApiDeps): void {
     },
     handler: async (request, reply) => {
       const { state } = await versionAt(deps, request, reply);
-      const file = fileOf(state, request.query.format ?? 'pytorch', request);
+      const file = wantedFile(state, request.query.format ?? 'pytorch', request);
       if (wantsJson(request, request.query.format)) return reply.send(downloadLink(deps, state, file));
       return sendBlob(request, reply, deps, file.sha256, { cache: 'private, no-cache' });
     },
@@ -204,7 +204,7 @@ export function sdkModelRoutes(app: App, deps: ApiDeps): void {
     },
     handler: async (request, reply) => {
       const { state } = await versionAt(deps, request, reply);
-      return downloadLink(deps, state, fileOf(state, request.query.format ?? 'auto', request));
+      return downloadLink(deps, state, wantedFile(state, request.query.format ?? 'auto', request));
     },
   });
 }

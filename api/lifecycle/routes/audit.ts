@@ -3,7 +3,7 @@ import Type from 'typebox';
 import type { KeptCheckpoint } from '../../../audit/checks/anchor.ts';
 import { replay, type ReplayedFact } from '../../../audit/replay.ts';
 import { LifecycleError } from '../../../domain/errors.ts';
-import { checkpointText, readCheckpoint } from '../../../domain/ledger/checkpoint.ts';
+import { checkpointText, parseCheckpoint } from '../../../domain/ledger/checkpoint.ts';
 import { parseStream } from '../../../domain/events/streams.ts';
 import type { App } from '../../app.ts';
 import type { ApiDeps } from '../../context.ts';
@@ -19,7 +19,7 @@ const tags = ['audit'];
 
 /** @throws LifecycleError `invalid_input` with the pointer of the text that is no checkpoint */
 function keptOf({ name, text }: { name: string; text: string }, i: number): KeptCheckpoint {
-  const read = readCheckpoint(text);
+  const read = parseCheckpoint(text);
   if (read.ok) return { ...read.checkpoint, from: name };
   const detail = `${name} is no checkpoint: ${read.why}`;
   throw new LifecycleError('invalid_input', detail, { errors: [{ pointer: `/checkpoints/${i}/text`, detail }] });

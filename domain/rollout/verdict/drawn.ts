@@ -37,5 +37,5 @@ export function drawnAtLeast(seen: number, failed: number, size: number, bad: nu
 }
 
 /** The device's own number for this window, 0 ≤ u < 1: the same whenever and by whomever the bit is decided. */
-export const drawOf = (rollout: string, stage: number, metric: string, device: string): number =>
+export const uniformOf = (rollout: string, stage: number, metric: string, device: string): number =>
   hashWords(`${rollout}:${stage}:${metric}:${device}`)[0] / 2 ** 32;

@@ -2,7 +2,7 @@
 export { ranked } from './attribution.ts';
 export { excessOf, shareOf, type Tally } from './comparison.ts';
 export { consequenceOf, type Consequence } from './consequence.ts';
-export { drawOf } from './drawn.ts';
+export { uniformOf } from './drawn.ts';
 export { evidenceSha, judgeEvidence, type EvidenceLook, type EvidenceSpec, type MetricEvidence } from './judge.ts';
 export { badWrong, METRICS, type Metric } from './metrics.ts';
 export { EVIDENCE_MEMBERS, maxErrorRate, readEvidence } from './policy.ts';

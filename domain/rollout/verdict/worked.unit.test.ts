@@ -1,7 +1,7 @@
 /** The worked values of docs/design/judge.md "Worked values", by name, and what else that page computes in passing. */
 import { describe, expect, it } from 'vitest';
 import { lnG } from './comparison.ts';
-import { drawnAtLeast, drawOf } from './drawn.ts';
+import { drawnAtLeast, uniformOf } from './drawn.ts';
 import { deviceLimit, lnA } from './limit.ts';
 import { lnAtMost } from './tails.ts';
 
@@ -51,7 +51,7 @@ describe('worked values', () => {
   });
 
   it('a device draws the first word of SHA-256 over rollout, stage, metric and device', () => {
-    expect(drawOf('42', 1, 'errors', 'd-1')).toBe(0x1009fa79 / 2 ** 32);
-    expect(drawOf('42', 1, 'errors', 'd-1')).not.toBe(drawOf('42', 2, 'errors', 'd-1'));
+    expect(uniformOf('42', 1, 'errors', 'd-1')).toBe(0x1009fa79 / 2 ** 32);
+    expect(uniformOf('42', 1, 'errors', 'd-1')).not.toBe(uniformOf('42', 2, 'errors', 'd-1'));
   });
 });

@@ -1,5 +1,5 @@
 /**
- * Reports of concurrent requests share commits: while one batch is under way, the next gathers; an idle desk takes a report at once. Each
+ * Reports of concurrent requests share commits: while one batch is under way, the next gathers; an idle queue takes a report at once. Each
  * is answered after the commit that holds it. Nothing is kept between batches, so a process that dies loses only what it has not answered.
  */
 import { randomInt } from 'node:crypto';
@@ -9,7 +9,7 @@ import type { Queryable } from '../queryable.ts';
 import { recordReports, SHARDS } from './recordReports.ts';
 import { checkReport, type AttributedReport, type Recorded } from './report.ts';
 
-export interface ReportDesk {
+export interface ReportQueue {
   /**
    * Counts it, durable when it resolves.
    *
@@ -19,7 +19,7 @@ export interface ReportDesk {
   record(report: AttributedReport): Promise<Recorded>;
 }
 
-export interface DeskLimits {
+export interface QueueLimits {
   /** Reports of one commit. */
   readonly batch: number;
   /** Reports that wait for theirs. */
@@ -36,7 +36,7 @@ interface Waiting {
 const isAway = (error: unknown) => isConnectionLost(error) || ['57014', '53300'].includes(codeOf(error) ?? '');
 
 /** @param on a pool as `edgeml_app`; at most one of its connections is used at a time */
-export function createReportDesk(on: Queryable, limits: DeskLimits = { batch: 256, room: 4_096 }): ReportDesk {
+export function createReportQueue(on: Queryable, limits: QueueLimits = { batch: 256, room: 4_096 }): ReportQueue {
   const shard = randomInt(SHARDS);
   let waiting: Waiting[] = [];
   let isAtWork = false;

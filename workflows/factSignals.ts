@@ -1,10 +1,10 @@
-/** The doorbell of a workflow. The handler only records; the main loop drains it. */
+/** The Temporal signal `fact`: a stream has grown. The handler only records how far; the loop of the workflow reads it. */
 import { defineSignal, setHandler } from '@temporalio/workflow';
 import type { FactRing } from '../domain/events/processes.ts';
 
 export const factSignal = defineSignal<[FactRing]>('fact');
 
-export interface Inbox {
+export interface FactSignals {
   /** A fact was rung that no load has seen. */
   pending(): boolean;
   /** The highest version that was rung so far. */
@@ -14,7 +14,7 @@ export interface Inbox {
 }
 
 /** Listens from now on; call it before the first await, or a ring that comes with the start is lost. */
-export function inbox(): Inbox {
+export function listenForFacts(): FactSignals {
   let rung = 0;
   let loaded = 0;
   setHandler(factSignal, (ring) => {

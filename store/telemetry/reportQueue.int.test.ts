@@ -5,7 +5,7 @@ import { openLog, type LogFixture } from '../../test/support/log.ts';
 import { createPool, type Pool } from '../connect.ts';
 import type { Queryable } from '../queryable.ts';
 import { queryableOf } from '../queryable.ts';
-import { createReportDesk } from './reportDesk.ts';
+import { createReportQueue } from './reportQueue.ts';
 import type { AttributedReport, Report } from './report.ts';
 import { createTelemetryReader, type TelemetryReader } from './telemetryReader.ts';
 
@@ -59,8 +59,8 @@ describe('reports that come at once', () => {
     const id = freshRollout();
     let open = (): void => undefined;
     const { through, sizes } = watched(new Promise<void>((resolve) => (open = resolve)));
-    const desk = createReportDesk(through, { batch: 30, room: 1_000 });
-    const all = phones(101).map((d) => desk.record(reportOf(d, id)));
+    const queue = createReportQueue(through, { batch: 30, room: 1_000 });
+    const all = phones(101).map((d) => queue.record(reportOf(d, id)));
     open();
     expect(new Set(await Promise.all(all))).toEqual(new Set(['counted']));
     expect(sizes).toEqual([1, 30, 30, 30, 10]);
@@ -70,11 +70,11 @@ describe('reports that come at once', () => {
   it('of one device are counted one after the other, in the order they came', async () => {
     const id = freshRollout();
     const { through, sizes } = watched();
-    const desk = createReportDesk(through);
+    const queue = createReportQueue(through);
     const [device, other] = phones(2);
     const answers = await Promise.all([
-      ...[1, 2, 2, 3].map((seq) => desk.record(reportOf(device!, id, { seq, predictions: { ok: seq, failed: 0 } }))),
-      desk.record(reportOf(other!, id)),
+      ...[1, 2, 2, 3].map((seq) => queue.record(reportOf(device!, id, { seq, predictions: { ok: seq, failed: 0 } }))),
+      queue.record(reportOf(other!, id)),
     ]);
     expect(answers).toEqual(['counted', 'counted', 'duplicate', 'counted', 'counted']);
     expect(sizes).toEqual([1, 2, 1, 1]);
@@ -85,16 +85,16 @@ describe('reports that come at once', () => {
     const id = freshRollout();
     let open = (): void => undefined;
     const { through } = watched(new Promise<void>((resolve) => (open = resolve)));
-    const desk = createReportDesk(through, { batch: 10, room: 5 });
-    const under = phones(6).map((d) => desk.record(reportOf(d, id))); // one under way, five wait
+    const queue = createReportQueue(through, { batch: 10, room: 5 });
+    const under = phones(6).map((d) => queue.record(reportOf(d, id))); // one under way, five wait
     const last = randomUUID();
-    await expect(desk.record(reportOf(last, id))).rejects.toMatchObject({
+    await expect(queue.record(reportOf(last, id))).rejects.toMatchObject({
       code: 'unavailable',
       evidence: { retry_after_s: 1 },
     });
     open();
     await Promise.all(under);
-    expect(await desk.record(reportOf(last, id))).toBe('counted');
+    expect(await queue.record(reportOf(last, id))).toBe('counted');
   });
 });
 
@@ -103,16 +103,16 @@ describe('one bad report', () => {
     const id = freshRollout();
     let open = (): void => undefined;
     const { through } = watched(new Promise<void>((resolve) => (open = resolve)));
-    const desk = createReportDesk(through);
+    const queue = createReportQueue(through);
     const fallen = randomUUID();
     const good = phones(40);
-    const first = desk.record(reportOf(fallen, id, { predictions: { ok: 5, failed: 0 } }));
-    const falls = desk.record(reportOf(fallen, id, { seq: 2, predictions: { ok: 4, failed: 0 } }));
-    const forgotten = desk.record(reportOf(randomUUID(), id, { seq: 2, acked: 1 }));
+    const first = queue.record(reportOf(fallen, id, { predictions: { ok: 5, failed: 0 } }));
+    const falls = queue.record(reportOf(fallen, id, { seq: 2, predictions: { ok: 4, failed: 0 } }));
+    const forgotten = queue.record(reportOf(randomUUID(), id, { seq: 2, acked: 1 }));
     // No id of ours; nothing else finds out before the database does.
-    const unstorable = desk.record(reportOf('no-uuid', id));
-    const counted = good.map((d) => desk.record(reportOf(d, id)));
-    const shapeless = desk.record(reportOf(randomUUID(), id, { predictions: { ok: -1, failed: 0 } }));
+    const unstorable = queue.record(reportOf('no-uuid', id));
+    const counted = good.map((d) => queue.record(reportOf(d, id)));
+    const shapeless = queue.record(reportOf(randomUUID(), id, { predictions: { ok: -1, failed: 0 } }));
     const refused = [
       expect(falls).rejects.toMatchObject({ code: 'counter_fell' }),
       expect(unstorable).rejects.toMatchObject({ code: '22P02' }),
@@ -130,13 +130,13 @@ describe('two servers', () => {
   it('count the same devices at once, forwards and backwards, and none waits for ever', async () => {
     const id = freshRollout();
     const fleet = phones(60);
-    const desks = [createReportDesk(on), createReportDesk(on)];
+    const desks = [createReportQueue(on), createReportQueue(on)];
     for (let seq = 1; seq <= 12; seq += 1) {
-      const both = desks.map((desk, i) => {
+      const both = desks.map((queue, i) => {
         const order = i === 0 ? fleet : [...fleet].reverse();
         // The same reports, as where an answer was lost and the retry went to the other server.
         return order.map((d) =>
-          desk.record(
+          queue.record(
             reportOf(d, id, {
               session: `s${seq % 4}`,
               seq,
@@ -163,7 +163,7 @@ describe('Postgres away', () => {
     const fleet = phones(50);
     let isAway = true;
     let tries = 0;
-    const desk = createReportDesk(
+    const queue = createReportQueue(
       {
         async query<R extends Record<string, unknown>>(sql: string, values?: readonly unknown[]) {
           tries += 1;
@@ -174,11 +174,11 @@ describe('Postgres away', () => {
       },
       { batch: 10, room: 100 },
     );
-    const settled = await Promise.allSettled(fleet.map((d) => desk.record(reportOf(d, id))));
+    const settled = await Promise.allSettled(fleet.map((d) => queue.record(reportOf(d, id))));
     expect(settled.map((s) => s.status)).toEqual(fleet.map(() => 'rejected'));
     expect(tries).toBe(1);
     isAway = false;
-    expect(new Set(await Promise.all(fleet.map((d) => desk.record(reportOf(d, id)))))).toEqual(new Set(['counted']));
+    expect(new Set(await Promise.all(fleet.map((d) => queue.record(reportOf(d, id)))))).toEqual(new Set(['counted']));
   });
 });
 
@@ -198,14 +198,14 @@ describe('the sessions of a device', () => {
 
   it('are forgotten past the newest 64 and 7 days, whole, and then count nothing more', async () => {
     const id = freshRollout();
-    const desk = createReportDesk(on);
+    const queue = createReportQueue(on);
     const [device, bystander] = phones(2);
     const say = (session: string, more: Partial<Report> = {}) =>
-      desk.record(reportOf(device!, id, { session, ...more }));
+      queue.record(reportOf(device!, id, { session, ...more }));
     const names = Array.from({ length: 70 }, (_, i) => `s${String(i).padStart(2, '0')}`);
     for (const name of names) await say(name);
     await say('s00', { modelId: 'other', seq: 2, acked: 1 });
-    await desk.record(reportOf(bystander!, id, { session: 'old' }));
+    await queue.record(reportOf(bystander!, id, { session: 'old' }));
     await age(bystander!, 'old', 400);
     expect(await known(device!)).toEqual(names); // all of the last 7 days
 
@@ -225,10 +225,10 @@ describe('the sessions of a device', () => {
 
   it('of the newest 64 are kept however old they are, and one that is in use is kept whole', async () => {
     const id = freshRollout();
-    const desk = createReportDesk(on);
+    const queue = createReportQueue(on);
     const device = randomUUID();
     const say = (session: string, more: Partial<Report> = {}) =>
-      desk.record(reportOf(device, id, { session, ...more }));
+      queue.record(reportOf(device, id, { session, ...more }));
     const names = Array.from({ length: 63 }, (_, i) => `s${i}`);
     for (const name of names) await say(name);
     for (const [i, name] of names.entries()) await age(device, name, 500 - i);

@@ -1,4 +1,4 @@
-/** What the four stories share: submit a step, wait for the first of several things, survive a surprise, begin a new run. */
+/** What the four workflows share: submit a step, wait for the first of several things, survive a surprise, begin a new run. */
 import {
   ActivityFailure,
   allHandlersFinished,
@@ -12,8 +12,8 @@ import {
   workflowInfo,
 } from '@temporalio/workflow';
 import type { Submission, Submitted } from '../activities/contract.ts';
-import type { Doors } from './doors.ts';
-import type { Inbox } from './inbox.ts';
+import type { ActivityProxies } from './activityProxies.ts';
+import type { FactSignals } from './factSignals.ts';
 import { cutText } from '../domain/text.ts';
 
 /** For operators and tests. */
@@ -24,20 +24,20 @@ export const IDLE_MS = 3_600_000;
 /** Replaying a run must stay quick: past this many events it begins anew. */
 const LONG_RUN = 2_000;
 
-export interface Desk {
+export interface Steps {
   /**
    * Submits a step. One command id that changes nothing twice (refused, or known already) means that planner and machine
-   * disagree: alert, wait for news, never spin.
+   * disagree: alert, wait for signals, never spin.
    */
   submit(step: Submission): Promise<Submitted>;
-  /** Waits for news, or for `watcher` to return, or for `ms`, whichever is first; the rest is cancelled. */
+  /** Waits for signals, or for `watcher` to return, or for `ms`, whichever is first; the rest is cancelled. */
   firstOf(ms: number, watcher?: () => Promise<unknown>): Promise<void>;
-  /** Runs one turn of the story. An activity that failed for good alerts and waits for news; cancellation goes on up. */
+  /** Runs one turn of the workflow. An activity that failed for good alerts and waits for signals; cancellation goes on up. */
   surviving(turn: () => Promise<void>): Promise<void>;
 }
 
 /** @param subject a short name for alerts, such as the process id */
-export function deskOf(doors: Doors, news: Inbox): Desk {
+export function createSteps(activities: ActivityProxies, signals: FactSignals): Steps {
   const fruitless = new Map<string, number>();
   const subject = workflowInfo().workflowId;
 
@@ -46,10 +46,10 @@ export function deskOf(doors: Doors, news: Inbox): Desk {
     // At most one an hour of a kind.
     const hour = new Date().toISOString().slice(0, 13);
     const eventId = cutText(`alert:${hour}:${subject}:${what}`, 400);
-    await doors.tell.notify({ v: 1, eventId, audience: 'operators', text: `${subject}: ${text}` });
+    await activities.tell.notify({ v: 1, eventId, audience: 'operators', text: `${subject}: ${text}` });
   }
 
-  const firstOf: Desk['firstOf'] = (ms, watcher) =>
+  const firstOf: Steps['firstOf'] = (ms, watcher) =>
     CancellationScope.cancellable(async () => {
       let isOver = false;
       let failure: Error | undefined;
@@ -62,7 +62,7 @@ export function deskOf(doors: Doors, news: Inbox): Desk {
         },
       );
       // condition(fn, 0) would write a patch marker.
-      await condition(() => news.pending() || isOver, Math.max(1, Math.ceil(ms)));
+      await condition(() => signals.pending() || isOver, Math.max(1, Math.ceil(ms)));
       const ended = failure;
       CancellationScope.current().cancel();
       if (ended !== undefined) throw ended;
@@ -71,7 +71,7 @@ export function deskOf(doors: Doors, news: Inbox): Desk {
   return {
     firstOf,
     async submit(step) {
-      const result = await doors.main.submitCommand({ v: 1, ...step });
+      const result = await activities.main.submitCommand({ v: 1, ...step });
       if (result.outcome === 'appended' || result.outcome === 'stale') return result;
       const times = (fruitless.get(step.commandId) ?? 0) + 1;
       fruitless.set(step.commandId, times);
@@ -84,7 +84,7 @@ export function deskOf(doors: Doors, news: Inbox): Desk {
       return result;
     },
     async surviving(turn) {
-      const heard = news.rung();
+      const heard = signals.rung();
       try {
         await turn();
       } catch (error) {
@@ -101,7 +101,7 @@ export function deskOf(doors: Doors, news: Inbox): Desk {
           log.error('the alert could not be delivered', { error: String(other) });
         }
         // What rang before this turn has had its try: a load that fails sees nothing, and must not fail again and again for it.
-        news.seen(heard);
+        signals.seen(heard);
         await firstOf(IDLE_MS);
       }
     },

@@ -1,5 +1,5 @@
 /**
- * Ways out of a workflow: its activities by queue and patience (docs/design/temporal.md "Activities by queue"). Queues derive
+ * The activities of a workflow, by queue and patience (docs/design/temporal.md "Activities by queue"). Queues derive
  * from the workflow's own.
  */
 import { ActivityCancellationType, proxyActivities, workflowInfo } from '@temporalio/workflow';
@@ -7,7 +7,7 @@ import type { ComputeActivities, MainActivities, TellActivities, WatchActivities
 import { computeQueue, watchQueue } from '../domain/events/processes.ts';
 
 /** Call it inside a run: the queue's name is the run's. */
-export function openDoors() {
+export function proxiesOfRun() {
   const { taskQueue } = workflowInfo();
   return {
     main: proxyActivities<MainActivities>({
@@ -37,4 +37,4 @@ export function openDoors() {
     }),
   };
 }
-export type Doors = ReturnType<typeof openDoors>;
+export type ActivityProxies = ReturnType<typeof proxiesOfRun>;
