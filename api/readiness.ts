@@ -33,6 +33,11 @@ function projectionPart(model: ReadModelStatus, waits: ReadonlyMap<number, numbe
       detail: `is being filled, and is at ${model.filling}; until it is there, ${lists}`,
     };
   }
+  if (!model.answers) {
+    const missed = followerPart(name, model.position, waits);
+    const detail = 'nobody has begun to fill it; its lists answer 503 `starting`';
+    return missed.state === 'ok' ? { name, state: 'starting', detail } : missed;
+  }
   const { count, first } = model.setAside;
   if (count === 0) return followerPart(name, model.position, waits);
   const told = first.map((one) => `${one.subject} since ${one.first} (${one.type}): ${one.why}`);

@@ -162,7 +162,7 @@ describe('lists', () => {
     expect(await stage.models.waitFor('catalog', head + 1, 40)).toBe(false);
     expect(await stage.models.status()).toEqual(
       projections.map(({ name }) => ({
-        ...{ name, position: head, filling: null, stopped: null },
+        ...{ name, position: head, answers: true, filling: null, stopped: null },
         setAside: { count: 0, first: [] },
       })),
     );

@@ -45,7 +45,9 @@ export interface ReadModelStatus {
   readonly name: string;
   /** As of which log index its lists are answered; -1 before the first fact, or where none is complete. */
   readonly position: number;
-  /** How far this build's version is until it answers, -1 before the first fact: an earlier one answers meanwhile, or none. Null once it answers. */
+  /** Whether a version of it is complete. */
+  readonly answers: boolean;
+  /** How far this build's version is while it is filled: an earlier one answers meanwhile, or none. Null once it answers, and before it is begun. */
   readonly filling: number | null;
   readonly stopped: { readonly at: number; readonly why: string } | null;
   /** Subjects that miss a fact: how many, and the first few. */
@@ -154,8 +156,8 @@ export function createReadModels({
     return {
       name: projection.name,
       position: there?.log_index ?? -1,
-      // Where nobody has begun to fill it, its lists cannot answer either.
-      filling: filled?.log_index ?? (there ? null : -1),
+      answers: there !== undefined,
+      filling: filled?.log_index ?? null,
       stopped: stopped_at === null ? null : { at: stopped_at, why: stopped_why ?? '' },
       setAside: there ? await setAsideOf(there.schema) : { count: 0, first: [] },
     };

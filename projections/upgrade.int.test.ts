@@ -139,7 +139,7 @@ describe('a new version of a read model', () => {
     await filledEarlier();
     reading(catalog);
     const others = stage.follow(projections.filter((one) => one.name !== 'catalog'));
-    expect(await status()).toMatchObject({ position: -1, filling: -1 }); // nobody has begun, and it cannot answer
+    expect(await status()).toMatchObject({ position: -1, answers: false, filling: null }); // nobody has begun
     fill(catalog);
     await until('half is filled', async () => (await filledTo()) === gate);
     const starting = { code: 'starting', message: expect.stringContaining(`is at ${gate}`) as unknown };

@@ -21,14 +21,15 @@ describe('readiness', () => {
     const pool = createPool({ connectionString, max: 2 });
     const reads = createReadModels({ connectionString });
     let ageMs = 0;
-    const named = async () => {
-      const parts = await partsInDatabase(queryableOf(pool), reads, { ageMs: () => ageMs });
-      return parts.filter((part) => part.state !== 'ok').map((part) => part.name);
-    };
+    const parts = () => partsInDatabase(queryableOf(pool), reads, { ageMs: () => ageMs });
+    const named = async () =>
+      (await parts()).filter((part) => part.state !== 'ok' && part.state !== 'starting').map((part) => part.name);
     const stop = new AbortController();
     const loops: Promise<unknown>[] = [];
     try {
       expect(await named()).toEqual([]);
+      // No list can be answered before somebody fills it.
+      expect((await parts()).filter((part) => part.state === 'starting')).toHaveLength(6);
       await log.store.append(request({ 'rollout-1': 'none' }));
       expect(await named()).toEqual([]);
       await until('the sequencer is missed', async () => (await named()).includes('sequencer'));
