@@ -200,7 +200,7 @@ describe('the package in a browser', { timeout: 120_000 }, () => {
     await eventually(async () =>
       (await registry.getVersion(MODEL, '1.0.0')).lifecycle_state === 'Published' ? true : undefined,
     );
-    await federation.deploy({ model: MODEL, version: '1.0.0', stages: [{ percent: 100 }] });
+    await federation.deploy({ model: MODEL, version: '1.0.0', stages: [{ percent: 100, ramp: '0s' }] });
   }, 120_000);
 
   it.each(Object.keys(HTML) as (keyof typeof HTML)[])(
