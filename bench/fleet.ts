@@ -12,6 +12,7 @@ import { createPool } from '../store/connect.ts';
 import { createEventStore } from '../store/log/postgresEventStore.ts';
 import { queryableOf } from '../store/queryable.ts';
 import { createTelemetryReader } from '../store/telemetry/telemetryReader.ts';
+import { callerOf } from './support/caller.ts';
 import { CONNECTIONS, load } from './support/load.ts';
 import { check, printConditions, printResult, quantile } from './support/report.ts';
 import { deepNameOf, versionOf } from './support/scaleFacts.ts';
@@ -39,20 +40,7 @@ const stack = await startStack({ home, external: {}, services: ['postgres', 'nat
 const key = readFileSync(stack.keyFile, 'utf8').trim();
 const pool = createPool({ connectionString: stack.env['DATABASE_URL']!, max: 2, name: 'bench' });
 
-async function call<T>(method: string, path: string, body?: unknown): Promise<T> {
-  const response = await fetch(stack.url + path, {
-    method,
-    headers: {
-      authorization: `Bearer ${key}`,
-      'content-type': 'application/json',
-      'idempotency-key': `bench-${path}-${performance.now()}`,
-    },
-    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-  });
-  const text = await response.text();
-  check(response.ok, `${method} ${path} answered ${response.status}: ${text.slice(0, 300)}`);
-  return JSON.parse(text) as T; // what the routes document
-}
+const call = callerOf(stack.url, key);
 
 /** A model with published versions, the first of them stable. */
 async function prepareModel(): Promise<string> {
@@ -61,16 +49,23 @@ async function prepareModel(): Promise<string> {
   await store.close();
   // Read models are filled a moment after the server listens.
   while ((await (await fetch(`${stack.url}/readyz`)).text()).includes('"starting"')) await sleep(50);
-  const { id } = await call<{ id: string }>('GET', `/api/v1/models/${encodeURIComponent(deepNameOf(0))}`);
+  const { id } = await call<{ id: string }>({
+    method: 'GET',
+    path: `/api/v1/models/${encodeURIComponent(deepNameOf(0))}`,
+  });
   const rolloutId = await rollOut(id, versionOf(1));
-  await call('POST', `/lifecycle/v1/rollouts/${rolloutId}/advance`, { override: true, reason: 'bench' });
+  await call({
+    method: 'POST',
+    path: `/lifecycle/v1/rollouts/${rolloutId}/advance`,
+    body: { override: true, reason: 'bench' },
+  });
   return id;
 }
 
 async function rollOut(modelId: string, version: string): Promise<number> {
   const stages = [{ percent: 100, ramp: '0s', min_bake: '1h', max_bake: '2h' }];
   const body = { version, stages, start: true };
-  return (await call<{ id: number }>('POST', `/lifecycle/v1/models/${modelId}/rollouts`, body)).id;
+  return (await call<{ id: number }>({ method: 'POST', path: `/lifecycle/v1/models/${modelId}/rollouts`, body })).id;
 }
 
 /** Devices from number `from` up to before `to`. */
@@ -108,14 +103,19 @@ const asking = (modelId: string, seconds: number) =>
 
 async function rollbacks(modelId: string): Promise<number[]> {
   const question = `/devices/${ids[0]!}/models/${modelId}/version`;
-  const isTold = async (version: string) => (await call<{ version: string }>('GET', question)).version === version;
+  const isTold = async (version: string) =>
+    (await call<{ version: string }>({ method: 'GET', path: question })).version === version;
   const times: number[] = [];
   for (let i = 2; i <= ROLLBACKS + 1; i += 1) {
     const rolloutId = await rollOut(modelId, versionOf(i));
     while (!(await isTold(versionOf(i)))) await sleep(5);
     const began = performance.now();
     // From before the request: the append comes a little later.
-    const stopped = call('POST', `/lifecycle/v1/rollouts/${rolloutId}/rollback`, { reason: 'bench' });
+    const stopped = call({
+      method: 'POST',
+      path: `/lifecycle/v1/rollouts/${rolloutId}/rollback`,
+      body: { reason: 'bench' },
+    });
     while (!(await isTold(versionOf(1))));
     times.push(performance.now() - began);
     await stopped;

@@ -10,8 +10,9 @@ import { removeHome, startStack } from '../dev/stack.ts';
 import { asOrgId } from '../domain/org.ts';
 import { createEventStore } from '../store/log/postgresEventStore.ts';
 import { createPool } from '../store/connect.ts';
-import { CONNECTIONS, load, type Asked, type Loaded } from './support/load.ts';
-import { check, printConditions, printResult } from './support/report.ts';
+import { callerOf, type Asked } from './support/caller.ts';
+import { CONNECTIONS, load, type Loaded } from './support/load.ts';
+import { printConditions, printResult } from './support/report.ts';
 import { deepNameOf } from './support/scaleFacts.ts';
 import { load as loadLog } from './support/scaleLoad.ts';
 
@@ -49,20 +50,7 @@ const home = resolve('.edgeml', `bench-http-${process.pid}`);
 const stack = await startStack({ home, external: {}, services: ['postgres', 'nats', 'server'], say: console.error });
 const key = readFileSync(stack.keyFile, 'utf8').trim();
 
-async function call<T>({ method, path, body }: Asked): Promise<T> {
-  const response = await fetch(stack.url + path, {
-    method,
-    headers: {
-      authorization: `Bearer ${key}`,
-      'content-type': 'application/json',
-      'idempotency-key': `bench-${path}-${performance.now()}`,
-    },
-    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-  });
-  const text = await response.text();
-  check(response.ok, `${method} ${path} answered ${response.status}: ${text.slice(0, 300)}`);
-  return JSON.parse(text) as T; // what the routes document
-}
+const call = callerOf(stack.url, key);
 
 /** A model with a rollout at 10 %, and registered devices. */
 async function prepare(): Promise<{ readonly modelId: string; readonly ids: readonly string[] }> {

@@ -1,6 +1,7 @@
 /** Devices go back, without blame: the version stands by and may be rolled out again. */
 import { rolloutStream, versionStream } from '../domain/events/streams.ts';
-import { decideVersion, versionMachine } from '../machines/modelVersion.ts';
+import { versionMachine } from '../machines/modelVersion.ts';
+import { decideVersion } from '../machines/versionDecision.ts';
 import { decideRollout } from '../machines/rolloutDecision.ts';
 import type { Caller, CommandDeps, Outcome } from './context.ts';
 import { execute, joinDecisions, type Conclusion, type DecidedPart, type Streams } from './execute.ts';

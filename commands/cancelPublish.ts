@@ -1,6 +1,6 @@
 /** A person ends the publication that runs: the version stays Trained, and may be published again. */
 import { versionStream } from '../domain/events/streams.ts';
-import { decideVersion } from '../machines/modelVersion.ts';
+import { decideVersion } from '../machines/versionDecision.ts';
 import type { Caller, CommandDeps, Outcome } from './context.ts';
 import { execute, joinDecisions } from './execute.ts';
 import { requireVersion } from './existing.ts';

@@ -1,7 +1,8 @@
 /** The version becomes the model's stable one, for everyone. */
 import { modelStream, rolloutStream, versionStream } from '../domain/events/streams.ts';
 import { decideModel } from '../machines/model.ts';
-import { decideVersion, type VersionState } from '../machines/modelVersion.ts';
+import { type VersionState } from '../machines/modelVersion.ts';
+import { decideVersion } from '../machines/versionDecision.ts';
 import { type RolloutState } from '../machines/rollout.ts';
 import { decideRollout } from '../machines/rolloutDecision.ts';
 import type { Caller, CommandDeps, Outcome } from './context.ts';

@@ -2,7 +2,7 @@
 import { LifecycleError } from '../domain/errors.ts';
 import { versionStream } from '../domain/events/streams.ts';
 import { isHigher, versionProblem } from '../domain/semver.ts';
-import { decideVersion } from '../machines/modelVersion.ts';
+import { decideVersion } from '../machines/versionDecision.ts';
 import type { Caller, CommandDeps, Outcome } from './context.ts';
 import { execute, joinDecisions, type Streams } from './execute.ts';
 import { requireModel } from './existing.ts';

@@ -1,6 +1,6 @@
 /** What stopping and aborting a run share: the open round is abandoned with its row, and a run without result fails its version. */
 import { trainingStream, versionStream } from '../domain/events/streams.ts';
-import { decideVersion } from '../machines/modelVersion.ts';
+import { decideVersion } from '../machines/versionDecision.ts';
 import { decideTraining, type TrainingCommand } from '../machines/trainingDecision.ts';
 import type { Queryable } from '../store/queryable.ts';
 import { roundIdOf } from '../store/rounds/roundRow.ts';

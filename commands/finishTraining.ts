@@ -2,7 +2,8 @@
 import { trainingStream, versionStream } from '../domain/events/streams.ts';
 import { formatsFor } from '../domain/formats/fileFormats.ts';
 import { decideModel } from '../machines/model.ts';
-import { decideVersion, versionMachine, type VersionState } from '../machines/modelVersion.ts';
+import { versionMachine, type VersionState } from '../machines/modelVersion.ts';
+import { decideVersion } from '../machines/versionDecision.ts';
 import { type TrainingState } from '../machines/trainingRun.ts';
 import { decideTraining } from '../machines/trainingDecision.ts';
 import { roundIdOf } from '../store/rounds/roundRow.ts';

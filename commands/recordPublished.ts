@@ -2,7 +2,7 @@
 import type { ArtifactFile } from '../domain/events/version.ts';
 import { modelStream, versionStream } from '../domain/events/streams.ts';
 import { decideModel } from '../machines/model.ts';
-import { decideVersion } from '../machines/modelVersion.ts';
+import { decideVersion } from '../machines/versionDecision.ts';
 import type { Caller, CommandDeps, Outcome } from './context.ts';
 import { execute, joinDecisions } from './execute.ts';
 import { requireModel, requireVersion } from './existing.ts';

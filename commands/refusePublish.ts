@@ -1,7 +1,7 @@
 /** A check of the gate failed: the version stays Trained and says why. */
 import { versionStream } from '../domain/events/streams.ts';
 import type { GateCheck } from '../domain/events/version.ts';
-import { decideVersion } from '../machines/modelVersion.ts';
+import { decideVersion } from '../machines/versionDecision.ts';
 import type { Caller, CommandDeps, Outcome } from './context.ts';
 import { execute, joinDecisions } from './execute.ts';
 import { requireVersion } from './existing.ts';

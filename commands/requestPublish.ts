@@ -3,7 +3,7 @@ import { LifecycleError } from '../domain/errors.ts';
 import { versionStream } from '../domain/events/streams.ts';
 import { formatNames, formatsFor } from '../domain/formats/fileFormats.ts';
 import { decideModel } from '../machines/model.ts';
-import { decideVersion } from '../machines/modelVersion.ts';
+import { decideVersion } from '../machines/versionDecision.ts';
 import type { Caller, CommandDeps, Outcome } from './context.ts';
 import { execute, joinDecisions } from './execute.ts';
 import { requireModel, requireVersion } from './existing.ts';

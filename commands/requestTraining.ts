@@ -5,7 +5,8 @@ import { parseStream, trainingStream, versionStream } from '../domain/events/str
 import { canonicalSha } from '../domain/hash/canonicalJson.ts';
 import { parseTrainingRequest, requestSha, specOf, type TrainingRequest } from '../domain/learning/index.ts';
 import { decideModel } from '../machines/model.ts';
-import { decideVersion, versionMachine, type VersionState } from '../machines/modelVersion.ts';
+import { versionMachine, type VersionState } from '../machines/modelVersion.ts';
+import { decideVersion } from '../machines/versionDecision.ts';
 import { decideTraining } from '../machines/trainingDecision.ts';
 import type { Caller, CommandDeps, Outcome } from './context.ts';
 import { execute, joinDecisions, type Conclusion, type Streams } from './execute.ts';

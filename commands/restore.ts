@@ -1,7 +1,7 @@
 /** Which version devices go back to, and what that adds to the streams of the model and its versions. */
 import { modelStream, versionStream } from '../domain/events/streams.ts';
 import { decideModel, type ModelState } from '../machines/model.ts';
-import { decideVersion } from '../machines/modelVersion.ts';
+import { decideVersion } from '../machines/versionDecision.ts';
 import type { RolloutState } from '../machines/rollout.ts';
 import { mayReturn, placesToGo, whyNotTo } from '../machines/wayBack.ts';
 import type { DecidedPart, Streams } from './execute.ts';

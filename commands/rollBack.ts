@@ -3,7 +3,7 @@ import { LifecycleError } from '../domain/errors.ts';
 import type { Judgement, RollbackTrigger } from '../domain/events/rollout.ts';
 import { rolloutStream, versionStream } from '../domain/events/streams.ts';
 import { guard } from '../machines/decision.ts';
-import { decideVersion } from '../machines/modelVersion.ts';
+import { decideVersion } from '../machines/versionDecision.ts';
 import { isLive, type RolloutState } from '../machines/rollout.ts';
 import { decideRollout } from '../machines/rolloutDecision.ts';
 import type { Caller, CommandDeps, Outcome } from './context.ts';

@@ -1,7 +1,7 @@
 /** Devices begin to get the version. At most one rollout of a model is live: starts decide one at a time. */
 import { LifecycleError } from '../domain/errors.ts';
 import { rolloutStream, versionStream } from '../domain/events/streams.ts';
-import { decideVersion } from '../machines/modelVersion.ts';
+import { decideVersion } from '../machines/versionDecision.ts';
 import { isLive, type RolloutState } from '../machines/rollout.ts';
 import { decideRollout } from '../machines/rolloutDecision.ts';
 import type { Queryable } from '../store/queryable.ts';

@@ -1,7 +1,8 @@
 /** Bytes made elsewhere become a version, without training here. The blobs are stored before. */
 import { versionStream } from '../domain/events/streams.ts';
 import type { ArtifactFile } from '../domain/events/version.ts';
-import { decideVersion, versionMachine } from '../machines/modelVersion.ts';
+import { versionMachine } from '../machines/modelVersion.ts';
+import { decideVersion } from '../machines/versionDecision.ts';
 import type { Caller, CommandDeps, Outcome } from './context.ts';
 import { checkVersion } from './draftVersion.ts';
 import { execute, joinDecisions } from './execute.ts';

@@ -23,7 +23,8 @@ import {
   training as t,
   version as v,
 } from './facts.fixture.ts';
-import { decideVersion, versionMachine, type VersionCommand } from './modelVersion.ts';
+import { versionMachine } from './modelVersion.ts';
+import { decideVersion, type VersionCommand } from './versionDecision.ts';
 import { LIVE_STATES, rolloutMachine } from './rollout.ts';
 import { decideRollout, type RolloutCommand } from './rolloutDecision.ts';
 import { decideTraining, type TrainingCommand } from './trainingDecision.ts';

@@ -4,7 +4,8 @@ import { LIFECYCLE_STATES } from '../domain/states.ts';
 import { exists } from './fold.ts';
 import { cellOf, row, tableOf } from './decisions.fixture.ts';
 import { given, NOW, onnxFile, RUN, trainingCompleted, version as f } from './facts.fixture.ts';
-import { decideVersion, isUsable, lifecycleState, versionMachine, type VersionCommand } from './modelVersion.ts';
+import { isUsable, lifecycleState, versionMachine } from './modelVersion.ts';
+import { decideVersion, type VersionCommand } from './versionDecision.ts';
 
 const at = (...facts: Parameters<typeof given>[1]) => given(versionMachine, facts);
 const decide = (state: ReturnType<typeof at>, command: VersionCommand) => decideVersion(state, command, NOW);

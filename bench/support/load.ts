@@ -1,12 +1,7 @@
 /** Fifty connections that ask one after the other, each its own requests in turn, and a check of every answer. */
 import autocannon from 'autocannon';
+import type { Asked } from './caller.ts';
 import { check } from './report.ts';
-
-export interface Asked {
-  readonly method: 'GET' | 'POST';
-  readonly path: string;
-  readonly body?: unknown;
-}
 
 export interface Loaded {
   readonly perSecond: number;

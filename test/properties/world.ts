@@ -15,7 +15,7 @@ import { sha256Hex } from '../../domain/hash/sha256.ts';
 import type { Decision } from '../../machines/decision.ts';
 import type { Folded } from '../../machines/fold.ts';
 import { decideModel } from '../../machines/model.ts';
-import { decideVersion } from '../../machines/modelVersion.ts';
+import { decideVersion } from '../../machines/versionDecision.ts';
 import { machineFor, stateOf } from '../../machines/registry.ts';
 import { decideRollout } from '../../machines/rolloutDecision.ts';
 import { decideTraining } from '../../machines/trainingDecision.ts';
