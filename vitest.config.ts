@@ -1,6 +1,6 @@
 /**
- * Three projects by suffix. Two integration files run at once, each on a Postgres of its worker, all on one Temporal; end-to-end files run one
- * after the other. Files with `.slow.` before the suffix run with `--mode full` only, which also draws a new seed.
+ * Three projects by suffix. Two integration files run at once, each on a Postgres of its worker, all on one Temporal; two end-to-end files, each with a
+ * stack of its own. Files with `.slow.` before the suffix run with `--mode full` only, which also draws a new seed.
  */
 import { randomInt } from 'node:crypto';
 import { configDefaults, defineConfig, type TestProjectInlineConfiguration } from 'vitest/config';
@@ -52,7 +52,7 @@ export default defineConfig(({ mode }) => ({
         test: {
           ...withServices(mode),
           name: 'e2e',
-          maxWorkers: 1,
+          maxWorkers: 2,
           include: ['**/*.e2e.test.ts'],
           sequence: { groupOrder: 2 },
         },
