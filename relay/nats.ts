@@ -32,7 +32,7 @@ const IDLE_POLL_MS = 1_000;
 const RETRY_MS = 500;
 const CALL_MS = 5_000;
 /** We connect anew ourselves. A server that has vanished closes nothing; the third ping without an answer ends the connection. */
-const CONNECTION = { reconnect: false, timeout: 2_000, pingInterval: 2_000, maxPingOut: 2 };
+const CONNECTION = { reconnect: false, timeout: 2_000, pingInterval: 2_000, maxPingOut: 2, noAsyncTraces: true };
 
 export interface NatsRelayOptions {
   readonly log: Pick<PostgresEventStore, 'readRawLog' | 'head'>;
@@ -63,10 +63,10 @@ function headersOf(event: RawEvent, logIndex: number, source: string): MsgHdrs {
     source,
   );
   const h = headers();
-  for (const [name, value] of Object.entries(attributes)) h.set(`ce-${name}`, headerValue(value));
-  h.set('Content-Type', 'application/json');
-  h.set(LOG_INDEX_HEADER, String(logIndex));
-  h.set(STREAM_VERSION_HEADER, String(event.stream_version));
+  for (const [name, value] of Object.entries(attributes)) h.append(`ce-${name}`, headerValue(value));
+  h.append('Content-Type', 'application/json');
+  h.append(LOG_INDEX_HEADER, String(logIndex));
+  h.append(STREAM_VERSION_HEADER, String(event.stream_version));
   return h;
 }
 
