@@ -8,7 +8,6 @@
  *
  * Beside the stream a ring says how far it is: one for many facts, for those who only wait for the log to grow.
  */
-import { jetstream } from '@nats-io/jetstream';
 import { connect, headers, type MsgHdrs, type NatsConnection } from 'nats';
 import { createBell, type Bell } from '../store/bell.ts';
 import type { Session } from '../store/connect.ts';
@@ -20,6 +19,7 @@ import type { PostgresEventStore } from '../store/log/postgresEventStore.ts';
 import type { RawEvent } from '../store/log/rows.ts';
 import { cloudEventAttributes, headerValue } from './cloudEvent.ts';
 import { readTail, saveTail, type Tail } from './natsTail.ts';
+import { createPublisher, type Publisher } from './publisher.ts';
 import { createPublishWindow, type Sent } from './publishWindow.ts';
 import { factSubject, LOG_INDEX_HEADER, RING_SUBJECT, STREAM, STREAM_VERSION_HEADER } from './subjects.ts';
 
@@ -73,13 +73,13 @@ function headersOf(event: RawEvent, logIndex: number, source: string): MsgHdrs {
 /** Publishes from the tail on until something fails, which it throws; the caller reads the tail again. */
 async function follow(
   nc: NatsConnection,
+  publisher: Publisher,
   session: Session,
   signal: AbortSignal,
   bell: Bell,
   options: NatsRelayOptions,
 ) {
   const { log, source = '/edgeml', onPublish } = options;
-  const js = jetstream(nc, { timeout: CALL_MS });
   // What is acknowledged, and what of it was rung and saved.
   let tail: Tail = await readTail(nc, session.client, log.head);
   let sent: Sent = tail;
@@ -107,14 +107,15 @@ async function follow(
     for (const { log_index, event } of rows) {
       if (signal.aborted) return;
       if (!event) throw new Error(`log index ${log_index} has no event; run \`edgeml audit verify\``);
-      const expect = { streamName: STREAM, lastSequence: sent.sequence, ...(before ? { lastMsgID: before } : {}) };
+      const publish = publisher.publish({
+        subject: factSubject(event.stream_id, event.type),
+        id: event.event_id,
+        data: event.data,
+        headers: headersOf(event, log_index, source),
+        expected: { stream: STREAM, lastSequence: sent.sequence, lastId: before },
+      });
       before = event.event_id;
       sent = { sequence: sent.sequence + 1, logIndex: log_index };
-      const publish = js.publish(factSubject(event.stream_id, event.type), event.data, {
-        msgID: event.event_id,
-        headers: headersOf(event, log_index, source),
-        expect,
-      });
       const full = window.add(publish, sent);
       if (full) await full;
     }
@@ -145,13 +146,14 @@ export function runNatsRelay(options: NatsRelayOptions): Promise<void> {
         nc = await connect({ ...CONNECTION, servers: natsUrl, name: 'edgeml relay' });
         const closed = new AbortController();
         void nc.closed().then(() => closed.abort());
-        await follow(nc, session, AbortSignal.any([until, closed.signal]), bell, {
+        const publisher = createPublisher(nc, CALL_MS);
+        await follow(nc, publisher, session, AbortSignal.any([until, closed.signal]), bell, {
           ...options,
           onPublish: (index) => {
             complained = '';
             options.onPublish?.(index);
           },
-        });
+        }).finally(() => publisher.close());
       } catch (error) {
         const why = error instanceof Error ? error.message : String(error);
         if (why !== complained)
