@@ -64,7 +64,7 @@ module.exports = {
     ),
     rule(
       'ground',
-      'Rooms of domain/ share events/, hash/, errors, refused, duration and semver, and nothing else of each other.',
+      'Rooms of domain/ share events/, hash/, errors, refusal, duration and semver, and nothing else of each other.',
       { path: '^domain/(rollout|learning|formats|ledger)/', pathNot: CHECKS },
       { path: '^domain/(rollout|learning|formats|ledger)/', pathNot: '^domain/$1/' },
     ),

@@ -7,10 +7,4 @@ export { manifestBytes, type ManifestUpdate } from './manifest.ts';
 export { poolMetrics, readMetrics, type MetricSums, type PooledFigures } from './metrics.ts';
 export { isBuffer, squares } from './norm.ts';
 export { checkTrainableBase } from './trainableBase.ts';
-export {
-  parseTrainingRequest,
-  requestSha,
-  specOf,
-  type RequestErrors,
-  type TrainingRequest,
-} from './trainingRequest.ts';
+export { parseTrainingRequest, requestSha, specOf, type TrainingRequest } from './trainingRequest.ts';

@@ -2,24 +2,19 @@
 import { Value } from 'typebox/value';
 import { describe, expect, it } from 'vitest';
 import { TrainingSpec } from '../events/training.ts';
+import { isRefusal } from '../refusal.ts';
 import { FIELDS } from './requestFields.ts';
-import {
-  parseTrainingRequest,
-  requestSha,
-  specOf,
-  type RequestErrors,
-  type TrainingRequest,
-} from './trainingRequest.ts';
+import { parseTrainingRequest, requestSha, specOf, type TrainingRequest } from './trainingRequest.ts';
 import { trainingSpec } from './trainingSpec.fixture.ts';
 
 const accepted = (body: unknown): TrainingRequest => {
   const request = parseTrainingRequest(body);
-  if ('refused' in request) throw new Error(JSON.stringify(request));
+  if (isRefusal(request)) throw new Error(JSON.stringify(request));
   return request;
 };
-const refused = (body: unknown): RequestErrors => {
+const refused = (body: unknown) => {
   const request = parseTrainingRequest(body);
-  if (!('refused' in request)) throw new Error('was accepted');
+  if (!isRefusal(request)) throw new Error('was accepted');
   return request;
 };
 const resolved = { modelId: 'm', baseVersion: '1.0.0', seed: 'f'.repeat(64) };
@@ -132,20 +127,20 @@ describe('parseTrainingRequest', () => {
     ],
   ];
   it.each(faults)('refuses %s', (_, members, code, pointer, detail) => {
-    const { refused: found, errors } = refused({ new_version: '1.1.0', ...members });
+    const { code: found, errors } = refused({ new_version: '1.1.0', ...members });
     expect(found).toBe(code);
     expect(errors).toHaveLength(1);
-    expect(errors[0]).toMatchObject({ pointer, detail: expect.stringMatching(detail) as string });
+    expect(errors?.[0]).toMatchObject({ pointer, detail: expect.stringMatching(detail) as string });
   });
 
   it('names all faults at once, and wants an object with new_version', () => {
-    expect(refused({ rounds: 0, goal: 'all' }).errors.map((e) => e.pointer)).toEqual([
+    expect(refused({ rounds: 0, goal: 'all' }).errors!.map((e) => e.pointer)).toEqual([
       '/new_version',
       '/rounds',
       '/goal',
     ]);
-    for (const body of [undefined, null, 3, 'x', []]) expect(refused(body).refused).toBe('invalid_input');
-    expect(refused({}).refused).toBe('invalid_input');
+    for (const body of [undefined, null, 3, 'x', []]) expect(refused(body).code).toBe('invalid_input');
+    expect(refused({}).code).toBe('invalid_input');
   });
 
   it('recognises the same request by content, before defaults', () => {
