@@ -4,7 +4,7 @@ import { canonicalSha } from '../hash/canonicalJson.ts';
 import { stepInto } from '../jsonPointer.ts';
 import type { Refusal } from '../refusal.ts';
 import { requestSums } from './requestSums.ts';
-import { FIELDS, NOT_YET, type Field, type Group } from './requestFields.ts';
+import { FIELDS, isGroup, NOT_YET, type Field, type Group } from './requestFields.ts';
 
 /** A request with its defaults; the seed is null unless the caller pinned one. */
 export type TrainingRequest = Omit<TrainingSpec, 'model_id' | 'seed'> & { readonly seed: string | null };
@@ -15,7 +15,6 @@ type RequestRefusal = Refusal<'unknown_field' | 'invalid_version' | 'invalid_inp
 type Members = Readonly<Record<string, unknown>>;
 const isMembers = (value: unknown): value is Members =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
-const isGroup = (rule: Field | Group): rule is Group => 'members' in rule;
 
 interface Found {
   readonly errors: { pointer: string; detail: string }[];
