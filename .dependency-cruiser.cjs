@@ -11,7 +11,7 @@ const FLOORS = [
   ['audit', 'wire'],
   ['api', 'cli'],
 ];
-const PROCESSES = '^(server|followers|worker|config|logger)\\.ts$';
+const PROCESSES = '^(server|followers|worker|config|environment|logger)\\.ts$';
 const CHECKS = '(\\.(test|contract|fixture)\\.ts$|^test/|^bench/)';
 const rooms = FLOORS.flat();
 const floorOf = (room) => FLOORS.findIndex((floor) => floor.includes(room));
@@ -52,7 +52,7 @@ module.exports = {
           path: `${inside(...tooHigh(room), 'sdk', 'dashboard', 'examples')}|${PROCESSES}`,
           // workflows may name the types of activities; the CLI speaks HTTP through the SDK.
           ...(room === 'workflows' ? { dependencyTypesNot: ['type-only'] } : {}),
-          ...(room === 'cli' ? { pathNot: '^(sdk/|config\\.ts$)' } : {}),
+          ...(room === 'cli' ? { pathNot: '^(sdk/|environment\\.ts$)' } : {}),
         },
       ),
     ),
@@ -64,7 +64,7 @@ module.exports = {
     ),
     rule(
       'ground',
-      'Rooms of domain/ share events/, hash/, errors, refused, duration and semver, and nothing else of each other.',
+      'Rooms of domain/ share events/, hash/, errors, refusal, duration and semver, and nothing else of each other.',
       { path: '^domain/(rollout|learning|formats|ledger)/', pathNot: CHECKS },
       { path: '^domain/(rollout|learning|formats|ledger)/', pathNot: '^domain/$1/' },
     ),
@@ -127,7 +127,7 @@ module.exports = {
       'only-processes-read-config',
       'Everything else gets values.',
       { path: '.', pathNot: `${PROCESSES}|^(cli|dev)/|${CHECKS}|^config\\.` },
-      { path: '^config\\.ts$' },
+      { path: '^(config|environment)\\.ts$' },
     ),
     ...DOORS.map(({ library, rooms: allowed }) =>
       rule(

@@ -1,10 +1,9 @@
-/** The one reader of `process.env`. Processes import it and hand values on; everything else gets values. */
+/** What the server and the worker are told from outside. Processes read it and hand values on; everything else gets values. */
 import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { MAIN_QUEUE } from './domain/events/processes.ts';
 import { asOrgId, ORG_ID_RULE, parseOrgId, type OrgId } from './domain/org.ts';
-
-export type Environment = Readonly<Record<string, string | undefined>>;
+import { processEnvironment, variable, type Environment } from './environment.ts';
 
 export interface Config {
   readonly database: { readonly url: string; readonly migrateUrl?: string };
@@ -64,11 +63,8 @@ export function isLoopbackHost(host: string): boolean {
   return LOOPBACK.test(host);
 }
 
-/** An empty variable counts as unset, which is what `NAME=` in an env file means to a person. */
-const text = (env: Environment, name: string): string | undefined => env[name]?.trim() || undefined;
-
 function url(faults: Faults, env: Environment, name: string, schemes: readonly string[], more = ''): URL | undefined {
-  const value = text(env, name);
+  const value = variable(env, name);
   if (value === undefined) return faults.add(name, `is required, such as ${schemes[0]}//host:port`);
   if (!URL.canParse(value) || !schemes.includes(new URL(value).protocol)) {
     return faults.add(name, `must be a URL that begins with ${schemes.join(' or ')}//${more}`);
@@ -82,7 +78,7 @@ function integer(
   name: string,
   range: [min: number, max: number],
 ): number | undefined {
-  const value = text(env, name);
+  const value = variable(env, name);
   if (value === undefined) return undefined;
   if (/^\d+$/.test(value) && Number(value) >= range[0] && Number(value) <= range[1]) return Number(value);
   return faults.add(name, `must be an integer from ${range[0]} to ${range[1]}`);
@@ -109,7 +105,7 @@ function databaseUrl(faults: Faults, env: Environment, name: string, passwordNam
     return faults.add(name, `has a % that begins no escape: write it as %25, or give the password in ${passwordName}`);
   }
   const password = env[passwordName];
-  if (!password) return { user, url: text(env, name) ?? '' };
+  if (!password) return { user, url: variable(env, name) ?? '' };
   found.password = encodeURIComponent(password);
   return { user, url: found.href };
 }
@@ -119,7 +115,7 @@ function readDatabase(faults: Faults, env: Environment): Config['database'] {
   if (app && app.user !== 'edgeml_app') {
     faults.add('DATABASE_URL', 'must name the user edgeml_app, the role that cannot change events');
   }
-  const isGiven = text(env, 'DATABASE_MIGRATE_URL') !== undefined;
+  const isGiven = variable(env, 'DATABASE_MIGRATE_URL') !== undefined;
   const migrate = isGiven ? databaseUrl(faults, env, 'DATABASE_MIGRATE_URL', 'DATABASE_MIGRATE_PASSWORD') : undefined;
   if (migrate?.user === 'edgeml_app') {
     faults.add('DATABASE_MIGRATE_URL', 'must name a login that may create roles, never edgeml_app itself');
@@ -128,12 +124,12 @@ function readDatabase(faults: Faults, env: Environment): Config['database'] {
 }
 
 function readTemporal(faults: Faults, env: Environment): Config['temporal'] {
-  const address = text(env, 'TEMPORAL_ADDRESS') ?? '';
+  const address = variable(env, 'TEMPORAL_ADDRESS') ?? '';
   const host = /^(.+):\d{1,5}$/.exec(address)?.[1];
   if (host === undefined) faults.add('TEMPORAL_ADDRESS', 'is required, as host:port');
-  const tls = text(env, 'TEMPORAL_TLS');
+  const tls = variable(env, 'TEMPORAL_TLS');
   if (tls !== undefined && tls !== 'on' && tls !== 'off') faults.add('TEMPORAL_TLS', 'must be on or off');
-  const apiKey = text(env, 'TEMPORAL_API_KEY');
+  const apiKey = variable(env, 'TEMPORAL_API_KEY');
   if (host !== undefined && !isLoopbackHost(host)) {
     if (apiKey !== undefined && tls === 'off') {
       faults.add('TEMPORAL_TLS', 'is off, so TEMPORAL_API_KEY would travel in the clear; take one of the two away');
@@ -148,26 +144,26 @@ function readTemporal(faults: Faults, env: Environment): Config['temporal'] {
   }
   return {
     address,
-    namespace: text(env, 'TEMPORAL_NAMESPACE') ?? 'default',
-    taskQueue: text(env, 'TEMPORAL_TASK_QUEUE') ?? MAIN_QUEUE,
+    namespace: variable(env, 'TEMPORAL_NAMESPACE') ?? 'default',
+    taskQueue: variable(env, 'TEMPORAL_TASK_QUEUE') ?? MAIN_QUEUE,
     ...(apiKey === undefined ? {} : { apiKey }),
     tls: tls === 'on' || (apiKey !== undefined && tls !== 'off'),
   };
 }
 
 function readHttp(faults: Faults, env: Environment): Config['http'] {
-  const host = text(env, 'HTTP_HOST') ?? '127.0.0.1';
+  const host = variable(env, 'HTTP_HOST') ?? '127.0.0.1';
   const port = integer(faults, env, 'HTTP_PORT', [1, 65_535]) ?? 7400;
   const shown = isLoopbackHost(host) && host.includes(':') ? `[${host.replace(/[[\]]/g, '')}]` : host;
-  if (text(env, 'PUBLIC_URL') !== undefined) url(faults, env, 'PUBLIC_URL', ['https:', 'http:']);
-  const publicUrl = (text(env, 'PUBLIC_URL') ?? `http://${shown}:${port}`).replace(/\/+$/, '');
+  if (variable(env, 'PUBLIC_URL') !== undefined) url(faults, env, 'PUBLIC_URL', ['https:', 'http:']);
+  const publicUrl = (variable(env, 'PUBLIC_URL') ?? `http://${shown}:${port}`).replace(/\/+$/, '');
   return { host, port, publicUrl, corsOrigins: readOrigins(faults, env) };
 }
 
 /** As a browser sends them: scheme, host and port, nothing after them. */
 function readOrigins(faults: Faults, env: Environment): string[] {
   const name = 'EDGEML_CORS_ORIGINS';
-  const origins = (text(env, name) ?? '')
+  const origins = (variable(env, name) ?? '')
     .split(',')
     .map((one) => one.trim())
     .filter((one) => one !== '');
@@ -201,7 +197,7 @@ function checkBootstrapKey(faults: Faults, file: string, http: Config['http']): 
 }
 
 function readOrg(faults: Faults, env: Environment): OrgId {
-  const wanted = parseOrgId(text(env, 'EDGEML_ORG') ?? 'org_local');
+  const wanted = parseOrgId(variable(env, 'EDGEML_ORG') ?? 'org_local');
   if (wanted !== undefined) return wanted;
   faults.add('EDGEML_ORG', `must be ${ORG_ID_RULE}`);
   return asOrgId('org_local'); // never used: the fault ends the process
@@ -222,18 +218,18 @@ function checkSecret(faults: Faults, file: string): void {
  *
  * @throws Error that lists every fault at once, and no value of a variable
  */
-export function readConfig(env: Environment = process.env): Config {
+export function readConfig(env: Environment = processEnvironment()): Config {
   const faults = new Faults();
-  const home = resolve(text(env, 'EDGEML_HOME') ?? '.edgeml');
+  const home = resolve(variable(env, 'EDGEML_HOME') ?? '.edgeml');
   const http = readHttp(faults, env);
-  const bootstrapKeyFile = text(env, 'EDGEML_BOOTSTRAP_KEY_FILE');
+  const bootstrapKeyFile = variable(env, 'EDGEML_BOOTSTRAP_KEY_FILE');
   if (bootstrapKeyFile !== undefined) checkBootstrapKey(faults, bootstrapKeyFile, http);
-  const secretFile = text(env, 'EDGEML_SECRET_FILE');
+  const secretFile = variable(env, 'EDGEML_SECRET_FILE');
   if (secretFile !== undefined) checkSecret(faults, secretFile);
-  const level = text(env, 'LOG_LEVEL') ?? 'info';
+  const level = variable(env, 'LOG_LEVEL') ?? 'info';
   const logLevel = LOG_LEVELS.find((known) => known === level) ?? 'info';
   if (logLevel !== level) faults.add('LOG_LEVEL', `must be one of ${LOG_LEVELS.join(', ')}`);
-  const deviceAuth = text(env, 'EDGEML_DEVICE_AUTH') ?? 'fleet';
+  const deviceAuth = variable(env, 'EDGEML_DEVICE_AUTH') ?? 'fleet';
   if (deviceAuth !== 'fleet' && deviceAuth !== 'device') faults.add('EDGEML_DEVICE_AUTH', 'must be fleet or device');
   const database = readDatabase(faults, env);
   url(faults, env, 'NATS_URL', ['nats:', 'tls:']);
@@ -248,11 +244,11 @@ export function readConfig(env: Environment = process.env): Config {
   faults.refuse();
   return {
     database,
-    nats: { url: text(env, 'NATS_URL') ?? '' },
+    nats: { url: variable(env, 'NATS_URL') ?? '' },
     temporal,
     http,
     home,
-    blobDir: resolve(text(env, 'EDGEML_BLOB_DIR') ?? join(home, 'blobs')),
+    blobDir: resolve(variable(env, 'EDGEML_BLOB_DIR') ?? join(home, 'blobs')),
     ...(bootstrapKeyFile === undefined ? {} : { bootstrapKeyFile }),
     ...(secretFile === undefined ? {} : { secretFile }),
     org,
@@ -262,68 +258,4 @@ export function readConfig(env: Environment = process.env): Config {
     uploads,
     ...(workerMetricsPort === undefined ? {} : { workerMetricsPort }),
   };
-}
-
-/** What the embedded stack is told from outside. */
-export interface DevSettings {
-  readonly home: string;
-  /** The cache of downloaded servers; may be shared between checkouts. */
-  readonly tools: string;
-  /** Rung 1 of the ladder, by tool. */
-  readonly binaries: Readonly<Record<'temporal' | 'nats' | 'temporalTestServer' | 'chromium', string | undefined>>;
-  readonly path: string;
-  /** Parts that run elsewhere: a variable that is set switches our own off. */
-  readonly external: Readonly<Record<string, string>>;
-}
-
-/** Variables that name a part which runs elsewhere, with those that go with each. */
-const EXTERNAL = {
-  DATABASE_URL: ['DATABASE_PASSWORD', 'DATABASE_MIGRATE_URL', 'DATABASE_MIGRATE_PASSWORD'],
-  NATS_URL: [],
-  TEMPORAL_ADDRESS: ['TEMPORAL_NAMESPACE', 'TEMPORAL_TASK_QUEUE', 'TEMPORAL_API_KEY', 'TEMPORAL_TLS'],
-} as const;
-
-/** Never throws: what is missing has a default, what is wrong is refused by the part that uses it. */
-export function readDevSettings(env: Environment = process.env): DevSettings {
-  const external: Record<string, string> = {};
-  for (const [name, more] of Object.entries(EXTERNAL)) {
-    if (text(env, name) === undefined) continue;
-    for (const variable of [name, ...more]) {
-      // As it is: a password may begin or end with a space.
-      if (text(env, variable) !== undefined) external[variable] = env[variable] ?? '';
-    }
-  }
-  return {
-    home: resolve(text(env, 'EDGEML_HOME') ?? '.edgeml'),
-    tools: resolve(text(env, 'EDGEML_TOOLS') ?? join(import.meta.dirname, '.edgeml', 'tools')),
-    binaries: {
-      temporal: text(env, 'TEMPORAL_CLI_PATH'),
-      nats: text(env, 'NATS_SERVER_PATH'),
-      temporalTestServer: text(env, 'TEMPORAL_TEST_SERVER_PATH'),
-      chromium: text(env, 'CHROMIUM_PATH'),
-    },
-    path: env['PATH'] ?? '',
-    external,
-  };
-}
-
-/** The environment a child process starts from: ours, and on top what it is told. */
-export function childEnvironment(added: Environment, env: Environment = process.env): Record<string, string> {
-  const merged = Object.entries({ ...env, ...added });
-  return Object.fromEntries(merged.filter((entry): entry is [string, string] => entry[1] !== undefined));
-}
-
-const OF_DRIVER = /^(PG[A-Z]+|HOME|NODE_EXTRA_CA_CERTS)$/;
-
-/** What the driver of Postgres reads where the address of the database leaves it open, for a child process that gets nothing else. */
-export function driverEnvironment(env: Environment = process.env): Record<string, string> {
-  const all = Object.entries(childEnvironment({}, env));
-  return Object.fromEntries(all.filter(([name]) => OF_DRIVER.test(name)));
-}
-
-/** What the `edgeml` command reads. `EDGEML_API_BASE` is the older SDKs' name and ends in `/api/v1`. */
-export function readClientEnv(env: Environment = process.env): { readonly url?: string; readonly apiKey?: string } {
-  const url = text(env, 'EDGEML_URL') ?? text(env, 'EDGEML_API_BASE')?.replace(/\/api\/v1\/?$/, '');
-  const apiKey = text(env, 'EDGEML_API_KEY');
-  return { ...(url === undefined ? {} : { url }), ...(apiKey === undefined ? {} : { apiKey }) };
 }

@@ -3,14 +3,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import {
-  childEnvironment,
-  driverEnvironment,
-  isLoopbackHost,
-  readConfig,
-  readDevSettings,
-  type Environment,
-} from './config.ts';
+import { isLoopbackHost, readConfig } from './config.ts';
+import { readDevSettings } from './dev/settings.ts';
+import { childEnvironment, driverEnvironment, type Environment } from './environment.ts';
 
 let folder: string;
 beforeAll(() => {

@@ -10,9 +10,12 @@ const ban = (selector, message) => ({ selector, message });
 const EVERYWHERE = [
   ban(
     "MemberExpression[object.name='process'][property.name='env']",
-    'process.env is read in config.ts; take the value as an argument.',
+    'process.env is read in environment.ts; take the value as an argument.',
   ),
-  ban("ImportDeclaration[source.value='node:process']", 'process is a global; its environment is read in config.ts.'),
+  ban(
+    "ImportDeclaration[source.value='node:process']",
+    'process is a global; its environment is read in environment.ts.',
+  ),
 ];
 /** A call takes its arguments on the stack: some ten thousand of them, and it throws a RangeError. */
 const MANY = '/^(min|max|hypot|push|unshift|splice|concat|fromCharCode|fromCodePoint)$/';
@@ -179,7 +182,7 @@ export default tseslint.config(
   { files: [...TESTS, 'bench/**'], rules: syntax(...EVERYWHERE, ...ONE_DOOR) },
   { files: ['cli/**', 'dev/**', 'examples/**', 'bench/**'], rules: { 'no-console': 'off' } },
   // The one reader of the environment.
-  { files: ['config.ts'], rules: syntax(...ONE_DOOR) },
+  { files: ['environment.ts'], rules: syntax(...ONE_DOOR) },
   { files: ['logger.ts'], rules: syntax(...EVERYWHERE, ...SPREADS, ...ONE_DOOR) },
   // Loaded by vitest, which asks for a default export.
   {

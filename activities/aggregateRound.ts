@@ -2,6 +2,7 @@
 import { Context } from '@temporalio/activity';
 import { roundStepId } from '../domain/events/commandIds.ts';
 import { trainingStream } from '../domain/events/streams.ts';
+import { isRefusal } from '../domain/refusal.ts';
 import { exists } from '../machines/fold.ts';
 import { currentBase, roundState } from '../machines/trainingRun.ts';
 import { roundIdOf } from '../store/rounds/roundRow.ts';
@@ -49,9 +50,9 @@ export async function aggregateRound(deps: ActivityDeps, { runId, round, attempt
     () => ({ done }),
   );
   const expect = { stream, version: folded.version };
-  if ('refused' in result) {
+  if (isRefusal(result)) {
     deps.logger.error({ runId, round, attempt, why: result.detail }, 'a round cannot be aggregated');
-    const command = { kind: 'abandonRound' as const, runId, round, attempt, reason: result.refused };
+    const command = { kind: 'abandonRound' as const, runId, round, attempt, reason: result.code };
     return { submit: { commandId: roundStepId(runId, round, attempt, 'abandon'), expect, command } };
   }
   const data = {

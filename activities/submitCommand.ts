@@ -1,7 +1,6 @@
 /** The door of workflows into the log: the same use cases as everyone's. */
 import type { Outcome } from '../commands/context.ts';
 import { submit, type WorkflowCommand } from '../commands/workflowCommand.ts';
-import { describeRefusal } from '../machines/decision.ts';
 import type { Submission, Submitted } from './contract.ts';
 import type { ActivityDeps } from './deps.ts';
 import { cutText } from '../domain/text.ts';
@@ -44,7 +43,7 @@ function submittedOf(outcome: Outcome): Submitted {
         outcome: 'refused',
         events: [],
         code: outcome.refusal.code,
-        why: cutText(describeRefusal(outcome.refusal), 2_000),
+        why: cutText(outcome.refusal.detail, 2_000),
       };
   }
 }

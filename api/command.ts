@@ -30,7 +30,7 @@ export async function runCommand<T extends Outcome>(
   const isDry = isDryRun(request);
   const outcome = await useCase(isDry ? dryRunDeps(commands) : commands, callerOf(request, about));
   if (isDry && outcome.outcome === 'refused') {
-    throw new DryRunEnd({ would_append: [], guards: outcome.refusal.guards.map((g) => ({ ...g })) });
+    throw new DryRunEnd({ would_append: [], guards: (outcome.refusal.guards ?? []).map((g) => ({ ...g })) });
   }
   if (isDry && outcome.outcome === 'already') throw new DryRunEnd({ would_append: [], guards: [] });
   return { outcome, ...(await concluded(request, reply, log, outcome)) };

@@ -2,7 +2,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Outcome } from '../commands/context.ts';
 import { LifecycleError } from '../domain/errors.ts';
-import { describeRefusal } from '../machines/decision.ts';
+import { refusalError } from '../domain/refusal.ts';
 import type { EventStore } from '../store/log/eventStore.ts';
 import { ifMatchOf, etagOf } from './http/conditional.ts';
 import type { EventRef } from '../wire/common.ts';
@@ -28,15 +28,8 @@ export async function concluded(
   outcome: Outcome,
 ): Promise<Concluded> {
   switch (outcome.outcome) {
-    case 'refused': {
-      const { refusal } = outcome;
-      throw new LifecycleError(refusal.code, `${describeRefusal(refusal)}.`, {
-        state: refusal.state,
-        command: refusal.command,
-        guards: refusal.guards,
-        ...(refusal.more === undefined ? {} : { more: refusal.more }),
-      });
-    }
+    case 'refused':
+      throw refusalError(outcome.refusal);
     case 'stale': {
       const detail = `${outcome.stream} is at version ${outcome.version} now.`;
       if (ifMatchOf(request) === undefined) throw new LifecycleError('conflict', `${detail} Read it again.`);

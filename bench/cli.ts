@@ -4,7 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { childEnvironment } from '../config.ts';
+import { childEnvironment } from '../environment.ts';
 import { CHECKOUT } from '../dev/reach.ts';
 import { runToEnd } from '../dev/runToEnd.ts';
 import { removeHome, startStack } from '../dev/stack.ts';

@@ -13,7 +13,7 @@ import {
   encodeUpdate,
   f32Tensor,
   f32Values,
-  isRefused,
+  isRefusal,
   readSafetensors,
   writeSafetensors,
 } from '../domain/formats/safetensors/index.ts';
@@ -119,7 +119,7 @@ function nearest(x: number): number {
 /** @throws Error where a sampled parameter is not what whole-number arithmetic gives */
 async function verify(round: Round, modelSha: string, q: number, parameters: number): Promise<number> {
   const file = readSafetensors(await round.blobs.bytes(modelSha));
-  if (isRefused(file)) throw new Error(file.detail);
+  if (isRefusal(file)) throw new Error(file.detail);
   const found = f32Values(file.tensors[0]!);
   const base = deltas(parameters, 0);
   const stride = Math.max(1, Math.floor(parameters / 1000));
@@ -150,7 +150,7 @@ async function measure(count: number, parameters: number, runs: number): Promise
     for (let i = 0; i < runs; i += 1) {
       copies.push(await plainCopy(round));
       const one = await growthOf(() => aggregateUpdates({ ...round, spec, acceptedRoot: root }));
-      if ('refused' in one.result) throw new Error(one.result.detail);
+      if (isRefusal(one.result)) throw new Error(one.result.detail);
       ours.push(one.ms);
       growth = Math.max(growth, one.growth);
       check(answer === '' || answer === one.result.modelSha, 'two runs gave different models');

@@ -4,7 +4,7 @@
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
-import { readClientEnv } from '../config.ts';
+import { readClientEnv } from '../environment.ts';
 import { Http } from '../sdk/http.ts';
 import { CliError, EXIT } from './exit.ts';
 import { address, readInput } from './parse.ts';

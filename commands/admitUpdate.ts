@@ -9,8 +9,9 @@ import { LifecycleError, type ErrorCode } from '../domain/errors.ts';
 import { roundStepId } from '../domain/events/commandIds.ts';
 import type { RoundClosedData } from '../domain/events/training.ts';
 import { trainingStream } from '../domain/events/streams.ts';
-import { isRefused, scanSafetensors, type Refused } from '../domain/formats/safetensors/index.ts';
+import { scanSafetensors } from '../domain/formats/safetensors/index.ts';
 import { openGate, type AdmissionTerms, type Admitted } from '../domain/learning/index.ts';
+import { isRefusal, refuse, type Refusal } from '../domain/refusal.ts';
 import type { TrainingState } from '../machines/trainingRun.ts';
 import { decideTraining } from '../machines/trainingDecision.ts';
 import type { BlobStat } from '../store/artifacts/artifactStore.ts';
@@ -45,15 +46,8 @@ export interface AdmitUpdate extends HeldTask {
 export type UpdateOutcome =
   /** 201 the first time, 200 on a repeat. */
   | { readonly outcome: 'accepted' | 'repeated'; readonly receipt: Receipt }
-  | {
-      readonly outcome: 'refused';
-      readonly code: ErrorCode;
-      readonly detail: string;
-      /** `tensor`, `cause` or `max`, where the code has one. */
-      readonly more?: Readonly<Record<string, unknown>>;
-    };
-
-type Refusal = Extract<UpdateOutcome, { outcome: 'refused' }>;
+  /** With `tensor`, `cause` or `max`, where the code has one. */
+  | { readonly outcome: 'refused'; readonly refusal: Refusal };
 
 /** After these the device may send again on the same task; every other refusal of the body ends it and frees the slot. */
 const LEAVES_TASK_OPEN: readonly ErrorCode[] = [
@@ -77,7 +71,7 @@ export async function admitUpdate(deps: CommandDeps, input: AdmitUpdate): Promis
   const layout = await baseLayout(deps.blobs, task.round.baseSha);
   const max = Math.min(maxUpdateBytes(layout), input.most ?? Infinity);
   const announced = checkAnnounced(body, max);
-  if (announced) return refuse(deps, task, announced);
+  if (announced) return turnAway(deps, task, announced);
   // Only the bytes say whether it is the update that was accepted.
   const chunks = body.open();
   if (task.receipt) return settledBy(task, await sha256Of(chunks))!;
@@ -87,28 +81,28 @@ export async function admitUpdate(deps: CommandDeps, input: AdmitUpdate): Promis
     header: ({ metadata, entries }) => gate.header({ metadata, tensors: entries }),
     data: ({ name }, bytes, isLast) => gate.data(name, bytes, isLast),
   });
-  let refused: Refused | undefined;
+  let fault: Refusal | undefined;
   async function* scanned() {
     for await (const chunk of chunks) {
-      refused = scan.take(chunk);
-      if (refused) return;
+      fault = scan.take(chunk);
+      if (fault) return;
       yield chunk;
     }
-    refused = scan.end();
+    fault = scan.end();
   }
   const spooled = await deps.blobs.spool(scanned(), { max });
   try {
     const { sha256 } = spooled;
-    if (refused) return await refuse(deps, task, refusalOf(refused));
+    if (fault) return await turnAway(deps, task, fault);
     if (digest !== null && digest !== sha256) {
       const detail = `Repr-Digest says ${digest}, the body has ${sha256}.`;
-      return await refuse(deps, task, refusal('checksum_mismatch', detail));
+      return await turnAway(deps, task, refuse('checksum_mismatch', detail));
     }
     const admitted = gate.verdict();
-    if (isRefused(admitted)) return await refuse(deps, task, refusalOf(admitted));
+    if (isRefusal(admitted)) return await turnAway(deps, task, admitted);
     const blob = await spooled.keep();
     const outcome = await accept(deps, task, blob, admitted);
-    if (outcome.outcome === 'refused') await deps.rounds.refuse(task, outcome.code, false);
+    if (outcome.outcome === 'refused') await deps.rounds.refuse(task, outcome.refusal.code, false);
     return outcome;
   } finally {
     await spooled.discard();
@@ -119,34 +113,28 @@ export async function admitUpdate(deps: CommandDeps, input: AdmitUpdate): Promis
 function settledBy(task: Task, sha: string | null): UpdateOutcome | undefined {
   if (task.receipt) {
     if (task.receipt.updateSha === sha) return { outcome: 'repeated', receipt: task.receipt };
-    return refusal('conflict', `Task ${task.taskId} was answered with another update, ${task.receipt.updateSha}.`);
+    return refused(
+      refuse('conflict', `Task ${task.taskId} was answered with another update, ${task.receipt.updateSha}.`),
+    );
   }
   const why = unwanted(task);
-  return why && refusal(why.code, why.message, why.evidence.more);
+  return why && refused(why);
 }
 
-const refusal = (code: ErrorCode, detail: string, more?: Readonly<Record<string, unknown>>): Refusal => ({
-  outcome: 'refused',
-  code,
-  detail,
-  ...(more ? { more } : {}),
-});
-
-const refusalOf = ({ refused, detail, tensor }: Refused): Refusal =>
-  refusal(refused, detail, tensor === undefined ? undefined : { tensor });
+const refused = (refusal: Refusal): UpdateOutcome => ({ outcome: 'refused', refusal });
 
 /** Counts a refusal of the body, and ends the task where the device cannot mend it. */
-async function refuse(deps: CommandDeps, task: Task, refused: Refusal): Promise<Refusal> {
-  await deps.rounds.refuse(task, refused.code, !LEAVES_TASK_OPEN.includes(refused.code));
-  return refused;
+async function turnAway(deps: CommandDeps, task: Task, refusal: Refusal): Promise<UpdateOutcome> {
+  await deps.rounds.refuse(task, refusal.code, !LEAVES_TASK_OPEN.includes(refusal.code));
+  return refused(refusal);
 }
 
 /** What the headers alone say. */
 function checkAnnounced({ length, mediaType }: UpdateBody, max: number): Refusal | undefined {
-  if (length === null) return refusal('length_required', 'Send the update with Content-Length.');
+  if (length === null) return refuse('length_required', 'Send the update with Content-Length.');
   if (mediaType !== null && mediaType !== MEDIA_TYPE)
-    return refusal('unsupported_media_type', `Send the update as ${MEDIA_TYPE}, not as ${mediaType}.`);
-  if (length > max) return refusal('payload_too_large', `${length} bytes; at most ${max}.`, { max });
+    return refuse('unsupported_media_type', `Send the update as ${MEDIA_TYPE}, not as ${mediaType}.`);
+  if (length > max) return refuse('payload_too_large', `${length} bytes; at most ${max}.`, { max });
   return undefined;
 }
 
@@ -189,7 +177,7 @@ async function accept(
       if (answer) return { kind: 'already' };
       const { pseudonymHex } = task;
       if (pseudonymHex === null) {
-        answer = refusal('gone', `The key of run ${runId} was deleted.`);
+        answer = refused(refuse('gone', `The key of run ${runId} was deleted.`));
         return { kind: 'already' };
       }
 
@@ -223,10 +211,10 @@ const closerOf = ({ runId, round, attempt }: RoundRow): Caller => ({
 });
 
 /** What depends on the other updates of the round. */
-function fullOrContributed({ hasContributed, round }: Task): Refusal | undefined {
-  if (hasContributed) return refusal('per_device_limit', `The device has contributed to round ${round.roundId}.`);
-  if (round.accepted >= round.room)
-    return refusal('round_full', `Round ${round.roundId} has ${round.accepted} updates.`);
+function fullOrContributed({ hasContributed, round }: Task): UpdateOutcome | undefined {
+  const { roundId, accepted, room } = round;
+  if (hasContributed) return refused(refuse('per_device_limit', `The device has contributed to round ${roundId}.`));
+  if (accepted >= room) return refused(refuse('round_full', `Round ${roundId} has ${accepted} updates.`));
   return undefined;
 }
 

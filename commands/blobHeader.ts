@@ -3,10 +3,10 @@ import { buffer } from 'node:stream/consumers';
 import { LifecycleError } from '../domain/errors.ts';
 import {
   headerLength,
-  isRefused,
+  isRefusal,
   parseHeader,
   type Header,
-  type Refused,
+  type Refusal,
 } from '../domain/formats/safetensors/index.ts';
 import type { ArtifactStore } from '../store/artifacts/artifactStore.ts';
 
@@ -29,20 +29,20 @@ export async function blobHeader(
   pointer?: string,
 ): Promise<BlobHeader> {
   const stat = await blobs.stat(sha256);
-  if (!stat) throw faultOf({ refused: 'blob_unknown', detail: 'is not stored; upload it first' }, what, pointer);
+  if (!stat) throw faultOf({ code: 'blob_unknown', detail: 'is not stored; upload it first' }, what, pointer);
   const range = async (start: number, bytes: number): Promise<Uint8Array> => {
     const end = Math.min(start + bytes, stat.bytes) - 1;
     return end < start ? new Uint8Array(0) : new Uint8Array(await buffer(await blobs.get(sha256, { start, end })));
   };
   const length = headerLength(await range(0, PREFIX));
-  if (isRefused(length)) throw faultOf(length, what, pointer);
+  if (isRefusal(length)) throw faultOf(length, what, pointer);
   const header = parseHeader(await range(PREFIX, length.headerBytes), stat.bytes);
-  if (isRefused(header)) throw faultOf(header, what, pointer);
+  if (isRefusal(header)) throw faultOf(header, what, pointer);
   return { bytes: stat.bytes, header };
 }
 
 /** The refusal of a file that a request names: code and detail of its reader, with the member's pointer. */
-export function faultOf({ refused, detail }: Refused, what: string, pointer?: string): LifecycleError {
+export function faultOf({ code, detail }: Refusal, what: string, pointer?: string): LifecycleError {
   const errors = pointer === undefined ? {} : { errors: [{ pointer, detail: `${what}: ${detail}` }] };
-  return new LifecycleError(refused, `${what}: ${detail}`, errors);
+  return new LifecycleError(code, `${what}: ${detail}`, errors);
 }

@@ -8,7 +8,7 @@ import type { ModelOwners } from '../store/orgs/modelOwners.ts';
 import type { RolloutFinder } from '../store/rollouts/rolloutFinder.ts';
 import type { RoundStore } from '../store/rounds/roundStore.ts';
 import type { TelemetryReader } from '../store/telemetry/telemetryReader.ts';
-import type { Refusal } from '../machines/decision.ts';
+import type { Refusal } from '../domain/refusal.ts';
 
 export interface CommandDeps {
   readonly log: EventStore;

@@ -8,7 +8,8 @@ import { modelStream, parseStream, rolloutStream, trainingStream, versionStream 
 import type { AnyFact, StreamKind, StreamName } from '../domain/events/streams.ts';
 import { LifecycleError } from '../domain/errors.ts';
 import { noSuchStream, ownerOf, toGrant } from './ownership.ts';
-import type { Decision, Refusal } from '../machines/decision.ts';
+import type { Refusal } from '../domain/refusal.ts';
+import type { Decision } from '../machines/decision.ts';
 import type { Folded } from '../machines/fold.ts';
 import type { ModelState } from '../machines/model.ts';
 import type { VersionState } from '../machines/modelVersion.ts';

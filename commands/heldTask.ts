@@ -2,6 +2,7 @@
 import { timingSafeEqual } from 'node:crypto';
 import { LifecycleError } from '../domain/errors.ts';
 import type { OrgId } from '../domain/org.ts';
+import { refusalError, refuse, type Refusal } from '../domain/refusal.ts';
 import type { Task } from '../store/rounds/roundStore.ts';
 import type { CommandDeps } from './context.ts';
 
@@ -34,18 +35,18 @@ function isSame(given: string, expected: string): boolean {
 }
 
 /** Why the task takes no update, or undefined: ended, expired, or its round is over. For HEAD, and before a body is read. */
-export function unwanted(task: Task): LifecycleError | undefined {
+export function unwanted(task: Task): Refusal | undefined {
   const { round, taskId } = task;
   if (task.state === 'aborted' || task.state === 'refused') {
-    return new LifecycleError('task_ended', `Task ${taskId} was ${task.state}: ${task.detail ?? ''}. Check in again.`);
+    return refuse('task_ended', `Task ${taskId} was ${task.state}: ${task.detail ?? ''}. Check in again.`);
   }
   if (round.state !== 'open') {
-    return new LifecycleError('round_closed', `Round ${round.roundId} is ${round.state} (${round.cause ?? ''}).`, {
-      more: { cause: round.cause },
+    return refuse('round_closed', `Round ${round.roundId} is ${round.state} (${round.cause ?? ''}).`, {
+      cause: round.cause,
     });
   }
   if (Date.parse(task.expiresAt) <= task.now.getTime()) {
-    return new LifecycleError('lease_expired', `Task ${taskId} expired at ${task.expiresAt}. Check in again.`);
+    return refuse('lease_expired', `Task ${taskId} expired at ${task.expiresAt}. Check in again.`);
   }
   return undefined;
 }
@@ -58,6 +59,6 @@ export function unwanted(task: Task): LifecycleError | undefined {
 export async function checkTask(deps: CommandDeps, held: HeldTask): Promise<Task> {
   const task = await heldTask(deps, held);
   const why = task.receipt ? undefined : unwanted(task);
-  if (why) throw why;
+  if (why) throw refusalError(why);
   return task;
 }

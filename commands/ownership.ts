@@ -77,5 +77,5 @@ export async function requireGranted(
 ): Promise<void> {
   const orgId = await owners.ownerOf(modelId);
   if (orgId !== undefined && (await grants.has(orgId, sha256))) return;
-  throw faultOf({ refused: 'blob_unknown', detail: 'is not stored; upload it first' }, what, pointer);
+  throw faultOf({ code: 'blob_unknown', detail: 'is not stored; upload it first' }, what, pointer);
 }

@@ -4,7 +4,7 @@ import type { Architecture } from '../domain/events/model.ts';
 import type { ArtifactFile } from '../domain/events/version.ts';
 import { planMlp } from '../domain/formats/architecture.ts';
 import { SAFETENSORS } from '../domain/formats/fileFormats.ts';
-import { isRefused } from '../domain/refused.ts';
+import { isRefusal } from '../domain/refusal.ts';
 import { blobHeader, faultOf } from './blobHeader.ts';
 import type { CommandDeps } from './context.ts';
 
@@ -23,7 +23,7 @@ async function requireWeights(
   const what = `Weights ${sha256}`;
   const { header } = await blobHeader(blobs, sha256, what, pointer);
   const plan = architecture && planMlp(architecture, header.entries);
-  if (plan && isRefused(plan)) throw faultOf(plan, what, pointer);
+  if (plan && isRefusal(plan)) throw faultOf(plan, what, pointer);
 }
 
 /** Files about to become a version's. @throws LifecycleError as for weights; `invalid_input` for a file without a byte */

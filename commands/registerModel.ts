@@ -39,9 +39,9 @@ export async function registerModel(
   const input = { ...asked, name };
   const problem = input.architecture && architectureProblem(input.architecture);
   if (problem) {
-    const { refused, detail } = problem;
+    const { code, detail } = problem;
     const pointer = `/architecture${problem.pointer}`;
-    throw new LifecycleError(refused, `${pointer} ${detail}.`, { errors: [{ pointer, detail }] });
+    throw new LifecycleError(code, `${pointer} ${detail}.`, { errors: [{ pointer, detail }] });
   }
   const modelId = modelIdOf(input.orgId, input.name);
   const stream = modelStream(modelId);

@@ -1,9 +1,10 @@
 /** A federated run is asked for: its spec is frozen, its version reserved. The workflow opens the rounds. */
-import { LifecycleError } from '../domain/errors.ts';
 import type { TrainingFact } from '../domain/events/training.ts';
 import { parseStream, trainingStream, versionStream } from '../domain/events/streams.ts';
 import { canonicalSha } from '../domain/hash/canonicalJson.ts';
 import { parseTrainingRequest, requestSha, specOf, type TrainingRequest } from '../domain/learning/index.ts';
+import { isRefusal, refusalError } from '../domain/refusal.ts';
+import { guard, refuseByGuards } from '../machines/decision.ts';
 import { decideModel } from '../machines/model.ts';
 import { versionMachine, type VersionState } from '../machines/modelVersion.ts';
 import { decideVersion } from '../machines/versionDecision.ts';
@@ -33,7 +34,7 @@ export async function requestTraining(
   input: RequestTraining,
 ): Promise<Outcome & { readonly runId: string; readonly existing: boolean }> {
   const request = parseTrainingRequest(input.request);
-  if ('refused' in request) throw new LifecycleError(request.refused, request.detail, { errors: request.errors });
+  if (isRefusal(request)) throw refusalError(request);
   const drawn = { runId: deps.newId(), seed: deps.randomHex(), sha: requestSha(input.modelId, input.request) };
   let holder: string | null = null;
   const outcome = await execute(deps, caller, async (streams) => {
@@ -94,23 +95,13 @@ async function holderOf(streams: Streams, version: VersionState, sha: string): P
   return (await streams.training(runId)).context.requestSha === sha ? runId : null;
 }
 
-const reserved = (version: VersionState, name: string): Conclusion => ({
-  kind: 'refused',
-  refusal: {
-    state: version.state,
-    command: 'requestTraining',
-    code: 'version_reserved',
-    guards: [
-      {
-        name: 'versionFree',
-        met: false,
-        why: `${name} is ${version.state}${version.context.runId ? `, by run ${version.context.runId}` : ''}`,
-        how_to_meet:
-          version.state === 'Training' ? 'choose another version, or abort that run' : 'choose another version',
-      },
-    ],
-  },
-});
+function reserved(version: VersionState, name: string): Conclusion {
+  const why = `${name} is ${version.state}${version.context.runId ? `, by run ${version.context.runId}` : ''}`;
+  const howToMeet =
+    version.state === 'Training' ? 'choose another version, or abort that run' : 'choose another version';
+  const isFree = guard('versionFree', false, why, howToMeet);
+  return refuseByGuards(version.state, 'requestTraining', [isFree], 'version_reserved');
+}
 
 function runIdOf(outcome: Outcome): string | undefined {
   if (!('events' in outcome)) return undefined;

@@ -2,7 +2,7 @@
 import { LifecycleError } from '../domain/errors.ts';
 import type { Judgement, RollbackTrigger } from '../domain/events/rollout.ts';
 import { rolloutStream, versionStream } from '../domain/events/streams.ts';
-import { guard } from '../machines/decision.ts';
+import { guard, refuseByGuards } from '../machines/decision.ts';
 import { decideVersion } from '../machines/versionDecision.ts';
 import { isLive, type RolloutState } from '../machines/rollout.ts';
 import { decideRollout } from '../machines/rolloutDecision.ts';
@@ -104,22 +104,11 @@ export async function rollbackParts(
  * A kill switch that is pressed twice must not take the good version away as well: by model, a stable version with nothing
  * behind it stays. Whoever means it names its rollout.
  */
-const nowhere = ({ state, context }: RolloutState, rolloutId: number): Conclusion => ({
-  kind: 'refused',
-  refusal: {
-    state,
-    command: 'rollback',
-    code: 'guard_refused',
-    guards: [
-      guard(
-        'target',
-        false,
-        `${context.version} is stable, and no other version may come back`,
-        `to withdraw it all the same, roll back rollout ${rolloutId} by its id`,
-      ),
-    ],
-  },
-});
+function nowhere({ state, context }: RolloutState, rolloutId: number): Conclusion {
+  const why = `${context.version} is stable, and no other version may come back`;
+  const howToMeet = `to withdraw it all the same, roll back rollout ${rolloutId} by its id`;
+  return refuseByGuards(state, 'rollback', [guard('target', false, why, howToMeet)], 'guard_refused');
+}
 
 /** What to answer where the version in force is not the one that must go; undefined where it is. */
 async function notInForce(
@@ -132,7 +121,7 @@ async function notInForce(
   if ((await requireVersion(streams, modelId, fromVersion)).state === 'Rollback') return { kind: 'already' };
   const why = `${context.version} is in force, not ${fromVersion}`;
   const guards = [guard('inForce', false, why, `roll back ${context.version}, or leave from_version out`)];
-  return { kind: 'refused', refusal: { state, command: 'rollback', code: 'guard_refused', guards } };
+  return refuseByGuards(state, 'rollback', guards, 'guard_refused');
 }
 
 async function rolloutInForce(deps: CommandDeps, streams: Streams, modelId: string): Promise<number> {

@@ -148,7 +148,10 @@ describe('an update', () => {
     const first = await admitUpdate(c.deps, updateFor(task));
     expect(first).toMatchObject({ outcome: 'accepted', receipt: { weight: 10, samples: 10 } });
     expect(await admitUpdate(c.deps, updateFor(task))).toEqual({ ...first, outcome: 'repeated' });
-    expect(await admitUpdate(c.deps, updateFor(task, 0.2))).toMatchObject({ outcome: 'refused', code: 'conflict' });
+    expect(await admitUpdate(c.deps, updateFor(task, 0.2))).toMatchObject({
+      outcome: 'refused',
+      refusal: { code: 'conflict' },
+    });
     await expect(
       abortTask(c.deps, { taskId: task.taskId, orgId: ORG, lease: task.lease, reason: 'late' }),
     ).rejects.toMatchObject({
@@ -171,7 +174,7 @@ describe('an update', () => {
     });
     const say = async (more: Partial<AdmitUpdate>) => {
       const outcome = await admitUpdate(c.deps, { ...good, ...more });
-      return outcome.outcome === 'refused' ? outcome.code : outcome.outcome;
+      return outcome.outcome === 'refused' ? outcome.refusal.code : outcome.outcome;
     };
     expect(await say({ body: watched({ length: null }) })).toBe('length_required');
     expect(await say({ body: watched({ mediaType: 'application/json' }) })).toBe('unsupported_media_type');
@@ -202,14 +205,15 @@ describe('an update', () => {
     const { runId } = await openRun(c.deps);
     const task = await lease(c.deps, runId, 'device-1');
     const good = updateFor(task);
-    expect(await admitUpdate(c.deps, { ...good, digest: '0'.repeat(64) })).toMatchObject({ code: 'checksum_mismatch' });
+    expect(await admitUpdate(c.deps, { ...good, digest: '0'.repeat(64) })).toMatchObject({
+      refusal: { code: 'checksum_mismatch' },
+    });
     const bad = updateFor(task, Number.NaN);
     expect(await admitUpdate(c.deps, bad)).toMatchObject({
       outcome: 'refused',
-      code: 'non_finite',
-      more: { tensor: 'bias' },
+      refusal: { code: 'non_finite', more: { tensor: 'bias' } },
     });
-    expect(await admitUpdate(c.deps, good)).toMatchObject({ code: 'task_ended' });
+    expect(await admitUpdate(c.deps, good)).toMatchObject({ refusal: { code: 'task_ended' } });
     expect(await c.deps.rounds.refused(`${runId}.1.1`)).toEqual({ checksum_mismatch: 1, non_finite: 1 });
     expect(await answer(runId, 'device-1')).toMatchObject({ outcome: 'accepted' });
   });
@@ -222,7 +226,7 @@ describe('an update', () => {
       const deltas = [f32Tensor(name, [2], new Float32Array(2)), f32Tensor('weight', [2, 2], new Float32Array(4))];
       const bytes = encodeUpdate({ base, round, task: task.taskId, samples, metrics: {}, deltas });
       const outcome = await admitUpdate(c.deps, { ...task, orgId: ORG, body: bodyOf(bytes), digest: null });
-      return outcome.outcome === 'refused' ? outcome.code : outcome.outcome;
+      return outcome.outcome === 'refused' ? outcome.refusal.code : outcome.outcome;
     };
     expect(await refusalOf({ base: 'f'.repeat(64) })).toBe('wrong_base');
     expect(await refusalOf({ round: `${runId}.1.2` })).toBe('metadata_mismatch');
@@ -231,14 +235,10 @@ describe('an update', () => {
     const task = await lease(c.deps, runId, 'device-1');
     expect(
       await admitUpdate(c.deps, { ...task, orgId: ORG, body: bodyOf(Buffer.alloc(200_000)), digest: null }),
-    ).toMatchObject({
-      code: 'payload_too_large',
-    });
+    ).toMatchObject({ refusal: { code: 'payload_too_large' } });
     expect(
       await admitUpdate(c.deps, { ...task, orgId: ORG, body: bodyOf(Buffer.from('pickle')), digest: null }),
-    ).toMatchObject({
-      code: 'malformed_container',
-    });
+    ).toMatchObject({ refusal: { code: 'malformed_container' } });
   });
 
   it('is stored durably, under a pseudonym that only the run key links to its device', async () => {
@@ -268,14 +268,15 @@ describe('the goal', () => {
       const updates = (await leaseAll(runId, 12)).map((task, i) => updateFor(task, 0.01 * (i + 1)));
       const outcomes = await Promise.all(updates.map((u) => admitUpdate(c.deps, u)));
       expect(outcomes.filter((o) => o.outcome === 'accepted')).toHaveLength(3);
-      for (const late of outcomes.filter((o) => o.outcome === 'refused')) expect(late.code).toBe('round_closed');
+      for (const late of outcomes.filter((o) => o.outcome === 'refused'))
+        expect(late.refusal.code).toBe('round_closed');
       expect((await typesOf(runId)).filter((t) => t === 'RoundClosed')).toHaveLength(1);
       await expectConsistent(runId);
 
       const again = await Promise.all(updates.map((u) => admitUpdate(c.deps, u)));
       again.forEach((o, i) => {
         if (outcomes[i]!.outcome === 'accepted') expect(o).toEqual({ ...outcomes[i], outcome: 'repeated' });
-        else expect(o).toMatchObject({ outcome: 'refused', code: 'round_closed' });
+        else expect(o).toMatchObject({ outcome: 'refused', refusal: { code: 'round_closed' } });
       });
     }
   });
@@ -296,7 +297,10 @@ describe('the goal', () => {
       expect([(await winner).outcome, await loser]).toEqual(
         first === 'goal'
           ? ['accepted', expect.objectContaining({ outcome: 'duplicate' })]
-          : ['appended', expect.objectContaining({ outcome: 'refused', code: 'round_closed' })],
+          : [
+              'appended',
+              expect.objectContaining({ refusal: expect.objectContaining({ code: 'round_closed' }) as unknown }),
+            ],
       );
       expect((await runOf(runId)).context.currentClosed).toMatchObject({ cause: first });
       await expectConsistent(runId);
@@ -387,7 +391,7 @@ describe('the deadline', () => {
     const task = await lease(c.deps, runId, 'device-0');
     const input = { runId, round: 1, attempt: 1, reason: 'quorum_miss' as const };
     facts(await abandonRound(c.deps, workflow(roundStepId(runId, 1, 1, 'abandon')), input));
-    expect(await admitUpdate(c.deps, updateFor(task))).toMatchObject({ code: 'round_closed' });
+    expect(await admitUpdate(c.deps, updateFor(task))).toMatchObject({ refusal: { code: 'round_closed' } });
     facts(await openRound(c.deps, workflow(roundStepId(runId, 1, 2, 'open')), { runId }));
     expect(await roundOf(runId, 2)).toMatchObject({ state: 'open', baseSha: base, attempt: 2 });
     expect(await lease(c.deps, runId, 'device-0')).toMatchObject({ round: { roundId: `${runId}.1.2` } });

@@ -3,7 +3,7 @@ import { buffer } from 'node:stream/consumers';
 import { LifecycleError } from '../domain/errors.ts';
 import { planMlp } from '../domain/formats/architecture.ts';
 import { evaluationLayout, labelValues } from '../domain/formats/evaluationSet.ts';
-import { isRefused } from '../domain/refused.ts';
+import { isRefusal } from '../domain/refusal.ts';
 import { checkTrainableBase, type TrainingRequest } from '../domain/learning/index.ts';
 import { byPrecedenceDesc, isHigher, isPrerelease } from '../domain/semver.ts';
 import type { ModelState } from '../machines/model.ts';
@@ -43,7 +43,7 @@ export async function trainingBase(
   if (untrainable) throw faultOf(untrainable, what, pointer);
   const { architecture } = model.context;
   const plan = architecture ? planMlp(architecture, tensors) : undefined;
-  if (plan && isRefused(plan)) throw faultOf(plan, what, pointer);
+  if (plan && isRefusal(plan)) throw faultOf(plan, what, pointer);
   return base;
 }
 
@@ -65,11 +65,11 @@ export async function checkEvaluation(
   const { header } = await blobHeader(deps.blobs, evaluation.set, what, pointer);
   const { architecture } = model.context;
   const layout = evaluationLayout(header, architecture);
-  if (isRefused(layout)) throw faultOf(layout, what, pointer);
+  if (isRefusal(layout)) throw faultOf(layout, what, pointer);
   const { begin, end } = layout.labels;
   const range = { start: header.dataStart + begin, end: header.dataStart + end - 1 };
   const labels = labelValues(layout, new Uint8Array(await buffer(await deps.blobs.get(evaluation.set, range))));
-  if (isRefused(labels)) throw faultOf(labels, what, pointer);
+  if (isRefusal(labels)) throw faultOf(labels, what, pointer);
 }
 
 async function chooseBase(

@@ -2,7 +2,7 @@
 import { accessSync, chmodSync, constants, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
 import { delimiter, join, resolve } from 'node:path';
 import semver from 'semver';
-import type { DevSettings } from '../config.ts';
+import type { DevSettings } from './settings.ts';
 import { installers } from './installers.ts';
 import { Interrupted, refuseInterrupted } from './interruption.ts';
 import { fileNameOf, PINS, type Pin, type ToolName } from './pins.ts';

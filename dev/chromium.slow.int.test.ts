@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { chromium } from 'playwright-core';
 import { afterAll, expect, it } from 'vitest';
-import { readDevSettings } from '../config.ts';
+import { readDevSettings } from './settings.ts';
 import { installers } from './installers.ts';
 import { PINS } from './pins.ts';
 

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { SingleBar } from 'cli-progress';
 import { renderLineage } from '../cli/lineage.ts';
-import { readDevSettings } from '../config.ts';
+import { readDevSettings } from './settings.ts';
 import { tellStory } from '../examples/story.ts';
 import { hearInterruption, Interrupted, INTERRUPTED, unlessInterrupted } from './interruption.ts';
 import { startStack, type Stack } from './stack.ts';

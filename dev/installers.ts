@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { childEnvironment } from '../config.ts';
+import { childEnvironment } from '../environment.ts';
 import { unpackChromium } from './chromium.ts';
 import { fileNameOf, type Pin } from './pins.ts';
 import { runToEnd } from './runToEnd.ts';

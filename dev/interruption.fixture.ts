@@ -2,7 +2,7 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { childEnvironment } from '../config.ts';
+import { childEnvironment } from '../environment.ts';
 import { until } from '../test/support/log.ts';
 import { removeData } from './postgres.ts';
 import { CHECKOUT } from './reach.ts';

@@ -63,7 +63,7 @@ const found = (launched: Launched): { who: string; data: string; binary: string 
   JSON.parse(/\{"who".*\}/.exec(launched.output())?.[0] ?? '') as never; // printed by the script above
 
 const NEEDS_ROOT = 'only root lends its Postgres to another user: run this one as root';
-const PARTS = ['dev', 'store', 'domain', 'config.ts', 'package.json', 'tsconfig.json'];
+const PARTS = ['dev', 'store', 'domain', 'environment.ts', 'package.json', 'tsconfig.json'];
 
 /** A checkout that the launcher runs from, in a new folder which everyone may enter, wherever this one lies. */
 function copyOfCheckout(...below: string[]): { readonly folder: string; readonly checkout: string } {

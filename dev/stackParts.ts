@@ -1,7 +1,7 @@
 /** What a stack is made of: which parts run here, from which programs, on which ports, and what our own processes are told. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { readDevSettings, type DevSettings } from '../config.ts';
+import { readDevSettings, type DevSettings } from './settings.ts';
 import { findBinary, type Binary } from './binaries.ts';
 import { ensureCredentials } from './credentials.ts';
 import { natsSpec } from './nats.ts';

@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { childEnvironment } from '../config.ts';
+import { childEnvironment } from '../environment.ts';
 import { until } from '../test/support/log.ts';
 import { testHome } from '../test/support/services.ts';
 import { identify, isAlive, signal } from './processes.ts';

@@ -1,5 +1,5 @@
 /** `npm stop`: asks the launcher to stop its stack, waits for it, and ends what a killed launcher left behind. */
-import { readDevSettings } from '../config.ts';
+import { readDevSettings } from './settings.ts';
 import { launcherOf, lockHome } from './homeLock.ts';
 import { endProcess } from './processes.ts';
 import { endLeftovers } from './stackFile.ts';

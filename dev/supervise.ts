@@ -2,7 +2,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { closeSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
-import { childEnvironment } from '../config.ts';
+import { childEnvironment } from '../environment.ts';
 import { logTail, openLog } from './logFile.ts';
 import { endProcess, identify, isAlive, signal, type Identity } from './processes.ts';
 

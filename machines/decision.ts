@@ -1,22 +1,20 @@
 /** Pure. What a machine answers to a command: the facts that follow, "already so", or a refusal that names each guard. */
 import type { ErrorCode, Guard } from '../domain/errors.ts';
+import type { Refusal } from '../domain/refusal.ts';
 import type { StreamState } from '../domain/states.ts';
 import type { Folded, Machine } from './fold.ts';
 
-export interface Refusal {
+/** A refusal that says in which state, and names every guard. `code` is `guard_refused` unless a guard has one of its own. */
+export interface GuardRefusal extends Refusal {
   readonly state: StreamState;
   readonly command: string;
   readonly guards: readonly Guard[];
-  /** `guard_refused` unless a guard has a code of its own, such as `version_not_monotone`. */
-  readonly code: ErrorCode;
-  /** Members of the answer beside the guards, such as the rollout that stands in the way. */
-  readonly more?: Readonly<Record<string, unknown>>;
 }
 
 export type Decision<F> =
   | { readonly kind: 'facts'; readonly facts: readonly F[] }
   | { readonly kind: 'already' }
-  | { readonly kind: 'refused'; readonly refusal: Refusal };
+  | { readonly kind: 'refused'; readonly refusal: GuardRefusal };
 
 /** A guard that holds, or one that says why not and how to meet it. */
 export function guard(name: string, met: boolean, why: string, howToMeet: string): Guard {
@@ -50,16 +48,19 @@ export function decideFacts<C, S extends StreamState, F extends { type: string; 
   );
   const all = [state, ...(inState ? guards : guards.map((g) => ({ ...g, how_to_meet: '' })))];
   if (all.every((g) => g.met)) return { kind: 'facts', facts };
-  return {
-    kind: 'refused',
-    refusal: { state: folded.state, command, guards: all, code: inState ? code : 'guard_refused' },
-  };
+  return refuseByGuards(folded.state, command, all, inState ? code : 'guard_refused');
 }
 
-/** One sentence for people: the unmet guards of a refusal. */
-export function describeRefusal(refusal: Refusal): string {
-  const unmet = refusal.guards.filter((g) => !g.met);
-  return `${refusal.command} is refused in state ${refusal.state}: ${unmet
-    .map((g) => `${g.name}: ${g.why}${g.how_to_meet ? ` (${g.how_to_meet})` : ''}`)
-    .join('; ')}`;
+/** The command is refused by those of the guards that are not met; its detail is one sentence with each of them. */
+export function refuseByGuards(
+  state: StreamState,
+  command: string,
+  guards: readonly Guard[],
+  code: ErrorCode,
+): Extract<Decision<never>, { kind: 'refused' }> {
+  const unmet = guards
+    .filter((g) => !g.met)
+    .map((g) => `${g.name}: ${g.why}${g.how_to_meet ? ` (${g.how_to_meet})` : ''}`);
+  const detail = `${command} is refused in state ${state}: ${unmet.join('; ')}.`;
+  return { kind: 'refused', refusal: { code, detail, state, command, guards } };
 }

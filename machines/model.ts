@@ -5,7 +5,7 @@ import { Nullable } from '../domain/events/fact.ts';
 import { Architecture, modelFacts, type ModelFact } from '../domain/events/model.ts';
 import type { ModelStateName, None } from '../domain/states.ts';
 import { monotoneConflict, smallestLegal } from '../domain/semver.ts';
-import { already, decideFacts, guard, type Decision } from './decision.ts';
+import { already, decideFacts, guard, refuseByGuards, type Decision } from './decision.ts';
 import { wrap, type FactEvent, type Folded, type Machine, type StateNameOf } from './fold.ts';
 import { appended, movedToEnd } from './growing.ts';
 
@@ -142,15 +142,8 @@ export function decideModel(state: ModelState, command: ModelCommand, now: numbe
       const same = context.framework === command.data.framework && context.useCase === command.data.use_case;
       if (same) return already;
       const why = `${context.name} exists with framework ${context.framework} and use case ${context.useCase}`;
-      return {
-        kind: 'refused',
-        refusal: {
-          state: state.state,
-          command: command.type,
-          code: 'conflict',
-          guards: [guard('sameModel', false, why, 'use the existing model, or register another name')],
-        },
-      };
+      const sameModel = guard('sameModel', false, why, 'use the existing model, or register another name');
+      return refuseByGuards(state.state, command.type, [sameModel], 'conflict');
     }
     case 'declareContract':
       if (context.contractDigest === command.data.digest) return already;

@@ -1,10 +1,21 @@
 /**
- * Pure. What a training run answers to a command (docs/design/learning.md "The machine"): the named guards of its rounds, read as
- * one.
+ * Pure. What a training run answers to a command (docs/design/learning.md "The machine"): a step a command, which names the facts
+ * that would follow and the guards of `trainingGuards.ts` that must hold.
  */
+import type { Guard } from '../domain/errors.ts';
 import type { RoundClosedData, RoundOpenedData, TrainingFact } from '../domain/events/training.ts';
-import { already, decideFacts, guard, type Decision } from './decision.ts';
-import { currentBase, isPaused, trainingMachine, type TrainingContext, type TrainingState } from './trainingRun.ts';
+import { already, decideFacts, type Decision } from './decision.ts';
+import {
+  aggregated,
+  evaluated,
+  nextAttempt,
+  nextRound,
+  quorum,
+  roundsIn,
+  roundsLeft,
+  startsFromLast,
+} from './trainingGuards.ts';
+import { isPaused, trainingMachine, type TrainingContext, type TrainingState } from './trainingRun.ts';
 
 type DataOf<T extends TrainingFact['type']> = Extract<TrainingFact, { type: T }>['data'];
 
@@ -23,130 +34,95 @@ export type TrainingCommand =
   /** The last round is in, or a person stopped: select the checkpoint and succeed. */
   | { type: 'finish' };
 
+/** What a command would add, and what must hold for it besides the state; or it asks for what is so. */
+type Step = { readonly facts: readonly TrainingFact[]; readonly guards?: readonly Guard[] } | typeof already;
+
+type Of<T extends TrainingCommand['type']> = Extract<TrainingCommand, { type: T }>;
+
 /** What may follow in the run's own stream. Never throws. */
 export function decideTraining(state: TrainingState, command: TrainingCommand, now: number): Decision<TrainingFact> {
-  const { context } = state;
-  const spec = context.spec;
-  const decide = (facts: TrainingFact[], guards: ReturnType<typeof guard>[] = []) =>
-    decideFacts(trainingMachine, state, command.type, facts, guards, now);
-  const abandonOpen = (reason: 'stopped' | 'aborted', counted: number): TrainingFact[] =>
-    context.current
-      ? [
-          {
-            type: 'RoundAbandoned',
-            data: {
-              round: context.current.round,
-              attempt: context.current.attempt,
-              reason,
-              counted: context.currentClosed?.counted ?? counted,
-              needed: context.current.min_updates,
-            },
-          },
-        ]
-      : [];
+  const step = stepOf(state, command);
+  if ('kind' in step) return step;
+  return decideFacts(trainingMachine, state, command.type, step.facts, step.guards ?? [], now);
+}
+
+function stepOf(state: TrainingState, command: TrainingCommand): Step {
   switch (command.type) {
     case 'request':
-      return decide([{ type: 'TrainingRequested', data: command.data }]);
-    case 'openRound': {
-      const next = context.rounds.length + 1;
-      const last = context.rounds.at(-1);
-      const evaluated = !spec?.evaluation || !last || last.evaluated !== null;
-      return decide(
-        [{ type: 'RoundOpened', data: command.data }],
-        [
-          guard(
-            'roundsLeft',
-            !!spec && context.rounds.length < spec.rounds,
-            `${context.rounds.length} rounds are in`,
-            'finish the run',
-          ),
-          guard('nextRound', command.data.round === next, `round ${next} is next`, `open round ${next}`),
-          guard(
-            'nextAttempt',
-            command.data.attempt === context.attempts + 1,
-            `attempt ${context.attempts + 1} is next`,
-            'reload the run',
-          ),
-          guard(
-            'evaluated',
-            evaluated,
-            evaluated ? 'nothing to evaluate' : 'the last round is not evaluated',
-            'evaluate it',
-          ),
-          guard(
-            'base',
-            command.data.base_sha === currentBase(context),
-            'the base is the last aggregate',
-            'reload the run',
-          ),
-        ],
-      );
-    }
-    case 'closeRound': {
-      const needed = context.current?.min_updates ?? 0;
-      return decide(
-        [{ type: 'RoundClosed', data: command.data }],
-        [
-          guard(
-            'quorum',
-            command.data.counted >= needed,
-            `${command.data.counted} of ${needed} updates`,
-            'wait for more updates, or abandon the round',
-          ),
-        ],
-      );
-    }
+      return { facts: [{ type: 'TrainingRequested', data: command.data }] };
+    case 'openRound':
+      return openRound(state, command);
+    case 'closeRound':
+      return { facts: [{ type: 'RoundClosed', data: command.data }], guards: [quorum(state.context, command.data)] };
     case 'recordAggregate':
-      return decide([{ type: 'RoundAggregated', data: command.data }]);
+      return { facts: [{ type: 'RoundAggregated', data: command.data }] };
     case 'recordEvaluation':
-      return decide([{ type: 'RoundEvaluated', data: command.data }]);
+      return { facts: [{ type: 'RoundEvaluated', data: command.data }] };
     case 'abandonRound':
-      return decide([{ type: 'RoundAbandoned', data: command.data }]);
+      return { facts: [{ type: 'RoundAbandoned', data: command.data }] };
     case 'pause':
-      if (isPaused(state)) return already;
-      return decide([{ type: 'TrainingPaused', data: command.data }]);
+      return isPaused(state) ? already : { facts: [{ type: 'TrainingPaused', data: command.data }] };
     case 'resume':
-      if (state.state.startsWith('Running') && !isPaused(state)) return already;
-      return decide([{ type: 'TrainingResumed', data: command.data }]);
-    case 'stop': {
-      if (state.state === 'Ending' || state.state === 'Succeeded') return already;
-      const abandoned = abandonOpen('stopped', command.counted);
-      if (context.rounds.length === 0) {
-        return decide([...abandoned, { type: 'TrainingAborted', data: { reason: 'no_round' } }]);
-      }
-      return decide([...abandoned, stopFact(context, command.rule)]);
-    }
+      return resume(state, command);
+    case 'stop':
+      return stop(state, command);
     case 'abort':
-      if (state.state === 'Aborted') return already;
-      return decide([
-        ...abandonOpen('aborted', command.counted),
-        { type: 'TrainingAborted', data: { reason: command.reason } },
-      ]);
-    case 'finish': {
-      if (state.state === 'Succeeded') return already;
-      const last = context.rounds.at(-1);
-      const complete = !!spec && context.rounds.length >= spec.rounds;
-      const stop: TrainingFact[] = state.state === 'Ending' ? [] : [stopFact(context, 'rounds')];
-      return decide(
-        [
-          ...stop,
-          {
-            type: 'TrainingSucceeded',
-            data: { selected_round: last?.round ?? 0, model_sha: last?.aggregated.model_sha ?? context.base.sha },
-          },
-        ],
-        [
-          guard(
-            'roundsIn',
-            state.state === 'Ending' || complete,
-            `${context.rounds.length} of ${spec?.rounds ?? 0} rounds are in`,
-            'wait for the last round, or stop the run',
-          ),
-          guard('aggregated', last !== undefined, `${context.rounds.length} rounds were aggregated`, 'abort the run'),
-        ],
-      );
-    }
+      return abort(state, command);
+    case 'finish':
+      return finish(state);
   }
+}
+
+const openRound = ({ context }: TrainingState, { data }: Of<'openRound'>): Step => ({
+  facts: [{ type: 'RoundOpened', data }],
+  guards: [
+    roundsLeft(context),
+    nextRound(context, data.round),
+    nextAttempt(context, data.attempt),
+    evaluated(context),
+    startsFromLast(context, data.base_sha),
+  ],
+});
+
+function resume(state: TrainingState, { data }: Of<'resume'>): Step {
+  if (state.state.startsWith('Running') && !isPaused(state)) return already;
+  return { facts: [{ type: 'TrainingResumed', data }] };
+}
+
+/** With a round in, the run ends with what it has; without one there is nothing to make a version of. */
+function stop({ state, context }: TrainingState, { rule, counted }: Of<'stop'>): Step {
+  if (state === 'Ending' || state === 'Succeeded') return already;
+  const ending: TrainingFact =
+    context.rounds.length === 0 ? { type: 'TrainingAborted', data: { reason: 'no_round' } } : stopFact(context, rule);
+  return { facts: [...abandonOpen(context, 'stopped', counted), ending] };
+}
+
+function abort({ state, context }: TrainingState, { reason, counted }: Of<'abort'>): Step {
+  if (state === 'Aborted') return already;
+  return { facts: [...abandonOpen(context, 'aborted', counted), { type: 'TrainingAborted', data: { reason } }] };
+}
+
+function finish({ state, context }: TrainingState): Step {
+  if (state === 'Succeeded') return already;
+  const isEnding = state === 'Ending';
+  const last = context.rounds.at(-1);
+  const data = { selected_round: last?.round ?? 0, model_sha: last?.aggregated.model_sha ?? context.base.sha };
+  return {
+    facts: [...(isEnding ? [] : [stopFact(context, 'rounds')]), { type: 'TrainingSucceeded', data }],
+    guards: [roundsIn(context, isEnding), aggregated(context)],
+  };
+}
+
+/** The round that is open, if one is, goes with the run. */
+function abandonOpen(
+  { current, currentClosed }: TrainingContext,
+  reason: 'stopped' | 'aborted',
+  counted: number,
+): TrainingFact[] {
+  if (!current) return [];
+  const { round, attempt, min_updates: needed } = current;
+  const data = { round, attempt, reason, counted: currentClosed?.counted ?? counted, needed };
+  return [{ type: 'RoundAbandoned', data }];
 }
 
 function stopFact(context: TrainingContext, rule: 'rounds' | 'manual'): TrainingFact {

@@ -1,7 +1,7 @@
 /** Pure. What a version answers to a command: facts, a refusal with its guards, or that it is so already. */
 import type { ArtifactFile, VersionFact } from '../domain/events/version.ts';
 import { SAFETENSORS } from '../domain/formats/fileFormats.ts';
-import { already, decideFacts, guard, type Decision } from './decision.ts';
+import { already, decideFacts, guard, refuseByGuards, type Decision } from './decision.ts';
 import { isUsable, versionMachine, type VersionContext, type VersionState } from './modelVersion.ts';
 
 type DataOf<T extends VersionFact['type']> = Extract<VersionFact, { type: T }>['data'];
@@ -100,22 +100,12 @@ export function decideVersion(state: VersionState, command: VersionCommand, now:
   }
 }
 
-const exists = ({ state, context }: VersionState): Decision<VersionFact> => ({
-  kind: 'refused',
-  refusal: {
-    state,
-    command: 'draft',
-    code: 'conflict',
-    guards: [
-      guard(
-        'newVersion',
-        false,
-        `${context.version} exists, ${context.parent === null ? 'without a parent' : `made from ${context.parent}`}`,
-        'use the one that exists, or draft a version with another number',
-      ),
-    ],
-  },
-});
+const exists = ({ state, context }: VersionState): Decision<VersionFact> => {
+  const made = context.parent === null ? 'without a parent' : `made from ${context.parent}`;
+  const howToMeet = 'use the one that exists, or draft a version with another number';
+  const isNew = guard('newVersion', false, `${context.version} exists, ${made}`, howToMeet);
+  return refuseByGuards(state, 'draft', [isNew], 'conflict');
+};
 
 const sameRun = (context: VersionContext, runId: string) =>
   guard(

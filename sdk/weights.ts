@@ -3,7 +3,7 @@ import {
   encodeUpdate as writeUpdate,
   f32Tensor,
   f32Values,
-  isRefused,
+  isRefusal,
   readSafetensors,
   writeSafetensors,
   type UpdateMetrics,
@@ -22,7 +22,7 @@ const toFile = (weights: Weights) => [...weights].map(([name, t]) => f32Tensor(n
 /** The F32 tensors of a safetensors file. @throws EdgeMLError `malformed_container` */
 export function decodeTensors(bytes: Uint8Array): Weights {
   const file = readSafetensors(bytes);
-  if (isRefused(file)) throw new EdgeMLError(file.detail, 0, undefined, { code: file.refused });
+  if (isRefusal(file)) throw new EdgeMLError(file.detail, 0, undefined, { code: file.code });
   return new Map(
     file.tensors.filter((t) => t.dtype === 'F32').map((t) => [t.name, { shape: t.shape, data: f32Values(t) }]),
   );

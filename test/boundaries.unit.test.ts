@@ -41,7 +41,8 @@ const HOUSE: Readonly<Record<string, string>> = {
   'api/edgeml/fine.ts': `import '../open.ts';`,
   'api/edgeml/across.ts': `import '../lifecycle/fine.ts';`, // doors-do-not-meet
   'api/metrics.ts': `import './edgeml/fine.ts';`, // only-the-server-mounts-edgeml
-  'cli/main.ts': `import '../sdk/http.ts';`,
+  'cli/main.ts': `import '../sdk/http.ts'; import '../environment.ts';`,
+  'cli/config.ts': `import '../config.ts';`, // floor-cli
   'cli/api.ts': `import '../api/open.ts';`, // floor-cli, only-processes-import-api
   'sdk/http.ts': `import '../domain/errors.ts'; import type { A } from '../wire/types.ts'; export type B = A;`,
   'sdk/schema.ts': `import '../wire/fine.ts';`, // sdk-sees-types-of-wire
@@ -49,8 +50,10 @@ const HOUSE: Readonly<Record<string, string>> = {
   'wire/types.ts': `export type A = 1;`,
   'api/types.ts': `export type A = 1;`,
   'sdk/store.ts': `import '../store/fine.ts';`, // sdk-stands-alone
-  'dev/stack.ts': `import '../config.ts';`,
-  'config.ts': ``,
+  'dev/stack.ts': `import '../config.ts'; import './settings.ts';`,
+  'dev/settings.ts': `import '../environment.ts';`,
+  'config.ts': `import './environment.ts';`,
+  'environment.ts': ``,
   'server.ts': `import './api/open.ts'; import './config.ts';`,
   'worker.ts': `import './cli/main.ts';`, // nothing-imports-cli
 };
@@ -105,6 +108,7 @@ describe('the floors of the house', () => {
         'api/lifecycle/across.ts: only-the-server-mounts-edgeml',
         'api/metrics.ts: only-the-server-mounts-edgeml',
         'cli/api.ts: floor-cli',
+        'cli/config.ts: floor-cli',
         'cli/api.ts: only-processes-import-api',
         'commands/lost.ts: resolvable',
         'commands/pg.ts: door-pg',

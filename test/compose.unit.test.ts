@@ -1,9 +1,11 @@
-/** docker-compose.yml, .env.example and config.ts name the same variables and ports. */
+/** docker-compose.yml, .env.example and config.ts and dev/settings.ts name the same variables and ports. */
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import pg from 'pg';
 import { parse } from 'yaml';
-import { readConfig, readDevSettings, type Environment } from '../config.ts';
+import { readConfig } from '../config.ts';
+import { readDevSettings } from '../dev/settings.ts';
+import type { Environment } from '../environment.ts';
 import { PREFERRED_PORTS } from '../dev/stackFile.ts';
 
 const read = (name: string): string => readFileSync(new URL(`../${name}`, import.meta.url), 'utf8');
@@ -47,7 +49,7 @@ const all = new Set([...product, ...asked(readDevSettings)]);
 all.delete('PATH');
 
 describe('.env.example', () => {
-  it('names what config.ts reads and what compose needs, and nothing else', () => {
+  it('names what config.ts and dev/settings.ts read and what compose needs, and nothing else', () => {
     expect([...example.keys()].sort()).toEqual([...all, ...COMPOSE_ONLY].sort());
   });
 

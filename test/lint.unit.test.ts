@@ -29,7 +29,12 @@ async function refusals(eslint: ESLint, filePath: string, code: string): Promise
 
 describe('lint refuses', () => {
   it.each<[what: string, file: string, code: string, rule: string]>([
-    ['the environment outside config.ts', 'relay/x.ts', `export const x = process.env['X'];`, 'no-restricted-syntax'],
+    [
+      'the environment outside environment.ts',
+      'relay/x.ts',
+      `export const x = process.env['X'];`,
+      'no-restricted-syntax',
+    ],
     [
       'the environment by import',
       'relay/x.ts',
@@ -184,7 +189,7 @@ describe('lint allows', () => {
       `export const f = (request: { query: { limit: number } }) => request.query.limit;`,
     ],
     ['a logger in logger.ts', 'logger.ts', `import pino from 'pino'; export const x = pino();`],
-    ['the environment in config.ts', 'config.ts', `export const x = process.env['X'];`],
+    ['the environment in environment.ts', 'environment.ts', `export const x = process.env['X'];`],
     [
       'a spread whose length is written down, or that makes an array',
       'domain/x.ts',

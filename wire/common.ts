@@ -1,36 +1,21 @@
 /** Pieces of JSON that several routes share: members, pages, the answer of a command, the one error body. */
 import Type, { type Static, type TObject, type TProperties, type TSchema } from 'typebox';
 import { Count, Instant, Nullable, Sha256 } from '../domain/events/fact.ts';
+import { closed, Duration, Line, LINES, ONE_LINE, Reason, Text, VersionRef } from '../domain/requestSchemas.ts';
 import { STREAM_STATES } from '../domain/states.ts';
 
-export { Count, Instant, Nullable, Sha256 };
-
-/** Own door: a member that is not declared is an error, and an answer has no undeclared member either. */
-export const closed = { additionalProperties: false } as const;
+export { closed, Count, Duration, Instant, Line, LINES, Nullable, ONE_LINE, Reason, Sha256, Text, VersionRef };
 
 export const Uuid = Type.String({ pattern: '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$' });
-export const Duration = Type.String({ pattern: '^\\d+(\\.\\d+)?(ms|s|m|h|d)$', maxLength: 20 });
 
 /** One of some words. */
 export const wordOf = <const W extends string>(words: readonly W[]) =>
   Type.Unsafe<W>(Type.Union(words.map((word) => Type.Literal(word))));
 
-/** Patterns: without control characters; and with tabs and line ends only. */
-export const ONE_LINE = '^\\P{Cc}*$';
-export const LINES = '^[\\P{Cc}\\t\\n\\r]*$';
-/** Text of one line, by code points. NUL and half surrogate pairs never come this far: `parseJson` and `compileValidator` refuse them. */
-export const Line = (most: number, least = 0) =>
-  Type.String({ ...(least === 0 ? {} : { minLength: least }), maxLength: most, pattern: ONE_LINE });
-/** Text of lines, by code points. */
-export const Text = (most: number, least = 0) =>
-  Type.String({ ...(least === 0 ? {} : { minLength: least }), maxLength: most, pattern: LINES });
-
-export const Reason = Text(2_000, 1);
 /** A name as a person sends it, its letters and accents apart; `domain/names.ts` says what is stored, and refuses the rest. */
 export const Name = Type.String({ minLength: 1, maxLength: 600 });
 /** A model's id, or its name in any spelling, with or without a `:suffix`. */
 export const ModelRef = Line(600, 1);
-export const VersionRef = Line(64, 1);
 /** A device's id, or its own identifier, which is taken as it is. No "." and "..": clients remove them from paths. */
 export const DeviceRef = Type.String({ minLength: 1, maxLength: 200, pattern: '^(?!\\.{1,2}$)\\P{Cc}*$' });
 /** What was changed of what was sent, as sentences. */

@@ -1,6 +1,7 @@
 /** Training runs, their rounds, and the requests of people; devices are in `task.ts`. */
 import Type, { type Static } from 'typebox';
 import { TrainingSpec } from '../domain/events/training.ts';
+import { trainRequestSchema } from '../domain/learning/index.ts';
 import { ROUND_STATES, RUN_STATUSES } from '../domain/states.ts';
 import {
   closed,
@@ -8,13 +9,11 @@ import {
   Count,
   Duration,
   Instant,
-  Line,
   Nullable,
   pageOf,
   Reason,
   Sha256,
   Uuid,
-  VersionRef,
   wordOf,
 } from './common.ts';
 
@@ -145,47 +144,8 @@ export type Round = Static<typeof Round>;
 export const Rounds = pageOf(Round);
 export type Rounds = Static<typeof Rounds>;
 
-const { selection, windows, on_quorum_miss, client, aggregation, server_optimizer, admission } = Spec.properties;
-const part = <
-  S extends
-    | typeof selection
-    | typeof windows
-    | typeof on_quorum_miss
-    | typeof client
-    | typeof aggregation
-    | typeof server_optimizer
-    | typeof admission,
->(
-  schema: S,
-) => Type.Optional(Type.Partial(schema, closed));
-
 /** docs/design/learning.md "The spec of a run": what is left out takes its default. The model stands in the path. */
-export const TrainRequest = Type.Object(
-  {
-    base_version: Type.Optional(Nullable(VersionRef)),
-    init_artifact: Type.Optional(Nullable(Sha256)),
-    new_version: VersionRef,
-    rounds: Type.Optional(Type.Integer({ minimum: 1, maximum: 10_000 })),
-    min_updates: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000_000 })),
-    goal: Type.Optional(Nullable(Type.Integer({ minimum: 1, maximum: 1_000_000 }))),
-    seed: Type.Optional(Sha256),
-    selection: part(selection),
-    windows: part(windows),
-    on_quorum_miss: part(on_quorum_miss),
-    client: part(client),
-    aggregation: part(aggregation),
-    server_optimizer: part(server_optimizer),
-    admission: part(admission),
-    metrics: Type.Optional(Type.Array(Line(100), { maxItems: 50 })),
-    // Which words there are, the parser of the request says.
-    retention: Type.Optional(Type.Object({ updates: Type.Optional(Line(40)) }, closed)),
-    publish: Type.Optional(Type.Boolean()),
-    evaluation: Type.Optional(Nullable(Type.Object({ set: Sha256 }, closed))),
-    allow_rolled_back_base: Type.Optional(Type.Object({ reason: Reason }, closed)),
-  },
-  closed,
-);
-export type TrainRequest = Static<typeof TrainRequest>;
+export const TrainRequest = trainRequestSchema;
 
 /** Body of pause and abort: both need a reason. */
 export const WithReason = Type.Object({ reason: Reason }, closed);

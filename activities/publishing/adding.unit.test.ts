@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { artifactFormats, type ArtifactFormat } from '../../domain/formats/artifactFormats.ts';
 import { formatNames, formatsFor, graphFormats } from '../../domain/formats/fileFormats.ts';
-import { f32Tensor, isRefused, readSafetensors, writeSafetensors } from '../../domain/formats/safetensors/index.ts';
+import { f32Tensor, isRefusal, readSafetensors, writeSafetensors } from '../../domain/formats/safetensors/index.ts';
 import type { ArtifactStore } from '../../store/artifacts/artifactStore.ts';
 import { createFileStore } from '../../store/artifacts/fileStore.ts';
 import { createOnnxRuntime } from '../runtimes/onnxRuntime.ts';
@@ -23,7 +23,7 @@ const fake: ArtifactFormat = {
   build: (_architecture, tensors) => Buffer.concat([MAGIC, writeSafetensors(tensors)]),
   read: (bytes) => {
     const file = readSafetensors(bytes.slice(MAGIC.length));
-    return isRefused(file) ? file : file.tensors;
+    return isRefusal(file) ? file : file.tensors;
   },
 };
 

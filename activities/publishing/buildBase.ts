@@ -9,10 +9,10 @@ import { artifactFormats, type ArtifactFormat } from '../../domain/formats/artif
 import { formatNames, formatsFor, SAFETENSORS, type FileFormat } from '../../domain/formats/fileFormats.ts';
 import {
   isFiniteTensor,
-  isRefused,
+  isRefusal,
   readSafetensors,
   writeSafetensors,
-  type Refused,
+  type Refusal,
   type Tensor,
 } from '../../domain/formats/safetensors/index.ts';
 import type { ArtifactStore } from '../../store/artifacts/artifactStore.ts';
@@ -63,12 +63,12 @@ function wantedFormats({
 }
 
 /** The blob's bytes, or why they are not those that were recorded. @throws LifecycleError `blob_unknown` */
-async function recordedBytes(blobs: ArtifactStore, sha256: string): Promise<Uint8Array | Refused> {
+async function recordedBytes(blobs: ArtifactStore, sha256: string): Promise<Uint8Array | Refusal> {
   try {
     return await blobs.bytes(sha256);
   } catch (error) {
     if (error instanceof LifecycleError && error.code === 'checksum_mismatch')
-      return { refused: error.code, detail: error.message };
+      return { code: error.code, detail: error.message };
     throw error;
   }
 }
@@ -93,11 +93,11 @@ async function writeAndReadBack(
   { name: format, mediaType }: FileFormat,
   bytes: Uint8Array,
   expected: readonly Tensor[],
-  read: (bytes: Uint8Array) => readonly Tensor[] | Refused,
+  read: (bytes: Uint8Array) => readonly Tensor[] | Refusal,
 ): Promise<{ readonly file: ArtifactFile; readonly made: GateCheck }> {
   const blob = await blobs.put(bytes, { max: bytes.length });
   const found = read(await blobs.bytes(blob.sha256));
-  const difference = isRefused(found) ? found.detail : firstDifference(expected, found);
+  const difference = isRefusal(found) ? found.detail : firstDifference(expected, found);
   const detail = difference === undefined ? `${expected.length} tensors equal bit for bit` : `differs: ${difference}`;
   return {
     file: artifactFile(format, blob, mediaType),
@@ -105,9 +105,9 @@ async function writeAndReadBack(
   };
 }
 
-const tensorsOf = (bytes: Uint8Array): readonly Tensor[] | Refused => {
+const tensorsOf = (bytes: Uint8Array): readonly Tensor[] | Refusal => {
   const file = readSafetensors(bytes);
-  return isRefused(file) ? file : file.tensors;
+  return isRefusal(file) ? file : file.tensors;
 };
 
 /**
@@ -122,11 +122,11 @@ export async function buildBase(work: BaseToBuild): Promise<BuiltBase | GateRefu
   if ('code' in wanted) return refusedBy(checks, check(1, 'formats', false, wanted.detail), wanted.code);
   checks.push(check(1, 'formats', true, wanted.join(', ')));
   const bytes = await recordedBytes(blobs, work.tensorsSha);
-  if (isRefused(bytes)) return refusedBy(checks, check(1, 'tensors_digest', false, bytes.detail), bytes.refused);
+  if (isRefusal(bytes)) return refusedBy(checks, check(1, 'tensors_digest', false, bytes.detail), bytes.code);
   checks.push(check(1, 'tensors_digest', true, work.tensorsSha));
 
   const tensors = tensorsOf(bytes);
-  if (isRefused(tensors)) return refusedBy(checks, check(2, 'tensors', false, tensors.detail), tensors.refused);
+  if (isRefusal(tensors)) return refusedBy(checks, check(2, 'tensors', false, tensors.detail), tensors.code);
   const broken = tensors.find((t) => !isFiniteTensor(t));
   const finite = broken
     ? `tensor "${broken.name}" holds NaN or infinity`
@@ -143,7 +143,7 @@ export async function buildBase(work: BaseToBuild): Promise<BuiltBase | GateRefu
   const floats = tensors.filter((t) => t.dtype === 'F32');
   for (const format of offered.filter(({ name }) => wanted.includes(name))) {
     const model = format.build(architecture, tensors);
-    if (isRefused(model)) return refusedBy(checks, check(3, 'graph', false, model.detail), model.refused);
+    if (isRefusal(model)) return refusedBy(checks, check(3, 'graph', false, model.detail), model.code);
     checks.push(check(3, 'graph', true, `${architecture.kind}, ${format.madeAs}`));
     const built = await writeAndReadBack(blobs, format, model, floats, (found) => format.read(found));
     if (!built.made.passed) return refusedBy(checks, built.made);

@@ -9,7 +9,7 @@ import { versionFacts } from '../../domain/events/version.ts';
 import { buildMlp } from '../../domain/formats/onnx/index.ts';
 import {
   f32Tensor,
-  isRefused,
+  isRefusal,
   writeSafetensors,
   type Metadata,
   type Tensor,
@@ -149,7 +149,7 @@ describe('the gate', () => {
     const nudged = weights();
     nudged[2]!.data[40]! ^= 1;
     const [a, b] = [buildMlp(mlp, weights()), buildMlp(mlp, nudged)];
-    if (isRefused(a) || isRefused(b)) throw new Error('does not fit');
+    if (isRefusal(a) || isRefusal(b)) throw new Error('does not fit');
     expect(await buildBase({ blobs, tensorsSha, architecture: mlp, formats: [] })).toMatchObject({ kind: 'built' });
     // A store that gives back other bytes than it took: read-back names the tensor.
     const liar: ArtifactStore = { ...blobs, bytes: async (sha) => (sha === sha256Hex(a) ? b : blobs.bytes(sha)) };
@@ -168,7 +168,7 @@ describe('the gate', () => {
     ];
     for (const other of others) {
       const model = buildMlp(other, weights());
-      if (isRefused(model)) throw new Error(model.detail);
+      if (isRefusal(model)) throw new Error(model.detail);
       const verify = { blobs, runtime, onnxSha: await put(model), tensorsSha, architecture: mlp, version: '1.0.0' };
       expect(await verifyOnnx(verify)).toMatchObject({ kind: 'refused', code: 'gate_failed' });
     }

@@ -14,7 +14,7 @@ import {
   isConstant,
   referenceForward,
 } from '../../domain/formats/onnx/index.ts';
-import { isRefused, readSafetensors, type Refused } from '../../domain/formats/safetensors/index.ts';
+import { isRefusal, readSafetensors, type Refusal } from '../../domain/formats/safetensors/index.ts';
 import { canonicalSha } from '../../domain/hash/canonicalJson.ts';
 import type { ArtifactStore } from '../../store/artifacts/artifactStore.ts';
 import { isFailure, type OnnxFailure, type OnnxModel, type OnnxRuntime } from '../runtimes/onnxRuntime.ts';
@@ -49,8 +49,8 @@ interface Ran {
 export const goldenSeed = (architecture: Architecture, version: string): string =>
   canonicalSha({ architecture, version });
 
-function expectFit<T extends object>(value: T | Refused): T {
-  if (isRefused(value)) throw new LifecycleError(value.refused, value.detail);
+function expectFit<T extends object>(value: T | Refusal): T {
+  if (isRefusal(value)) throw new LifecycleError(value.code, value.detail);
   return value;
 }
 

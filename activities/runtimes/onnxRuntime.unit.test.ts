@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it, vi } from 'vitest';
 import { buildMlp, goldenInputs, referenceForward } from '../../domain/formats/onnx/index.ts';
-import { f32Tensor, isRefused } from '../../domain/formats/safetensors/index.ts';
+import { f32Tensor, isRefusal } from '../../domain/formats/safetensors/index.ts';
 import { createOnnxRuntime, isFailure, type OnnxSession, type OnnxTensor } from './onnxRuntime.ts';
 
 const architecture = { kind: 'mlp:tanh:softmax', input_dim: 6, hidden_dim: 5, output_dim: 3 };
@@ -27,7 +27,7 @@ const tensors = [
   ),
 ];
 const built = buildMlp(architecture, tensors);
-if (isRefused(built)) throw new Error(built.detail);
+if (isRefusal(built)) throw new Error(built.detail);
 const model: Uint8Array = built;
 const data = goldenInputs('seed', 6);
 const inputs: OnnxTensor[] = [{ name: 'input', dims: [16, 6], data }];

@@ -1,7 +1,6 @@
 /** A closed round becomes one model: a function of base, accepted updates and spec, to the last bit. */
 import { createHash } from 'node:crypto';
 import type { TrainingSpec } from '../../domain/events/training.ts';
-import { isRefused } from '../../domain/formats/safetensors/index.ts';
 import {
   acceptedRoot,
   gridFor,
@@ -11,6 +10,7 @@ import {
   type ManifestUpdate,
   type PooledFigures,
 } from '../../domain/learning/index.ts';
+import { isRefusal, type Refusal } from '../../domain/refusal.ts';
 import type { ArtifactStore } from '../../store/artifacts/artifactStore.ts';
 import { openFile } from './modelStream.ts';
 import { stepModel } from './stepModel.ts';
@@ -37,11 +37,6 @@ export interface AggregatedRound {
   readonly metrics: PooledFigures;
 }
 
-export interface AggregateRefused {
-  readonly refused: 'non_finite' | 'checksum_mismatch';
-  readonly detail: string;
-}
-
 const hash = (bytes: Uint8Array) => new Uint8Array(createHash('sha256').update(bytes).digest());
 
 /** Updates without samples weigh nothing and count for nothing while one has some; if none has, all weigh 1. */
@@ -58,12 +53,14 @@ function weighed(updates: readonly ManifestUpdate[]): { readonly weights: number
  *           were accepted) or `non_finite` (the step left the float range)
  * @throws   LifecycleError `blob_unknown`; the signal's reason
  */
-export async function aggregateUpdates(round: RoundToAggregate): Promise<AggregatedRound | AggregateRefused> {
+export async function aggregateUpdates(
+  round: RoundToAggregate,
+): Promise<AggregatedRound | Refusal<'non_finite' | 'checksum_mismatch'>> {
   const { blobs, baseSha, spec, beat, signal } = round;
   const { root, updates } = acceptedRoot(round.updates, hash);
   if (root !== round.acceptedRoot)
     return {
-      refused: 'checksum_mismatch',
+      code: 'checksum_mismatch',
       detail: `the rows' root is ${root}, the round was closed with ${round.acceptedRoot}`,
     };
   const { weights, counted } = weighed(updates);
@@ -72,15 +69,14 @@ export async function aggregateUpdates(round: RoundToAggregate): Promise<Aggrega
     updates.reduce((most, u, i) => Math.max(most, weights[i]! * u.maxAbs), 0),
   );
   const base = await openFile(blobs, baseSha);
-  if (isRefused(base))
-    return { refused: 'checksum_mismatch', detail: `base ${baseSha} cannot be read: ${base.detail}` };
+  if (isRefusal(base)) return { code: 'checksum_mismatch', detail: `base ${baseSha} cannot be read: ${base.detail}` };
   try {
     const weighted = updates.map((u, i) => ({ updateSha: u.updateSha, weight: weights[i]! }));
     const sum = await sumUpdates(blobs, base.header, weighted, grid.q, { beat, signal });
     if (!(sum instanceof Float64Array)) return sum;
     const total = weights.reduce((a, b) => a + b, 0);
     const model = await stepModel(blobs, base, { sum, weights: total, lr: spec.server_optimizer.lr, signal });
-    if ('refused' in model) return model;
+    if (isRefusal(model)) return model;
     const manifest = manifestBytes({ baseSha, acceptedRoot: root, updates });
     const { sha256: manifestSha } = await blobs.put(manifest, { max: manifest.length });
     return {

@@ -7,7 +7,7 @@ import {
   encodeUpdate,
   f32Tensor,
   f32Values,
-  isRefused,
+  isRefusal,
   readSafetensors,
   writeSafetensors,
   type Tensor,
@@ -81,7 +81,7 @@ describe('aggregateRound', () => {
       const beats: number[] = [];
       const updates = order.map((i) => round.updates[i]!);
       const result = await aggregateUpdates({ ...round, updates, beat: (n) => beats.push(n) });
-      if ('refused' in result) throw new Error(result.detail);
+      if (isRefusal(result)) throw new Error(result.detail);
       expect(result).toMatchObject({
         modelSha: '91b95676430dec8b30088e2a455aaf9a785135a914e02f0c90faba310b239d3b',
         modelBytes: 144,
@@ -91,7 +91,7 @@ describe('aggregateRound', () => {
       });
       expect(beats).toEqual([0]);
       const file = readSafetensors(await blobs.bytes(result.modelSha));
-      if (isRefused(file)) throw new Error(file.detail);
+      if (isRefusal(file)) throw new Error(file.detail);
       const words = file.tensors.flatMap((t) =>
         [...new Uint32Array(new Uint8Array(t.data).buffer)].map((x) => x.toString(16).padStart(8, '0')),
       );
@@ -122,7 +122,7 @@ describe('aggregateRound', () => {
       spec: half,
       acceptedRoot: acceptedRoot(updates).root,
     });
-    if ('refused' in result) throw new Error(result.detail);
+    if (isRefusal(result)) throw new Error(result.detail);
     expect(result.modelSha).toBe(sha256Hex(writeSafetensors([steps, mask, ...floats(1 + 3.5 / 2, 2 + 7)])));
     expect(result).toMatchObject({ samples: 40, updateNorm: 3.5, metrics: { accuracy: 35 / 40, loss: null, n: 40 } });
   });
@@ -148,7 +148,7 @@ describe('aggregateRound', () => {
         ),
       );
     const result = await aggregateUpdates({ blobs, baseSha, updates, spec, acceptedRoot: acceptedRoot(updates).root });
-    if ('refused' in result) throw new Error(result.detail);
+    if (isRefusal(result)) throw new Error(result.detail);
     const mean = (i: number) => updates.reduce((s, u) => s + u.weight * (((i * u.weight) % 7) - 3), 0) / 66;
     expect(result.modelSha).toBe(sha256Hex(writeSafetensors(tensor((i) => i + mean(i)))));
   });
@@ -156,7 +156,7 @@ describe('aggregateRound', () => {
   it('abandons a round whose rows or bytes are not those that were accepted', async () => {
     const round = await goldenRound();
     const rows = [{ ...round.updates[0]!, weight: 601 }, ...round.updates.slice(1)];
-    expect(await aggregateUpdates({ ...round, updates: rows })).toMatchObject({ refused: 'checksum_mismatch' });
+    expect(await aggregateUpdates({ ...round, updates: rows })).toMatchObject({ code: 'checksum_mismatch' });
     const { updateSha } = round.updates[1]!;
     const bytes = Uint8Array.from(await blobs.bytes(updateSha));
     bytes[bytes.length - 1]! ^= 1;
@@ -164,11 +164,11 @@ describe('aggregateRound', () => {
     await writeFile(path, bytes);
     const result = await aggregateUpdates(round);
     expect(result).toMatchObject({
-      refused: 'checksum_mismatch',
+      code: 'checksum_mismatch',
       detail: expect.stringContaining(updateSha) as string,
     });
     await writeFile(path, bytes.subarray(0, 300));
-    expect(await aggregateUpdates(round)).toMatchObject({ refused: 'checksum_mismatch' });
+    expect(await aggregateUpdates(round)).toMatchObject({ code: 'checksum_mismatch' });
   });
 
   it('stores nothing for a step that leaves the float range, or that is cancelled', async () => {
@@ -179,7 +179,7 @@ describe('aggregateRound', () => {
     const loud = { server_optimizer: { name: 'sgd', lr: 1e36 } } as const;
     const round = { blobs, baseSha, updates, spec: loud, acceptedRoot: acceptedRoot(updates).root };
     const before = (await readdir(folder, { recursive: true })).length;
-    expect(await aggregateUpdates(round)).toMatchObject({ refused: 'non_finite' });
+    expect(await aggregateUpdates(round)).toMatchObject({ code: 'non_finite' });
     await expect(aggregateUpdates({ ...round, signal: AbortSignal.abort() })).rejects.toThrow(/abort/i);
     expect((await readdir(folder, { recursive: true })).length).toBe(before);
   });

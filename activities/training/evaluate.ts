@@ -6,9 +6,9 @@ import { buildMlp } from '../../domain/formats/onnx/index.ts';
 import {
   f32Values,
   findTensor,
-  isRefused,
+  isRefusal,
   readSafetensors,
-  type Refused,
+  type Refusal,
 } from '../../domain/formats/safetensors/index.ts';
 import type { ArtifactStore } from '../../store/artifacts/artifactStore.ts';
 import { isFailure, type OnnxFailure, type OnnxRuntime, type OnnxSession } from '../runtimes/onnxRuntime.ts';
@@ -29,8 +29,8 @@ export interface Evaluation {
 }
 
 /** @throws LifecycleError with the reader's code: the blob was checked when it came, so it is a surprise */
-function expectFit<T extends object>(what: string, value: T | Refused): T {
-  if (isRefused(value)) throw new LifecycleError(value.refused, `${what}: ${value.detail}`);
+function expectFit<T extends object>(what: string, value: T | Refusal): T {
+  if (isRefusal(value)) throw new LifecycleError(value.code, `${what}: ${value.detail}`);
   return value;
 }
 

@@ -2,10 +2,10 @@
 import { LifecycleError } from '../../domain/errors.ts';
 import {
   headerLength,
-  isRefused,
+  isRefusal,
   parseHeader,
   type Header,
-  type Refused,
+  type Refusal,
 } from '../../domain/formats/safetensors/index.ts';
 import type { ArtifactStore } from '../../store/artifacts/artifactStore.ts';
 import { readBytes, type ByteReader } from './byteReader.ts';
@@ -17,24 +17,24 @@ export interface OpenFile {
   readonly reader: ByteReader;
 }
 
-async function readHead(reader: ByteReader, fileBytes: number): Promise<Header | Refused> {
+async function readHead(reader: ByteReader, fileBytes: number): Promise<Header | Refusal> {
   const prefix = new Uint8Array(8);
   const length = headerLength(prefix.subarray(0, await reader.read(prefix)));
-  if (isRefused(length)) return length;
+  if (isRefusal(length)) return length;
   const header = new Uint8Array(length.headerBytes);
   return parseHeader(header.subarray(0, await reader.read(header)), fileBytes);
 }
 
 /** @throws LifecycleError `blob_unknown` */
-export async function openFile(blobs: ArtifactStore, sha256: string): Promise<OpenFile | Refused> {
+export async function openFile(blobs: ArtifactStore, sha256: string): Promise<OpenFile | Refusal> {
   const stat = await blobs.stat(sha256);
   if (!stat)
     throw new LifecycleError('blob_unknown', `no bytes with SHA-256 ${sha256} are stored; was it swept too early?`);
   const reader = readBytes(await blobs.get(sha256));
   try {
     const header = await readHead(reader, stat.bytes);
-    if (isRefused(header)) reader.close();
-    return isRefused(header) ? header : { sha256, header, reader };
+    if (isRefusal(header)) reader.close();
+    return isRefusal(header) ? header : { sha256, header, reader };
   } catch (error) {
     reader.close();
     throw error;

@@ -2,6 +2,7 @@
 import { Readable } from 'node:stream';
 import { safetensorsHead } from '../../domain/formats/safetensors/index.ts';
 import { isBuffer, sgdStep, squares } from '../../domain/learning/index.ts';
+import type { Refusal } from '../../domain/refusal.ts';
 import type { ArtifactStore, BlobStat } from '../../store/artifacts/artifactStore.ts';
 import type { OpenFile } from './modelStream.ts';
 
@@ -73,14 +74,14 @@ export async function stepModel(
   blobs: ArtifactStore,
   base: OpenFile,
   step: Step,
-): Promise<SteppedModel | { readonly refused: 'non_finite' | 'checksum_mismatch'; readonly detail: string }> {
+): Promise<SteppedModel | Refusal<'non_finite' | 'checksum_mismatch'>> {
   let total = 0;
   const bytes = Readable.from(modelBytes(base, step, (part) => (total += part)));
   try {
     const blob = await blobs.put(bytes, { max: Number.MAX_SAFE_INTEGER });
     return { ...blob, updateNorm: Math.sqrt(total) };
   } catch (error) {
-    if (error instanceof StepRefused) return { refused: error.code, detail: error.message };
+    if (error instanceof StepRefused) return { code: error.code, detail: error.message };
     throw error;
   } finally {
     bytes.destroy();

@@ -3,8 +3,9 @@
  * thread: the event loop turns with every chunk of a file, so heartbeats and other work go on (20 updates of 2 million parameters:
  * 0.9 s, no timer later than 17 ms; two cores, November 2026).
  */
-import { isRefused, type Header } from '../../domain/formats/safetensors/index.ts';
+import { isRefusal, type Header } from '../../domain/formats/safetensors/index.ts';
 import { accumulate } from '../../domain/learning/index.ts';
+import { refuse, type Refusal } from '../../domain/refusal.ts';
 import type { ArtifactStore } from '../../store/artifacts/artifactStore.ts';
 import { openFile, type OpenFile } from './modelStream.ts';
 
@@ -24,12 +25,8 @@ export interface Progress {
   readonly signal?: AbortSignal | undefined;
 }
 
-export interface Mismatch {
-  readonly refused: 'checksum_mismatch';
-  readonly detail: string;
-}
-
-const mismatch = (detail: string): Mismatch => ({ refused: 'checksum_mismatch', detail });
+type Mismatch = Refusal<'checksum_mismatch'>;
+const mismatch = (detail: string): Mismatch => refuse('checksum_mismatch', detail);
 
 /** F32 names and shapes, as one text to compare. */
 const layoutOf = (header: Header) =>
@@ -39,7 +36,7 @@ async function openAll(blobs: ArtifactStore, base: Header, updates: readonly Wei
   const layout = layoutOf(base);
   for (const { updateSha } of updates) {
     const file = await openFile(blobs, updateSha);
-    if (isRefused(file)) return mismatch(`update ${updateSha} can no longer be read: ${file.detail}`);
+    if (isRefusal(file)) return mismatch(`update ${updateSha} can no longer be read: ${file.detail}`);
     opened.push(file);
     if (layoutOf(file.header) !== layout || file.header.entries.some((e) => e.dtype !== 'F32'))
       return mismatch(`update ${updateSha} does not hold the tensors of the base`);

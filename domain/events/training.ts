@@ -1,9 +1,7 @@
 /** Pure. Facts of stream `training-<run id>`: a federated training run and its rounds. No fact is about one device. */
 import Type, { type Static } from 'typebox';
+import { closed, Duration } from '../requestSchemas.ts';
 import { Count, Counts, fact, Figures, Instant, Nullable, Semver, Sha256, type FactOf } from './fact.ts';
-
-const Duration = Type.String({ pattern: '^\\d+(\\.\\d+)?(ms|s|m|h|d)$', maxLength: 20 });
-const closed = { additionalProperties: false };
 
 /** The frozen spec of a run (docs/design/learning.md "The spec of a run"). Durations are strings: `500ms`, `2m`, `7d`. */
 export const TrainingSpec = Type.Object(

@@ -3,7 +3,7 @@
  * tensors make.
  */
 import type { Architecture } from '../events/model.ts';
-import { isRefused, refuse, type Refused } from '../refused.ts';
+import { isRefusal, refuse, type Refusal } from '../refusal.ts';
 import { compareNatural, orderLayers, type MlpLayer } from './layerOrder.ts';
 import { isOtherFloat } from './safetensors/dtype.ts';
 import { LIMITS } from './safetensors/limits.ts';
@@ -24,13 +24,14 @@ export interface MlpPlan extends MlpKind {
 }
 
 const KIND = /^mlp(?::(relu|tanh|sigmoid))?(?::(softmax|sigmoid|linear))?$/;
-const mismatch = (detail: string, tensor?: string) => refuse('architecture_mismatch', detail, tensor);
+const mismatch = (detail: string, tensor?: string) =>
+  refuse('architecture_mismatch', detail, tensor === undefined ? undefined : { tensor });
 
 /**
  * Grammar `mlp[:relu|tanh|sigmoid][:softmax|sigmoid|linear]`, read from the left: `mlp:sigmoid` is sigmoid between layers.
  * Defaults: relu between layers, raw output. A single output needs its activation said, as weights do not reveal it.
  */
-export function parseKind(architecture: Architecture): MlpKind | Refused {
+export function parseKind(architecture: Architecture): MlpKind | Refusal {
   const match = KIND.exec(architecture.kind);
   if (!match) {
     const grammar = 'mlp[:relu|tanh|sigmoid][:softmax|sigmoid|linear]';
@@ -50,9 +51,9 @@ export function parseKind(architecture: Architecture): MlpKind | Refused {
  *
  * @returns the JSON pointer of the member at fault, below the architecture; undefined if a graph can be built
  */
-export function architectureProblem(architecture: Architecture): (Refused & { readonly pointer: string }) | undefined {
+export function architectureProblem(architecture: Architecture): (Refusal & { readonly pointer: string }) | undefined {
   const kind = parseKind(architecture);
-  if (isRefused(kind)) return { ...kind, pointer: '/kind' };
+  if (isRefusal(kind)) return { ...kind, pointer: '/kind' };
   const { input_dim: input, hidden_dim: hidden, output_dim: output } = architecture;
   const weights = hidden === undefined ? input * output : input * hidden + hidden * output;
   if (weights <= LIMITS.parameters) return undefined;
@@ -60,7 +61,7 @@ export function architectureProblem(architecture: Architecture): (Refused & { re
   return { ...mismatch(detail), pointer: hidden === undefined ? '/output_dim' : '/hidden_dim' };
 }
 
-function layersOf(tensors: readonly TensorShape[]): MlpLayer[] | Refused {
+function layersOf(tensors: readonly TensorShape[]): MlpLayer[] | Refusal {
   const floats = [...tensors].filter((t) => t.dtype === 'F32').sort((a, b) => compareNatural(a.name, b.name));
   const byName = new Map(floats.map((t) => [t.name, t]));
   const used = new Set<string>();
@@ -98,13 +99,13 @@ function few(layers: readonly MlpLayer[]): string {
  * @param tensors names, dtypes, shapes of the model file; integers and booleans take no part
  * @returns       the plan, or `architecture_mismatch` that names the tensor
  */
-export function planMlp(architecture: Architecture, tensors: readonly TensorShape[]): MlpPlan | Refused {
+export function planMlp(architecture: Architecture, tensors: readonly TensorShape[]): MlpPlan | Refusal {
   const kind = parseKind(architecture);
-  if (isRefused(kind)) return kind;
+  if (isRefusal(kind)) return kind;
   const other = tensors.find((t) => isOtherFloat(t.dtype));
   if (other) return mismatch(`tensor "${other.name}" is ${other.dtype}, graphs take F32`, other.name);
   const found = layersOf(tensors);
-  if (isRefused(found)) return found;
+  if (isRefusal(found)) return found;
   const { input_dim: inputDim, hidden_dim: hiddenDim, output_dim: outputDim } = architecture;
   if (found.length === 0) return mismatch('the file has no layer: expected <p>weight [out, in] tensors of F32');
   if (hiddenDim !== undefined && found.length < 2)

@@ -2,15 +2,15 @@
 import type { Architecture } from '../events/model.ts';
 import { ONNX, type FileFormat } from './fileFormats.ts';
 import { buildMlp, OPSET, readInitialisers } from './onnx/index.ts';
-import type { Refused, Tensor } from './safetensors/index.ts';
+import type { Refusal, Tensor } from './safetensors/index.ts';
 
 export interface ArtifactFormat extends FileFormat {
   /** What the report of a publication says of the way it was made. */
   readonly madeAs: string;
   /** The declared graph around the tensors. */
-  build(architecture: Architecture, tensors: readonly Tensor[]): Uint8Array | Refused;
+  build(architecture: Architecture, tensors: readonly Tensor[]): Uint8Array | Refusal;
   /** The F32 tensors that a file holds: the gate compares them bit for bit with those that went in. */
-  read(bytes: Uint8Array): readonly Tensor[] | Refused;
+  read(bytes: Uint8Array): readonly Tensor[] | Refusal;
 }
 
 export const onnx: ArtifactFormat = {

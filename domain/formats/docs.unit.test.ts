@@ -6,7 +6,7 @@ import { sha256Hex } from '../hash/sha256.ts';
 import { limitFor, openGate } from '../learning/index.ts';
 import { checkEvaluationSet } from './evaluationSet.ts';
 import { buildMlp } from './onnx/index.ts';
-import { encodeUpdate, f32Tensor, isRefused, readSafetensors, writeSafetensors } from './safetensors/index.ts';
+import { encodeUpdate, f32Tensor, isRefusal, readSafetensors, writeSafetensors } from './safetensors/index.ts';
 
 /** The first TypeScript block of docs/formats.md; it uses no syntax that JavaScript lacks. */
 function example(): string {
@@ -25,9 +25,9 @@ describe('docs/formats.md', () => {
       Uint8Array
     >;
     const base = readSafetensors(files.base);
-    if (isRefused(base)) throw new Error(base.detail);
+    if (isRefusal(base)) throw new Error(base.detail);
     const update = readSafetensors(files.update);
-    if (isRefused(update)) throw new Error(update.detail);
+    if (isRefusal(update)) throw new Error(update.detail);
     const gate = openGate({
       base: base.tensors,
       baseSha: sha256Hex(files.base),
@@ -45,7 +45,7 @@ describe('docs/formats.md', () => {
     for (const { name, data } of update.tensors) expect(gate.data(name, data, true)).toBeUndefined();
     expect(gate.verdict()).toMatchObject({ ok: true, samples: 600, metrics: { n: 600, loss_sum: 84.2, correct: 571 } });
     const architecture = { kind: 'mlp:relu:sigmoid', input_dim: 3, output_dim: 1 };
-    expect(isRefused(buildMlp(architecture, base.tensors))).toBe(false);
+    expect(isRefusal(buildMlp(architecture, base.tensors))).toBe(false);
     expect(checkEvaluationSet(files.evaluationSet, architecture)).toMatchObject({ n: 2, loss: 'binary' });
   });
 });

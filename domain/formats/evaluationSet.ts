@@ -1,7 +1,7 @@
 /** Pure. Held-out data as a safetensors file: `input` [N, in], and `labels` (F32 [N] for one sigmoid, else I64 [N] classes). */
 import type { Architecture } from '../events/model.ts';
 import { parseKind } from './architecture.ts';
-import { isRefused, readHeader, refuse, type Header, type HeaderEntry, type Refused } from './safetensors/index.ts';
+import { isRefusal, readHeader, refuse, type Header, type HeaderEntry, type Refusal } from './safetensors/index.ts';
 
 /** Binary cross-entropy of one sigmoid, or cross-entropy over classes; both from logits. */
 export type LossKind = 'binary' | 'classes';
@@ -18,9 +18,9 @@ export interface EvaluationLayout {
 const shapeText = (entry: HeaderEntry | undefined) =>
   entry ? `${entry.dtype} [${entry.shape.join(', ')}]` : 'missing';
 
-function lossOf(architecture: Architecture): LossKind | Refused {
+function lossOf(architecture: Architecture): LossKind | Refusal {
   const kind = parseKind(architecture);
-  if (isRefused(kind)) return kind;
+  if (isRefusal(kind)) return kind;
   const outputs = architecture.output_dim;
   if (kind.output === 'sigmoid' && outputs === 1) return 'binary';
   if (kind.output !== 'sigmoid' && outputs >= 2) return 'classes';
@@ -31,7 +31,7 @@ function lossOf(architecture: Architecture): LossKind | Refused {
 }
 
 /** Whether the set fits the model. Refusals are 422: `graph_required`, `invalid_input`, `shape_mismatch`, `dtype_mismatch`. */
-export function evaluationLayout(header: Header, architecture: Architecture | null): EvaluationLayout | Refused {
+export function evaluationLayout(header: Header, architecture: Architecture | null): EvaluationLayout | Refusal {
   if (!architecture)
     return refuse('graph_required', 'evaluation needs a graph to run: declare `architecture` with the model');
   const loss = lossOf(architecture);
@@ -39,19 +39,24 @@ export function evaluationLayout(header: Header, architecture: Architecture | nu
   const [input, labels] = ['input', 'labels'].map((name) => header.entries.find((e) => e.name === name));
   const extra = header.entries.find((e) => e.name !== 'input' && e.name !== 'labels');
   if (extra)
-    return refuse('unknown_tensor', `the set holds "${extra.name}"; expected are input and labels only`, extra.name);
+    return refuse('unknown_tensor', `the set holds "${extra.name}"; expected are input and labels only`, {
+      tensor: extra.name,
+    });
   if (!input || !labels)
-    return refuse('missing_tensor', `tensor "${input ? 'labels' : 'input'}" is missing`, input ? 'labels' : 'input');
+    return refuse('missing_tensor', `tensor "${input ? 'labels' : 'input'}" is missing`, {
+      tensor: input ? 'labels' : 'input',
+    });
   const n = labels.shape[0] ?? 0;
   const columns = architecture.input_dim;
-  if (input.dtype !== 'F32') return refuse('dtype_mismatch', `input must be F32, it is ${input.dtype}`, 'input');
+  if (input.dtype !== 'F32')
+    return refuse('dtype_mismatch', `input must be F32, it is ${input.dtype}`, { tensor: 'input' });
   const wanted = loss === 'binary' ? 'F32' : 'I64';
   if (labels.dtype !== wanted)
-    return refuse('dtype_mismatch', `labels must be ${wanted}, they are ${labels.dtype}`, 'labels');
+    return refuse('dtype_mismatch', `labels must be ${wanted}, they are ${labels.dtype}`, { tensor: 'labels' });
   if (labels.shape.length !== 1 || n < 1)
-    return refuse('shape_mismatch', `labels must be [N], N ≥ 1, they are ${shapeText(labels)}`, 'labels');
+    return refuse('shape_mismatch', `labels must be [N], N ≥ 1, they are ${shapeText(labels)}`, { tensor: 'labels' });
   if (input.shape.length !== 2 || input.shape[0] !== n || input.shape[1] !== columns)
-    return refuse('shape_mismatch', `input must be [${n}, ${columns}], it is ${shapeText(input)}`, 'input');
+    return refuse('shape_mismatch', `input must be [${n}, ${columns}], it is ${shapeText(input)}`, { tensor: 'input' });
   const most = loss === 'binary' ? 1 : architecture.output_dim - 1;
   return { n, loss, most, input, labels };
 }
@@ -61,14 +66,14 @@ export function evaluationLayout(header: Header, architecture: Architecture | nu
  *
  * @param data bytes of the tensor `labels`, little-endian
  */
-export function labelValues({ loss, most }: EvaluationLayout, data: Uint8Array): Float64Array | Refused {
+export function labelValues({ loss, most }: EvaluationLayout, data: Uint8Array): Float64Array | Refusal {
   const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
   const size = loss === 'binary' ? 4 : 8;
   const values = new Float64Array(data.byteLength / size);
   for (let i = 0; i < values.length; i += 1) {
     values[i] = loss === 'binary' ? view.getFloat32(4 * i, true) : Number(view.getBigInt64(8 * i, true));
     if (!(values[i]! >= 0 && values[i]! <= most))
-      return refuse('invalid_input', `label ${i} is ${values[i]}, expected 0 to ${most}`, 'labels');
+      return refuse('invalid_input', `label ${i} is ${values[i]}, expected 0 to ${most}`, { tensor: 'labels' });
   }
   return values;
 }
@@ -78,7 +83,7 @@ export function labelValues({ loss, most }: EvaluationLayout, data: Uint8Array):
  *
  * @param bytes the whole file
  */
-export function checkEvaluationSet(bytes: Uint8Array, architecture: Architecture | null): EvaluationLayout | Refused {
+export function checkEvaluationSet(bytes: Uint8Array, architecture: Architecture | null): EvaluationLayout | Refusal {
   const header = readHeader(bytes);
-  return isRefused(header) ? header : evaluationLayout(header, architecture);
+  return isRefusal(header) ? header : evaluationLayout(header, architecture);
 }

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Architecture } from '../events/model.ts';
 import { checkEvaluationSet, labelValues } from './evaluationSet.ts';
-import { f32Tensor, isRefused, writeSafetensors, type Tensor } from './safetensors/index.ts';
+import { f32Tensor, isRefusal, writeSafetensors, type Tensor } from './safetensors/index.ts';
 
 const classes = (...values: number[]): Tensor => {
   return {
@@ -43,28 +43,28 @@ describe('checkEvaluationSet', () => {
     ['nothing to judge by', [input(0, 2), f32Tensor('labels', [0], new Float32Array(0))], logistic, 'shape_mismatch'],
   ];
   it.each(cases)('refuses %s', (_, tensors, architecture, code) => {
-    expect(check(tensors, architecture)).toMatchObject({ refused: code });
+    expect(check(tensors, architecture)).toMatchObject({ code });
   });
 
   it('refuses labels that are no class and no probability, by their place', () => {
     const valuesOf = (labels: Tensor, architecture: Architecture) => {
       const layout = check([three, labels], architecture);
-      if (isRefused(layout)) throw new Error(layout.detail);
+      if (isRefusal(layout)) throw new Error(layout.detail);
       return labelValues(layout, labels.data);
     };
     const floats = (...values: number[]) => f32Tensor('labels', [3], Float32Array.from(values));
     expect(valuesOf(classes(0, 2, 1), softmax)).toEqual(Float64Array.of(0, 2, 1));
     expect(valuesOf(classes(0, 3, 1), softmax)).toMatchObject({
-      refused: 'invalid_input',
+      code: 'invalid_input',
       detail: 'label 1 is 3, expected 0 to 2',
     });
-    expect(valuesOf(classes(-1, 0, 1), softmax)).toMatchObject({ refused: 'invalid_input' });
+    expect(valuesOf(classes(-1, 0, 1), softmax)).toMatchObject({ code: 'invalid_input' });
     expect(valuesOf(floats(0, 0.5, 1), logistic)).toEqual(Float64Array.of(0, 0.5, 1));
     for (const bad of [Number.NaN, 1.5, -1, Infinity])
-      expect(valuesOf(floats(0, 1, bad), logistic)).toMatchObject({ refused: 'invalid_input' });
+      expect(valuesOf(floats(0, 1, bad), logistic)).toMatchObject({ code: 'invalid_input' });
   });
 
   it('refuses what is no safetensors', () => {
-    expect(checkEvaluationSet(new Uint8Array(20), logistic)).toMatchObject({ refused: 'malformed_container' });
+    expect(checkEvaluationSet(new Uint8Array(20), logistic)).toMatchObject({ code: 'malformed_container' });
   });
 });

@@ -6,7 +6,7 @@ import type { TrainingSpec } from '../events/training.ts';
 import { limitFor, weightOf } from './grid.ts';
 import { readMetrics, type MetricSums } from './metrics.ts';
 import { isBuffer, runningSquares } from './norm.ts';
-import { refuse, type Refused } from '../refused.ts';
+import { refuse, type Refusal } from '../refusal.ts';
 
 /** What the header of an update says. */
 export interface UpdateHeader {
@@ -47,7 +47,7 @@ export const openingTerms = (spec: TrainingSpec): { readonly maxNorm: number | n
 
 const shapeText = (shape: readonly number[]) => `[${shape.join(', ')}]`;
 
-function checkMetadata(metadata: ReadonlyMap<string, string>, terms: AdmissionTerms): Refused | undefined {
+function checkMetadata(metadata: ReadonlyMap<string, string>, terms: AdmissionTerms): Refusal | undefined {
   const base = metadata.get('base');
   if (base !== terms.baseSha)
     return refuse('wrong_base', `the round's base is ${terms.baseSha}, metadata base says ${base ?? 'nothing'}`);
@@ -63,7 +63,7 @@ function checkMetadata(metadata: ReadonlyMap<string, string>, terms: AdmissionTe
   return undefined;
 }
 
-function readSamples(text: string | undefined, most: number): number | Refused {
+function readSamples(text: string | undefined, most: number): number | Refusal {
   const samples = text !== undefined && /^(0|[1-9]\d{0,15})$/.test(text) ? Number(text) : undefined;
   if (samples === undefined || samples < 1 || samples > most)
     return refuse(
@@ -74,35 +74,34 @@ function readSamples(text: string | undefined, most: number): number | Refused {
 }
 
 /** Exactly the base's F32 names, then shapes, then dtypes. */
-function checkTensors(tensors: UpdateHeader['tensors'], base: AdmissionTerms['base']): Refused | undefined {
+function checkTensors(tensors: UpdateHeader['tensors'], base: AdmissionTerms['base']): Refusal | undefined {
   const trained = new Map(base.filter((t) => t.dtype === 'F32').map((t) => [t.name, t]));
   const extra = tensors.find((t) => !trained.has(t.name));
-  if (extra) return refuse('unknown_tensor', `the base has no F32 tensor "${extra.name}"`, extra.name);
+  if (extra) return refuse('unknown_tensor', `the base has no F32 tensor "${extra.name}"`, { tensor: extra.name });
   const given = new Set(tensors.map((t) => t.name));
   for (const name of trained.keys())
-    if (!given.has(name)) return refuse('missing_tensor', `tensor "${name}" of the base is missing`, name);
+    if (!given.has(name)) return refuse('missing_tensor', `tensor "${name}" of the base is missing`, { tensor: name });
   for (const { name, shape } of tensors) {
     const expected = trained.get(name)!.shape;
     if (shapeText(shape) !== shapeText(expected))
-      return refuse(
-        'shape_mismatch',
-        `tensor "${name}" must be ${shapeText(expected)}, it is ${shapeText(shape)}`,
-        name,
-      );
+      return refuse('shape_mismatch', `tensor "${name}" must be ${shapeText(expected)}, it is ${shapeText(shape)}`, {
+        tensor: name,
+      });
   }
   const other = tensors.find((t) => t.dtype !== 'F32');
-  if (other) return refuse('dtype_mismatch', `tensor "${other.name}" must be F32, it is ${other.dtype}`, other.name);
+  if (other)
+    return refuse('dtype_mismatch', `tensor "${other.name}" must be F32, it is ${other.dtype}`, { tensor: other.name });
   return undefined;
 }
 
 /** One update before its round. Never throws; after a refusal nothing more is asked. */
 export interface Gate {
   /** Metadata, samples, names, shapes and types, in this order. */
-  header(header: UpdateHeader): Refused | undefined;
+  header(header: UpdateHeader): Refusal | undefined;
   /** The next bytes of a tensor, cut anywhere; tensors come in canonical order. Refuses numbers that are not finite. */
-  data(name: string, bytes: Uint8Array, isLast: boolean): Refused | undefined;
+  data(name: string, bytes: Uint8Array, isLast: boolean): Refusal | undefined;
   /** After the last byte: norm and grid. `weight` is already capped. */
-  verdict(): Admitted | Refused;
+  verdict(): Admitted | Refusal;
 }
 
 export function openGate(terms: AdmissionTerms): Gate {
@@ -126,7 +125,8 @@ export function openGate(terms: AdmissionTerms): Gate {
     data(name, bytes, isLast) {
       let tensor = measured.take(bytes);
       if (isLast) tensor = measured.end();
-      if (!Number.isFinite(tensor.sum)) return refuse('non_finite', `tensor "${name}" holds NaN or infinity`, name);
+      if (!Number.isFinite(tensor.sum))
+        return refuse('non_finite', `tensor "${name}" holds NaN or infinity`, { tensor: name });
       if (!isLast) return undefined;
       if (!isBuffer(name)) total += tensor.sum; // a buffer is not in the norm, but it is in max|d|
       maxAbs = Math.max(maxAbs, tensor.maxAbs);

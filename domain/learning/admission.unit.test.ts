@@ -109,13 +109,13 @@ describe('admitUpdate', () => {
   it.each(cases)('refuses %s', (_, file, code, tensor) => {
     for (const size of [1, 3, Infinity]) {
       const refusal = admitUpdate(file, terms, size);
-      expect(refusal).toMatchObject({ refused: code, ...(tensor === undefined ? {} : { tensor }) });
+      expect(refusal).toMatchObject({ code, ...(tensor === undefined ? {} : { more: { tensor } }) });
     }
   });
 
   it('checks in the order of the table', () => {
     const allWrong = update({ base: 'x', round: 'x', samples: '0' }, [f32('z', NaN)]);
-    expect(admitUpdate(allWrong, terms)).toMatchObject({ refused: 'wrong_base' });
+    expect(admitUpdate(allWrong, terms)).toMatchObject({ code: 'wrong_base' });
   });
 
   it('reads tensors whose bytes are not aligned', () => {
@@ -127,13 +127,13 @@ describe('admitUpdate', () => {
   it('says which bases can be trained', () => {
     expect(checkTrainableBase(terms.base)).toBeUndefined();
     expect(checkTrainableBase([...terms.base, { name: 'h', dtype: 'F16', shape: [] }])).toMatchObject({
-      refused: 'dtype_mismatch',
-      tensor: 'h',
+      code: 'dtype_mismatch',
+      more: { tensor: 'h' },
     });
     for (const nothing of [
       { name: 'steps', dtype: 'I64', shape: [] },
       { name: 'w', dtype: 'F32', shape: [0, 4] },
     ])
-      expect(checkTrainableBase([nothing])).toMatchObject({ refused: 'dtype_mismatch' });
+      expect(checkTrainableBase([nothing])).toMatchObject({ code: 'dtype_mismatch' });
   });
 });

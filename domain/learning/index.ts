@@ -4,13 +4,8 @@ export { openGate, openingTerms, type AdmissionTerms, type Admitted, type Gate }
 export { accumulate, gridFor, limitFor, sgdStep, weightOf, type Grid } from './grid.ts';
 export { drawOf, leasesNeeded, planSeed } from './leases.ts';
 export { manifestBytes, type ManifestUpdate } from './manifest.ts';
+export { trainRequestSchema } from './requestFields.ts';
 export { poolMetrics, readMetrics, type MetricSums, type PooledFigures } from './metrics.ts';
 export { isBuffer, squares } from './norm.ts';
 export { checkTrainableBase } from './trainableBase.ts';
-export {
-  parseTrainingRequest,
-  requestSha,
-  specOf,
-  type RequestErrors,
-  type TrainingRequest,
-} from './trainingRequest.ts';
+export { parseTrainingRequest, requestSha, specOf, type TrainingRequest } from './trainingRequest.ts';

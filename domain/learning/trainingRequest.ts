@@ -1,25 +1,20 @@
 /** Pure. From a training request's JSON to the spec of a run: checks, defaults, and the hash that recognises a repeat. */
-import type { ErrorCode } from '../errors.ts';
 import type { TrainingSpec } from '../events/training.ts';
 import { canonicalSha } from '../hash/canonicalJson.ts';
 import { stepInto } from '../jsonPointer.ts';
+import type { Refusal } from '../refusal.ts';
 import { requestSums } from './requestSums.ts';
-import { FIELDS, NOT_YET, type Field, type Group } from './requestFields.ts';
+import { FIELDS, isGroup, NOT_YET, type Field, type Group } from './requestFields.ts';
 
 /** A request with its defaults; the seed is null unless the caller pinned one. */
 export type TrainingRequest = Omit<TrainingSpec, 'model_id' | 'seed'> & { readonly seed: string | null };
 
-export interface RequestErrors {
-  /** `unknown_field` if a member is none of ours, `invalid_version` if only `new_version` is wrong, else `invalid_input`. */
-  readonly refused: Extract<ErrorCode, 'unknown_field' | 'invalid_version' | 'invalid_input'>;
-  readonly detail: string;
-  readonly errors: readonly { readonly pointer: string; readonly detail: string }[];
-}
+/** `unknown_field` if a member is none of ours, `invalid_version` if only `new_version` is wrong, else `invalid_input`. */
+type RequestRefusal = Refusal<'unknown_field' | 'invalid_version' | 'invalid_input'>;
 
 type Members = Readonly<Record<string, unknown>>;
 const isMembers = (value: unknown): value is Members =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
-const isGroup = (rule: Field | Group): rule is Group => 'members' in rule;
 
 interface Found {
   readonly errors: { pointer: string; detail: string }[];
@@ -70,18 +65,18 @@ function disagreements(request: TrainingRequest): { pointer: string; detail: str
   return [...errors, ...requestSums(request)];
 }
 
-function refusal(found: Found): RequestErrors {
+function refusal(found: Found): RequestRefusal {
   const [first] = found.errors;
   const isVersion = found.errors.length === 1 && first?.pointer === '/new_version' && first.detail !== 'is required';
-  const refused = found.hasUnknown ? 'unknown_field' : isVersion ? 'invalid_version' : 'invalid_input';
-  return { refused, detail: `${first?.pointer} ${first?.detail}`, errors: found.errors };
+  const code = found.hasUnknown ? 'unknown_field' : isVersion ? 'invalid_version' : 'invalid_input';
+  return { code, detail: `${first?.pointer} ${first?.detail}`, errors: found.errors };
 }
 
 /** Checks a request and fills in what it leaves out. All faults are named at once. Never throws. */
-export function parseTrainingRequest(body: unknown): TrainingRequest | RequestErrors {
+export function parseTrainingRequest(body: unknown): TrainingRequest | RequestRefusal {
   if (!isMembers(body))
     return {
-      refused: 'invalid_input',
+      code: 'invalid_input',
       detail: 'a training request is a JSON object',
       errors: [{ pointer: '', detail: 'must be an object' }],
     };

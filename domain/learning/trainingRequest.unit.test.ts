@@ -2,24 +2,19 @@
 import { Value } from 'typebox/value';
 import { describe, expect, it } from 'vitest';
 import { TrainingSpec } from '../events/training.ts';
-import { FIELDS } from './requestFields.ts';
-import {
-  parseTrainingRequest,
-  requestSha,
-  specOf,
-  type RequestErrors,
-  type TrainingRequest,
-} from './trainingRequest.ts';
+import { isRefusal } from '../refusal.ts';
+import { FIELDS, isGroup, trainRequestSchema } from './requestFields.ts';
+import { parseTrainingRequest, requestSha, specOf, type TrainingRequest } from './trainingRequest.ts';
 import { trainingSpec } from './trainingSpec.fixture.ts';
 
 const accepted = (body: unknown): TrainingRequest => {
   const request = parseTrainingRequest(body);
-  if ('refused' in request) throw new Error(JSON.stringify(request));
+  if (isRefusal(request)) throw new Error(JSON.stringify(request));
   return request;
 };
-const refused = (body: unknown): RequestErrors => {
+const refused = (body: unknown) => {
   const request = parseTrainingRequest(body);
-  if (!('refused' in request)) throw new Error('was accepted');
+  if (!isRefusal(request)) throw new Error('was accepted');
   return request;
 };
 const resolved = { modelId: 'm', baseVersion: '1.0.0', seed: 'f'.repeat(64) };
@@ -49,6 +44,47 @@ describe('parseTrainingRequest', () => {
     expect(Value.Errors(TrainingSpec, spec)).toEqual([]);
     expect(spec).toMatchObject({ goal: null, seed: '1'.repeat(64), windows: { report: '500ms', extend: '10m' } });
     expect(new Set([...Object.keys(FIELDS), 'model_id'])).toEqual(new Set(Object.keys(TrainingSpec.properties)));
+  });
+
+  it('accepts no member that the schema of the HTTP interface refuses', () => {
+    const values = [
+      null,
+      true,
+      0,
+      1,
+      0.5,
+      1e15,
+      'keep',
+      'open',
+      'samples',
+      '1.1.0',
+      '2m',
+      '9'.repeat(30),
+      'a\nb',
+      'ü',
+      [],
+      ['a'],
+      ['a\0'],
+    ];
+    const more = [
+      ['1m', '2h'],
+      { set: '0'.repeat(64) },
+      { reason: 'x' },
+      { reason: '\0' },
+      { reason: 'x'.repeat(2_001) },
+      {},
+    ];
+    const members = Object.values(FIELDS).flatMap((rule) => (isGroup(rule) ? Object.values(rule.members) : [rule]));
+    let accepted = 0;
+    for (const { schema, check } of members)
+      for (const value of [...values, ...more, '0'.repeat(64)]) {
+        if (check(value) !== undefined) continue;
+        expect(Value.Check(schema, value), JSON.stringify(value)).toBe(true);
+        accepted += 1;
+      }
+    expect(accepted).toBeGreaterThan(members.length);
+    for (const rule of members) if (rule.fallback !== undefined) expect(rule.check(rule.fallback)).toBeUndefined();
+    expect(trainRequestSchema.required).toEqual(['new_version']);
   });
 
   const faults: [string, Record<string, unknown>, string, string, RegExp][] = [
@@ -132,20 +168,20 @@ describe('parseTrainingRequest', () => {
     ],
   ];
   it.each(faults)('refuses %s', (_, members, code, pointer, detail) => {
-    const { refused: found, errors } = refused({ new_version: '1.1.0', ...members });
+    const { code: found, errors } = refused({ new_version: '1.1.0', ...members });
     expect(found).toBe(code);
     expect(errors).toHaveLength(1);
-    expect(errors[0]).toMatchObject({ pointer, detail: expect.stringMatching(detail) as string });
+    expect(errors?.[0]).toMatchObject({ pointer, detail: expect.stringMatching(detail) as string });
   });
 
   it('names all faults at once, and wants an object with new_version', () => {
-    expect(refused({ rounds: 0, goal: 'all' }).errors.map((e) => e.pointer)).toEqual([
+    expect(refused({ rounds: 0, goal: 'all' }).errors!.map((e) => e.pointer)).toEqual([
       '/new_version',
       '/rounds',
       '/goal',
     ]);
-    for (const body of [undefined, null, 3, 'x', []]) expect(refused(body).refused).toBe('invalid_input');
-    expect(refused({}).refused).toBe('invalid_input');
+    for (const body of [undefined, null, 3, 'x', []]) expect(refused(body).code).toBe('invalid_input');
+    expect(refused({}).code).toBe('invalid_input');
   });
 
   it('recognises the same request by content, before defaults', () => {

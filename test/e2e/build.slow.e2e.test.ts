@@ -7,7 +7,7 @@ import { promisify } from 'node:util';
 import { build } from 'esbuild';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { childEnvironment } from '../../config.ts';
+import { childEnvironment } from '../../environment.ts';
 import { encodeModel } from '../../sdk/index.ts';
 import { openBrowser } from '../support/browser.ts';
 import { buildImage, composeServices, type Image } from '../support/image.ts';

@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { childEnvironment } from '../../config.ts';
+import { childEnvironment } from '../../environment.ts';
 import { CHECKOUT } from '../../dev/reach.ts';
 import { Device, encodeModel } from '../../sdk/index.ts';
 import { eventually, startProduct, type Product } from './stack.ts';

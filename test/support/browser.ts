@@ -1,6 +1,6 @@
 /** Chromium for tests: found or fetched as the servers of the stack are (`dev/binaries.ts`), and never left out. */
 import { chromium, type Browser } from 'playwright-core';
-import { readDevSettings } from '../../config.ts';
+import { readDevSettings } from '../../dev/settings.ts';
 import { findBinary } from '../../dev/binaries.ts';
 
 /** It calls nobody but the page it is given. */

@@ -96,7 +96,9 @@ export const streamsOf = (outcome: Outcome) => new Set('events' in outcome ? out
 
 /** Names of the unmet guards. */
 export const unmet = (outcome: Outcome) =>
-  outcome.outcome === 'refused' ? outcome.refusal.guards.filter((g) => !g.met).map((g) => g.name) : outcome.outcome;
+  outcome.outcome === 'refused'
+    ? (outcome.refusal.guards ?? []).filter((g) => !g.met).map((g) => g.name)
+    : outcome.outcome;
 
 /** Stores, then loses the answer of the first append or transaction. */
 export function losingFirstAnswer(deps: CommandDeps): CommandDeps {

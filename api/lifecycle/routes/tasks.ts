@@ -5,6 +5,7 @@ import { admitUpdate } from '../../../commands/admitUpdate.ts';
 import { checkTask, type HeldTask } from '../../../commands/heldTask.ts';
 import { leaseTask, type TrainingTask } from '../../../commands/leaseTask.ts';
 import { LifecycleError } from '../../../domain/errors.ts';
+import { refusalError } from '../../../domain/refusal.ts';
 import type { Receipt } from '../../../store/rounds/roundStore.ts';
 import { whoAsks } from '../../access/principal.ts';
 import type { App } from '../../app.ts';
@@ -132,10 +133,8 @@ async function takeUpdate(deps: ApiDeps, request: TaskRequest, reply: FastifyRep
   const outcome = await deps.uploads.receive(request, reply, most, (body) =>
     admitUpdate(deps.commands, { ...held, body, digest, most }),
   );
-  deps.metrics.updates.inc({ outcome: outcome.outcome === 'refused' ? outcome.code : outcome.outcome });
-  if (outcome.outcome === 'refused') {
-    throw new LifecycleError(outcome.code, outcome.detail, outcome.more ? { more: outcome.more } : {});
-  }
+  deps.metrics.updates.inc({ outcome: outcome.outcome === 'refused' ? outcome.refusal.code : outcome.outcome });
+  if (outcome.outcome === 'refused') throw refusalError(outcome.refusal);
   reply.code(outcome.outcome === 'accepted' ? 201 : 200).header('edgeml-reason', outcome.outcome);
   return receiptView(outcome.receipt);
 }

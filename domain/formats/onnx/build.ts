@@ -18,7 +18,7 @@ import {
 } from 'onnx-buf';
 import type { Architecture } from '../../events/model.ts';
 import { planMlp, type HiddenActivation, type MlpPlan, type OutputActivation } from '../architecture.ts';
-import { isRefused, type Refused } from '../../refused.ts';
+import { isRefusal, type Refusal } from '../../refusal.ts';
 import type { Tensor } from '../safetensors/tensor.ts';
 
 export const OPSET = 17;
@@ -96,9 +96,9 @@ function initialiser({ name, shape, data }: Tensor) {
  *
  * @returns the model's bytes, or `architecture_mismatch`
  */
-export function buildMlp(architecture: Architecture, tensors: readonly Tensor[]): Uint8Array | Refused {
+export function buildMlp(architecture: Architecture, tensors: readonly Tensor[]): Uint8Array | Refusal {
   const plan = planMlp(architecture, tensors);
-  if (isRefused(plan)) return plan;
+  if (isRefusal(plan)) return plan;
   const byName = new Map(tensors.map((t) => [t.name, t]));
   const used = plan.layers.flatMap(({ weight, bias }) => (bias === null ? [weight] : [weight, bias]));
   const model = create(ModelProtoSchema, {

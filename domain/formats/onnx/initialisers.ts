@@ -1,7 +1,7 @@
 /** Pure. The weights inside an ONNX file, as stored, for comparison bit for bit. */
 import { fromBinary } from '@bufbuild/protobuf';
 import { ModelProtoSchema, TensorProto_DataType } from 'onnx-buf';
-import { refuse, type Refused } from '../../refused.ts';
+import { refuse, type Refusal } from '../../refusal.ts';
 import type { Tensor } from '../safetensors/tensor.ts';
 
 /**
@@ -9,7 +9,7 @@ import type { Tensor } from '../safetensors/tensor.ts';
  *
  * @returns `malformed_container` for bytes that are no ONNX, or weights stored in a way we do not write
  */
-export function readInitialisers(bytes: Uint8Array): readonly Tensor[] | Refused {
+export function readInitialisers(bytes: Uint8Array): readonly Tensor[] | Refusal {
   let graph;
   try {
     graph = fromBinary(ModelProtoSchema, bytes).graph;
@@ -23,7 +23,9 @@ export function readInitialisers(bytes: Uint8Array): readonly Tensor[] | Refused
     const isFilled = shape.reduce((n, d) => n * d, 4) === rawData.length;
     // TypeScript enums of the generated code compare as numbers.
     if (dataType !== (TensorProto_DataType.FLOAT as number) || !isFilled)
-      return refuse('malformed_container', `initialiser "${name}" is not float32 raw data of its shape`, name);
+      return refuse('malformed_container', `initialiser "${name}" is not float32 raw data of its shape`, {
+        tensor: name,
+      });
     tensors.push({ name, dtype: 'F32', shape, data: rawData });
   }
   return tensors;

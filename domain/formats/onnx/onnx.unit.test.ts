@@ -5,7 +5,7 @@ import type { Architecture } from '../../events/model.ts';
 import { sha256Hex } from '../../hash/sha256.ts';
 import { parseKind, planMlp } from '../architecture.ts';
 import { compareNatural } from '../layerOrder.ts';
-import { isRefused } from '../../refused.ts';
+import { isRefusal } from '../../refusal.ts';
 import { f32Tensor, type Tensor } from '../safetensors/tensor.ts';
 import { buildMlp } from './build.ts';
 import { compareOutputs, goldenInputs, isConstant } from './golden.ts';
@@ -32,7 +32,7 @@ describe('architecture', () => {
     expect(kindOf('mlp:softmax')).toEqual({ hidden: 'relu', output: 'softmax' });
     expect(kindOf('mlp:relu:sigmoid', 1)).toEqual({ hidden: 'relu', output: 'sigmoid' });
     for (const kind of ['resnet', 'mlp:', 'mlp:softmax:relu', 'mlp:relu:relu', 'mlp:relu:linear:x'])
-      expect(kindOf(kind)).toMatchObject({ refused: 'architecture_mismatch' });
+      expect(kindOf(kind)).toMatchObject({ code: 'architecture_mismatch' });
     expect(kindOf('mlp:sigmoid', 1)).toMatchObject({ detail: expect.stringContaining('output activation') as string });
   });
 
@@ -95,7 +95,7 @@ describe('architecture', () => {
   ];
   it.each(orders)('orders layers by %s', (_, given, architecture, order) => {
     const plan = planMlp(architecture, [...given].reverse());
-    if (isRefused(plan)) throw new Error(plan.detail);
+    if (isRefusal(plan)) throw new Error(plan.detail);
     expect(plan.layers.map((l) => l.weight)).toEqual(order.map((p) => `${p}weight`));
   });
 
@@ -110,7 +110,7 @@ describe('architecture', () => {
     ];
     for (const given of uncertain) {
       const refusal = {
-        refused: 'architecture_mismatch',
+        code: 'architecture_mismatch',
         detail: expect.stringMatching(/order of the layers .* not certain.*"layer1\.weight"/) as string,
       };
       expect(planMlp(square, given)).toMatchObject(refusal);
@@ -138,7 +138,7 @@ describe('architecture', () => {
         const all = fitting(edges, from);
         const output = all[0]?.at(-1)?.[0] ?? edges[0]![0];
         const plan = planMlp({ kind: 'mlp:linear', input_dim: from, output_dim: output }, layers);
-        if (all.length !== 1) expect(plan).toMatchObject({ refused: 'architecture_mismatch' });
+        if (all.length !== 1) expect(plan).toMatchObject({ code: 'architecture_mismatch' });
         else expect(plan).toMatchObject({ layers: all[0]!.map(([outDim, inDim]) => ({ outDim, inDim })) });
       },
     );
@@ -165,8 +165,8 @@ describe('architecture', () => {
       referenceForward(architecture, given, new Float32Array(4), 1),
     ]) {
       expect(result).toMatchObject({
-        refused: 'architecture_mismatch',
-        ...(name === undefined ? {} : { tensor: name }),
+        code: 'architecture_mismatch',
+        ...(name === undefined ? {} : { more: { tensor: name } }),
       });
     }
   });
@@ -175,7 +175,7 @@ describe('architecture', () => {
 describe('buildMlp', () => {
   it('gives the same bytes for the same tensors, in any order and from shared memory', () => {
     const bytes = buildMlp(mlp, tensors);
-    if (isRefused(bytes)) throw new Error(bytes.detail);
+    if (isRefusal(bytes)) throw new Error(bytes.detail);
     const shared = tensors.map((t) => ({ ...t, data: Buffer.concat([Buffer.alloc(3), t.data]).subarray(3) }));
     expect(buildMlp(mlp, [...shared].reverse())).toEqual(bytes);
     // Frozen: a change of library or of ours that moves a byte changes the hash of every published model.
@@ -185,7 +185,7 @@ describe('buildMlp', () => {
   it('exposes the logits under an activation, and only there', () => {
     const bytes = buildMlp(mlp, tensors);
     const raw = buildMlp({ ...mlp, kind: 'mlp:linear' }, tensors);
-    if (isRefused(bytes) || isRefused(raw)) throw new Error('does not fit');
+    if (isRefusal(bytes) || isRefusal(raw)) throw new Error('does not fit');
     const exposed = exposeLogits(bytes);
     expect(exposed?.name).toBe('layer2_linear');
     expect(readInitialisers(exposed!.model)).toEqual(readInitialisers(bytes));
@@ -195,22 +195,22 @@ describe('buildMlp', () => {
   it('stores weights that read back bit for bit, also odd ones', () => {
     const odd = f32Tensor('weight', [1, 6], Float32Array.of(-0, 1e-45, 3.4028234663852886e38, -1e-38, 0.1, 1 / 3));
     const bytes = buildMlp({ kind: 'mlp:linear', input_dim: 6, output_dim: 1 }, [odd]);
-    if (isRefused(bytes)) throw new Error(bytes.detail);
+    if (isRefusal(bytes)) throw new Error(bytes.detail);
     const read = readInitialisers(bytes);
     expect(read).toMatchObject([{ name: 'weight', dtype: 'F32', shape: [1, 6] }]);
-    if (!isRefused(read)) expect(Buffer.from(read[0]!.data).equals(Buffer.from(odd.data))).toBe(true);
+    if (!isRefusal(read)) expect(Buffer.from(read[0]!.data).equals(Buffer.from(odd.data))).toBe(true);
   });
 
   it('reads 2,000 mutated files with a typed fault or as tensors that fill their shape', () => {
     const bytes = buildMlp(mlp, tensors);
-    if (isRefused(bytes)) throw new Error(bytes.detail);
+    if (isRefusal(bytes)) throw new Error(bytes.detail);
     const edits = fc.array(fc.tuple(fc.nat(bytes.length - 1), fc.nat(255)), { minLength: 1, maxLength: 4 });
     fc.assert(
       fc.property(edits, fc.nat(bytes.length), (mutations, cut) => {
         const mutant = bytes.slice(0, cut % 3 === 0 ? cut : bytes.length);
         for (const [at, value] of mutations) if (at < mutant.length) mutant[at] = value;
         const read = readInitialisers(mutant);
-        if (isRefused(read)) expect(read.refused).toBe('malformed_container');
+        if (isRefusal(read)) expect(read.code).toBe('malformed_container');
         else for (const t of read) expect(t.shape.reduce((n, d) => n * d, 4)).toBe(t.data.length);
       }),
       { numRuns: 2000 },

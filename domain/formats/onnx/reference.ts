@@ -1,7 +1,7 @@
 /** Pure. The declared graph by plain loops: what the runtime's outputs are held against. */
 import type { Architecture } from '../../events/model.ts';
 import { planMlp, type HiddenActivation, type OutputActivation } from '../architecture.ts';
-import { isRefused, type Refused } from '../../refused.ts';
+import { isRefusal, type Refusal } from '../../refusal.ts';
 import { f32Values, type Tensor } from '../safetensors/tensor.ts';
 
 type Activation = HiddenActivation | OutputActivation;
@@ -34,9 +34,9 @@ export function referenceForward(
   tensors: readonly Tensor[],
   inputs: Float32Array,
   n: number,
-): Float64Array | Refused {
+): Float64Array | Refusal {
   const plan = planMlp(architecture, tensors);
-  if (isRefused(plan)) return plan;
+  if (isRefusal(plan)) return plan;
   const byName = new Map(tensors.map((t) => [t.name, t]));
   let rows = Array.from({ length: n }, (_, r) =>
     Float64Array.from(inputs.subarray(r * architecture.input_dim, (r + 1) * architecture.input_dim)),

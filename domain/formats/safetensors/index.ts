@@ -16,4 +16,4 @@ export { isFiniteTensor } from './finite.ts';
 export { f32Tensor, f32Values, type Tensor } from './tensor.ts';
 export { encodeUpdate, type Update, type UpdateMetrics } from './update.ts';
 export { safetensorsHead, writeSafetensors, type Metadata, type TensorShape } from './write.ts';
-export { isRefused, refuse, type Refused } from '../../refused.ts';
+export { isRefusal, refuse, type Refusal } from '../../refusal.ts';

@@ -1,5 +1,5 @@
 /** Pure. The strict safetensors reader: what it accepts is canonical but for the order of header keys. Faults are values. */
-import { isRefused, refuse, type Refused } from '../../refused.ts';
+import { isRefusal, refuse, type Refusal } from '../../refusal.ts';
 import { elementsOf, isDtype, sizeOf, type Dtype } from './dtype.ts';
 import { parseHeaderText } from './headerText.ts';
 import { LIMITS } from './limits.ts';
@@ -27,14 +27,15 @@ export interface SafetensorsFile {
   readonly tensors: readonly Tensor[];
 }
 
-const malformed = (detail: string, tensor?: string) => refuse('malformed_container', detail, tensor);
+const malformed = (detail: string, tensor?: string) =>
+  refuse('malformed_container', detail, tensor === undefined ? undefined : { tensor });
 
 /**
  * Bytes of the header that follow the first 8: what a streaming reader must have before {@link parseHeader}.
  *
  * @param prefix at least the first 8 bytes of the file
  */
-export function headerLength(prefix: Uint8Array): { readonly headerBytes: number } | Refused {
+export function headerLength(prefix: Uint8Array): { readonly headerBytes: number } | Refusal {
   if (prefix.length < 8) return malformed(`a safetensors file has at least 8 bytes, this one ${prefix.length}`);
   const bytes = new DataView(prefix.buffer, prefix.byteOffset, 8).getBigUint64(0, true);
   if (bytes > BigInt(LIMITS.headerBytes))
@@ -71,7 +72,7 @@ function checkEntry(raw: { name: string; dtype: string; shape: readonly number[]
  * @param header    the bytes after the 8 of the length prefix, as many as {@link headerLength} said
  * @param fileBytes length of the whole file
  */
-export function parseHeader(header: Uint8Array, fileBytes: number): Header | Refused {
+export function parseHeader(header: Uint8Array, fileBytes: number): Header | Refusal {
   let text: string;
   try {
     text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(header);
@@ -85,7 +86,7 @@ export function parseHeader(header: Uint8Array, fileBytes: number): Header | Ref
   let parameters = 0;
   for (const one of raw.entries) {
     const entry = checkEntry(one);
-    if ('refused' in entry) return entry;
+    if (isRefusal(entry)) return entry;
     parameters += elementsOf(entry.shape);
     entries.push(entry);
   }
@@ -107,18 +108,18 @@ export function parseHeader(header: Uint8Array, fileBytes: number): Header | Ref
 }
 
 /** Header of a file in memory. Never throws. */
-export function readHeader(bytes: Uint8Array): Header | Refused {
+export function readHeader(bytes: Uint8Array): Header | Refusal {
   const length = headerLength(bytes);
-  if (isRefused(length)) return length;
+  if (isRefusal(length)) return length;
   const end = 8 + length.headerBytes;
   if (bytes.length < end) return malformed(`the header ends at byte ${end}, the file has ${bytes.length}`);
   return parseHeader(bytes.subarray(8, end), bytes.length);
 }
 
 /** A whole file in memory; tensors are views, nothing is copied. Never throws. */
-export function readSafetensors(bytes: Uint8Array): SafetensorsFile | Refused {
+export function readSafetensors(bytes: Uint8Array): SafetensorsFile | Refusal {
   const header = readHeader(bytes);
-  if (isRefused(header)) return header;
+  if (isRefusal(header)) return header;
   const { metadata, entries, dataStart } = header;
   const tensors = entries.map(({ name, dtype, shape, begin, end }) => {
     return { name, dtype, shape, data: bytes.subarray(dataStart + begin, dataStart + end) };

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { sha256Hex, utf8ToBytes } from '../../hash/sha256.ts';
-import { isRefused, refuse } from '../../refused.ts';
+import { isRefusal, refuse } from '../../refusal.ts';
 import { isFiniteTensor } from './finite.ts';
 import { DTYPES, elementsOf, sizeOf } from './dtype.ts';
 import { compareUtf8 } from './order.ts';
@@ -46,7 +46,7 @@ function isWritable(name: string): boolean {
 }
 const faultOf = (file: Uint8Array) => {
   const result = readSafetensors(file);
-  return isRefused(result) ? result : refuse('server_error', 'was accepted');
+  return isRefusal(result) ? result : refuse('server_error', 'was accepted');
 };
 
 describe('canonical safetensors', () => {
@@ -88,7 +88,7 @@ describe('canonical safetensors', () => {
   it('keeps names that objects lose, and their values', () => {
     const names = ['__proto__', '0', '1', 'constructor', 'ä', '\u{1F600}', '\uFFFD', ' ', '"\\'];
     const file = readSafetensors(writeSafetensors(names.map((n, i) => f32Tensor(n, [], Float32Array.of(i)))));
-    if (isRefused(file)) throw new Error(file.detail);
+    if (isRefusal(file)) throw new Error(file.detail);
     expect(new Set(file.tensors.map((t) => t.name))).toEqual(new Set(names));
     for (const t of file.tensors) expect(f32Values(t)[0]).toBe(names.indexOf(t.name));
   });
@@ -112,7 +112,7 @@ describe('canonical safetensors', () => {
       fc.property(tensors, metadata, (given, pairs) => {
         const bytes = writeSafetensors(given, new Map(pairs));
         const file = readSafetensors(bytes);
-        if (isRefused(file)) throw new Error(file.detail);
+        if (isRefusal(file)) throw new Error(file.detail);
         expect(file.metadata).toEqual(new Map(pairs));
         expect(writeSafetensors(file.tensors, file.metadata)).toEqual(bytes);
       }),
@@ -126,7 +126,7 @@ describe('canonical safetensors', () => {
       fc.constantFrom('a\u2028b', '\u2029', '\u0085', '\ud800', '\u0000', '', 'n'.repeat(512), 'n'.repeat(513)),
     );
     const taken = (name: string) =>
-      !isRefused(
+      !isRefusal(
         readSafetensors(
           fileOf(`{${JSON.stringify(name)}:{"dtype":"F32","shape":[],"data_offsets":[0,4]}}`, new Uint8Array(4)),
         ),
@@ -146,7 +146,7 @@ describe('canonical safetensors', () => {
     const bytes = writeSafetensors([f32Tensor('w', [2], Float32Array.of(1, -2))]);
     for (const shift of [0, 1, 2, 3]) {
       const file = readSafetensors(Buffer.concat([Buffer.alloc(shift, 7), bytes]).subarray(shift));
-      if (isRefused(file)) throw new Error(file.detail);
+      if (isRefusal(file)) throw new Error(file.detail);
       expect(f32Values(file.tensors[0]!)).toEqual(Float32Array.of(1, -2));
     }
   });
@@ -172,7 +172,7 @@ describe('canonical safetensors', () => {
   it('parses a header before the data have come', () => {
     const bytes = writeSafetensors(golden, { task: 't' });
     const length = headerLength(bytes.subarray(0, 8));
-    if (isRefused(length)) throw new Error(length.detail);
+    if (isRefusal(length)) throw new Error(length.detail);
     const header = parseHeader(bytes.subarray(8, 8 + length.headerBytes), bytes.length);
     expect(header).toEqual(readHeader(bytes));
     expect(header).toMatchObject({ dataBytes: 23, metadata: new Map([['task', 't']]) });
@@ -221,17 +221,20 @@ describe('the strict reader refuses', () => {
   ];
   it.each(cases)('%s', (_, file, detail) => {
     const fault = faultOf(file);
-    expect(fault.refused).toBe('malformed_container');
+    expect(fault.code).toBe('malformed_container');
     expect(fault.detail).toMatch(detail);
   });
 
   it('tensors out of canonical order, naming the one', () => {
     const header =
       '{"b":{"dtype":"F32","shape":[1],"data_offsets":[4,8]},"c":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}';
-    expect(faultOf(fileOf(header, new Uint8Array(8)))).toMatchObject({ refused: 'malformed_container', tensor: 'b' });
+    expect(faultOf(fileOf(header, new Uint8Array(8)))).toMatchObject({
+      code: 'malformed_container',
+      more: { tensor: 'b' },
+    });
     const keysOnly =
       '{"c":{"dtype":"F32","shape":[1],"data_offsets":[4,8]},"b":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}';
-    expect(isRefused(readSafetensors(fileOf(keysOnly, new Uint8Array(8))))).toBe(false);
+    expect(isRefusal(readSafetensors(fileOf(keysOnly, new Uint8Array(8))))).toBe(false);
   });
 
   it('more tensors than allowed, and a name of megabytes, without exhausting the stack', () => {
@@ -248,7 +251,7 @@ describe('the strict reader refuses', () => {
     const text = readFileSync(new URL('./fixtures/reference.json', import.meta.url), 'utf8');
     const rows = JSON.parse(text) as { what: string; header: string; data: number; opens: boolean }[];
     const refusedHere = rows.filter(({ header, data }) =>
-      isRefused(readSafetensors(fileOf(header, new Uint8Array(data)))),
+      isRefusal(readSafetensors(fileOf(header, new Uint8Array(data)))),
     );
     expect(rows.length).toBeGreaterThan(100);
     expect(rows.filter((r) => !r.opens && !refusedHere.includes(r)).map((r) => r.what)).toEqual([]);
@@ -283,7 +286,7 @@ describe('the strict reader refuses', () => {
         const mutant = bytes.slice(0, truncate ? cut : bytes.length);
         for (const [at, value] of edits) if (at < mutant.length) mutant[at] = value;
         const file = readSafetensors(mutant);
-        if (isRefused(file)) expect(file.refused).toBe('malformed_container');
+        if (isRefusal(file)) expect(file.code).toBe('malformed_container');
         else expect(writeSafetensors(file.tensors, file.metadata).length).toBeLessThanOrEqual(mutant.length);
       }),
       { numRuns: 3000 },

@@ -1,20 +1,20 @@
 /** Pure. A safetensors file read as it comes, its bytes cut anywhere: the header once it is whole, then the data, never held. */
-import { isRefused, refuse, type Refused } from '../../refused.ts';
+import { isRefusal, refuse, type Refusal } from '../../refusal.ts';
 import { headerLength, parseHeader, type Header, type HeaderEntry } from './read.ts';
 
 /** Who is shown the file. A refusal ends the scan. */
 export interface Visitor {
-  header(header: Header): Refused | undefined;
+  header(header: Header): Refusal | undefined;
   /** The next bytes of a tensor, in canonical order; `isLast` with its last ones. Empty tensors have none. */
-  data(tensor: HeaderEntry, bytes: Uint8Array, isLast: boolean): Refused | undefined;
+  data(tensor: HeaderEntry, bytes: Uint8Array, isLast: boolean): Refusal | undefined;
 }
 
 /** Never throws. After a refusal nothing more may be asked. */
 export interface Scan {
   /** The next bytes of the file. */
-  take(chunk: Uint8Array): Refused | undefined;
+  take(chunk: Uint8Array): Refusal | undefined;
   /** No more bytes come: refuses a file that ended within its header. */
-  end(): Refused | undefined;
+  end(): Refusal | undefined;
 }
 
 const PREFIX = 8;
@@ -41,9 +41,9 @@ export function scanSafetensors(fileBytes: number, headerBytes: number, visitor:
     return n;
   };
 
-  const readPrefix = (): Refused | undefined => {
+  const readPrefix = (): Refusal | undefined => {
     const length = headerLength(head);
-    if (isRefused(length)) return length;
+    if (isRefusal(length)) return length;
     const whole = PREFIX + length.headerBytes;
     if (whole > fileBytes) return malformed(`the header ends at byte ${whole}, the file has ${fileBytes}`);
     if (length.headerBytes > headerBytes)
@@ -54,15 +54,15 @@ export function scanSafetensors(fileBytes: number, headerBytes: number, visitor:
     return undefined;
   };
 
-  const readHeader = (): Refused | undefined => {
+  const readHeader = (): Refusal | undefined => {
     const header = parseHeader(head.subarray(PREFIX), fileBytes);
-    if (isRefused(header)) return header;
+    if (isRefusal(header)) return header;
     head = new Uint8Array(0);
     tensors = header.entries.filter(({ begin, end }) => end > begin);
     return visitor.header(header);
   };
 
-  const readData = (chunk: Uint8Array): Refused | undefined => {
+  const readData = (chunk: Uint8Array): Refusal | undefined => {
     for (let from = 0; from < chunk.length;) {
       const tensor = tensors?.[current];
       if (!tensor) return malformed(`more bytes come than the ${fileBytes} announced`);

@@ -2,7 +2,7 @@
 import { describe, expect, inject, it } from 'vitest';
 import { openGate, squares, type AdmissionTerms } from '../../learning/index.ts';
 import { runningSquares } from '../../learning/norm.ts';
-import { encodeUpdate, f32Tensor, isRefused, readSafetensors, scanSafetensors, type Tensor } from './index.ts';
+import { encodeUpdate, f32Tensor, isRefusal, readSafetensors, scanSafetensors, type Tensor } from './index.ts';
 
 /** Numbers in [0, 1) that a seed repeats. */
 function randomFrom(seed: number): () => number {
@@ -122,7 +122,7 @@ describe('a file that comes in pieces', () => {
   it.each(cases)('is judged as the whole: %s', (_what, bytes) => {
     const whole = judge(bytes, [Infinity]).said;
     const read = readSafetensors(bytes);
-    if (isRefused(read)) expect(whole).toMatchObject({ refused: 'malformed_container' });
+    if (isRefusal(read)) expect(whole).toMatchObject({ code: 'malformed_container' });
     expect(judge(bytes, cut(1)).said).toEqual(whole);
     for (let n = 0; n < 20; n += 1) {
       const most = 10 ** (random() * 4.5);
@@ -131,9 +131,7 @@ describe('a file that comes in pieces', () => {
   });
 
   it('has each row of the table', () => {
-    const codes = cases
-      .map(([, bytes]) => judge(bytes, [Infinity]).said)
-      .map((s) => ('refused' in s ? s.refused : 'ok'));
+    const codes = cases.map(([, bytes]) => judge(bytes, [Infinity]).said).map((s) => ('code' in s ? s.code : 'ok'));
     const malformed = Array<string>(6).fill('malformed_container');
     const header = ['wrong_base', 'metadata_mismatch', 'samples_out_of_range', 'unknown_tensor'];
     expect(codes).toEqual(['ok', 'non_finite', 'non_finite', 'norm_exceeded', 'grid_range', ...header, ...malformed]);
@@ -142,7 +140,7 @@ describe('a file that comes in pieces', () => {
   it('is refused as soon as its header is there, and never holds a header longer than it may be', () => {
     const bytes = file(good, { round: 'other' });
     const header = 8 + Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true));
-    expect(judge(bytes, cut(1))).toMatchObject({ said: { refused: 'metadata_mismatch' }, at: header });
-    expect(judge(file(good), cut(1), 80)).toMatchObject({ said: { refused: 'malformed_container' }, at: 8 });
+    expect(judge(bytes, cut(1))).toMatchObject({ said: { code: 'metadata_mismatch' }, at: header });
+    expect(judge(file(good), cut(1), 80)).toMatchObject({ said: { code: 'malformed_container' }, at: 8 });
   });
 });
