@@ -4,11 +4,19 @@
  */
 import { LifecycleError } from '../../domain/errors.ts';
 import { leafOsMajor, leafPlatform } from '../../domain/rollout/counters.ts';
+import { METRICS } from '../../domain/rollout/verdict/index.ts';
 import type { Queryable } from '../queryable.ts';
 import type { AttributedReport, Recorded } from './report.ts';
 
 /** Counters of a leaf are kept in so many rows, which readers add up: each server moves one of them. */
 export const SHARDS = 16;
+
+/** The metrics that windows over samples are of, as `ops.fold_windows` reads them. */
+const SAMPLES = JSON.stringify(
+  METRICS.flatMap(({ name, ends, bad }) =>
+    ends.by === 'samples' ? [{ metric: name, of: ends.of, size: ends.size, bad }] : [],
+  ),
+);
 
 interface Row extends Record<string, unknown> {
   readonly n: number;
@@ -31,9 +39,10 @@ export async function recordReports(
   reports: readonly AttributedReport[],
   shard: number,
 ): Promise<(Recorded | LifecycleError)[]> {
-  const { rows } = await on.query<Row>('SELECT n, outcome, fell FROM ops.record_reports($1, $2)', [
+  const { rows } = await on.query<Row>('SELECT n, outcome, fell FROM ops.record_reports($1, $2, $3)', [
     JSON.stringify(reports.map(rowOf)),
     shard,
+    SAMPLES,
   ]);
   const recorded = reports.map((): Recorded | LifecycleError => 'forgotten');
   for (const { n, outcome, fell } of rows) {
@@ -43,7 +52,7 @@ export async function recordReports(
 }
 
 /** As `ops.record_reports` reads it; absent members are null there. */
-function rowOf({ device, report, attribution }: AttributedReport, n: number) {
+function rowOf({ device, report, attribution, watch }: AttributedReport, n: number) {
   const { predictions, downloads, loads, labelled } = report;
   return {
     n,
@@ -70,6 +79,7 @@ function rowOf({ device, report, attribution }: AttributedReport, n: number) {
     labelled_correct: labelled?.correct,
     labelled_total: labelled?.total,
     latency: report.latency,
+    watch,
   };
 }
 

@@ -2,6 +2,7 @@
 import type { Attribution } from '../../domain/rollout/arms.ts';
 import { LifecycleError } from '../../domain/errors.ts';
 import { isLatencyBucket } from '../../domain/rollout/latency.ts';
+import type { Watch } from '../../domain/rollout/verdict/index.ts';
 
 /**
  * Whole numbers, cumulative within the session: 0 when it begins, never lower than before. Absent members were not reported: as before in
@@ -42,6 +43,8 @@ export interface AttributedReport {
   readonly device: ReportingDevice;
   readonly report: Report;
   readonly attribution: Attribution | undefined;
+  /** Where its rollout is judged by evidence and the device is in an arm of it. */
+  readonly watch?: Watch | undefined;
 }
 
 /**

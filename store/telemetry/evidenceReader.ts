@@ -1,0 +1,106 @@
+/** What the judge reads: windows of one evidence stage, added up. Reads sums only, and never a device. Concurrent. */
+import { rolloutStream } from '../../domain/events/streams.ts';
+import {
+  METRICS,
+  tallyOf,
+  without,
+  type CanaryCount,
+  type MetricEvidence,
+  type Stratum,
+  type Tally,
+} from '../../domain/rollout/verdict/index.ts';
+import type { Queryable } from '../queryable.ts';
+import { namedSql } from '../sql/namedSql.ts';
+
+/** Names an evidence stage, and what to read of it. */
+export interface ReadStage {
+  readonly rolloutId: number;
+  readonly stage: number;
+  readonly evidenceStage: number;
+  /** Segments that are tested; absent: all that have a bad window of canary. */
+  readonly segments?: readonly string[] | undefined;
+}
+
+export interface StageReading extends CanaryCount {
+  /** In the order of the table. */
+  readonly evidence: MetricEvidence[];
+  /** The tally of a metric outside one segment. */
+  readonly restOf: (metric: string, segment: string) => Tally;
+  /** Since the newest report of the model by anyone. */
+  readonly silentMs: number;
+  /** The longest such silence of the last 7 days; null: nothing is known. */
+  readonly longestGapMs: number | null;
+}
+
+export interface EvidenceReader {
+  /** One look: also notes its counts of canary, which control follows ({@link createCanaryCounts}). */
+  readStage(of: ReadStage): Promise<StageReading>;
+}
+
+type Row = readonly [stratum: number, canary: number, control: number, x: number, y: number];
+interface Test {
+  readonly metric: string;
+  /** Empty: everyone. */
+  readonly segment: string;
+  readonly opened: readonly [number, number];
+  readonly ended: readonly [number, number];
+  readonly strata: readonly Row[];
+}
+
+const COUNTS = namedSql('evidence_counts');
+const PULSE = namedSql('evidence_pulse');
+const BY_OPENED = METRICS.filter((row) => row.counts === 'opened').map((row) => row.name);
+const NOTHING = { opened: [0, 0], ended: [0, 0], strata: [] } as const;
+
+const stratumOfRow = ([, canary, control, x, y]: Row): Stratum => ({ canary, control, x, y });
+const tallyOfRows = (rows: readonly Row[]): Tally => tallyOf(rows.map(stratumOfRow));
+
+/** @param on as `edgeml_app` */
+export function createEvidenceReader(on: Queryable): EvidenceReader {
+  return {
+    async readStage({ rolloutId, stage, evidenceStage, segments }) {
+      const key = [rolloutId, stage, evidenceStage];
+      const [counts, pulse] = await Promise.all([
+        on.query<{ tests: Test[] }>(COUNTS, [...key, BY_OPENED, segments ?? null]),
+        on.query<{ silent_ms: number; longest_gap_ms: number | null }>(PULSE, [rolloutStream(rolloutId)]),
+      ]);
+      const tests = counts.rows[0]!.tests;
+      const find = (metric: string, segment: string) =>
+        tests.find((test) => test.metric === metric && test.segment === segment) ?? NOTHING;
+      const evidence = METRICS.map(({ name }): MetricEvidence => {
+        const { opened, ended, strata } = find(name, '');
+        const hurt = tests.filter((test) => test.metric === name && test.segment !== '');
+        return {
+          metric: name,
+          whole: tallyOfRows(strata),
+          opened,
+          ended,
+          segments: hurt.map(({ segment, strata: part }) => ({ segment, ...tallyOfRows(part) })),
+        };
+      });
+      const active = find('crash', '').opened[0];
+      // A report may be counted before the mark that says it was told.
+      const told = Math.max(active, find('silence', '').opened[0]);
+      await on.query(
+        `INSERT INTO ops.evidence_look AS l (rollout_id, stage, evidence_stage, told, active) VALUES ($1, $2, $3, $4, $5)
+         ON CONFLICT (rollout_id) DO UPDATE SET stage = excluded.stage, evidence_stage = excluded.evidence_stage, told = excluded.told,
+           active = excluded.active, looked_at = excluded.looked_at
+         WHERE (l.stage, l.evidence_stage, l.told) <= (excluded.stage, excluded.evidence_stage, excluded.told)`,
+        [...key, told, active],
+      );
+      const { silent_ms: silentMs, longest_gap_ms: longestGapMs } = pulse.rows[0]!;
+      return {
+        evidence,
+        restOf(metric, segment) {
+          const part = new Map(find(metric, segment).strata.map((row) => [row[0], stratumOfRow(row)]));
+          const none: Stratum = { canary: 0, control: 0, x: 0, y: 0 };
+          return tallyOf(find(metric, '').strata.map((row) => without(stratumOfRow(row), part.get(row[0]) ?? none)));
+        },
+        told,
+        active,
+        silentMs,
+        longestGapMs,
+      };
+    },
+  };
+}

@@ -1,0 +1,46 @@
+/** Ends the windows that no report ends: silence, transfers that take too long, and the age from which crash and silence count for a proof. */
+import { randomInt } from 'node:crypto';
+import type { StageClock } from '../../domain/rollout/stageClock.ts';
+import { clockMs } from '../../domain/rollout/stageClock.ts';
+import type { Queryable } from '../queryable.ts';
+import { SHARDS } from './recordReports.ts';
+
+export interface SweptStage {
+  readonly rolloutId: number;
+  readonly stage: number;
+  readonly evidenceStage: number;
+  readonly clock: StageClock;
+  /** `silence.after`, milliseconds. */
+  readonly silenceAfterMs: number;
+}
+
+/** Windows of one statement. */
+const PAGE = 2_000;
+
+/**
+ * Durable page by page; idempotent; two at once share the work. Nothing while the clock stands: then nobody is silent.
+ *
+ * @param on  a pool as `edgeml_app`
+ * @param now the database's time, Unix milliseconds
+ * @returns how many windows were looked at
+ */
+export async function sweepWindows(
+  on: Queryable,
+  { rolloutId, stage, evidenceStage, clock, silenceAfterMs }: SweptStage,
+  now: number,
+  { page = PAGE, signal }: { readonly page?: number; readonly signal?: AbortSignal } = {},
+): Promise<number> {
+  const { ranMs, since } = clock;
+  if (since === null) return 0;
+  const shard = randomInt(SHARDS);
+  let swept = 0;
+  for (let last = page; last === page && !signal?.aborted;) {
+    const { rows } = await on.query<{ n: number }>(
+      'SELECT ops.sweep_windows($1, $2, $3, $4, $5, $6, $7, $8, $9) AS n',
+      [...[rolloutId, stage, evidenceStage, clockMs(clock, now), ranMs, new Date(since), silenceAfterMs, page, shard]],
+    );
+    last = rows[0]!.n;
+    swept += last;
+  }
+  return swept;
+}
