@@ -2,6 +2,7 @@
 import type { CommandDeps } from '../commands/context.ts';
 import type { Checkpoint } from '../domain/ledger/checkpoint.ts';
 import type { ArtifactStore } from '../store/artifacts/artifactStore.ts';
+import type { FederationStore } from '../store/federations/federationStore.ts';
 import type { KeyStore } from '../store/keys/keyStore.ts';
 import type { OrgStore } from '../store/orgs/orgStore.ts';
 import type { ActiveDevices } from '../store/devices/activeDevices.ts';
@@ -30,6 +31,7 @@ export interface ApiDeps {
   readonly blobs: ArtifactStore;
   readonly keys: KeyStore;
   readonly orgs: OrgStore;
+  readonly federations: FederationStore;
   readonly links: Links;
   readonly cursors: Cursors;
   readonly reads: ReadModels;

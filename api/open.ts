@@ -6,6 +6,7 @@ import { createPointerTable } from '../projections/pointerTable.ts';
 import { createReadModels, type ReadModelStatus } from '../projections/readModels.ts';
 import type { ArtifactStore } from '../store/artifacts/artifactStore.ts';
 import { createPool } from '../store/connect.ts';
+import { createFederationStore } from '../store/federations/federationStore.ts';
 import { createKeyCache } from '../store/keys/keyCache.ts';
 import { createKeyStore, type KeyStore } from '../store/keys/keyStore.ts';
 import { newestCheckpoint } from '../store/ledger/newest.ts';
@@ -132,6 +133,7 @@ export function openDoor(options: OpenOptions): OpenDoor {
     keys,
     stops: { ...forStops, commands: { ...stops.commands, log: forStops.log } },
     orgs: createOrgStore(on),
+    federations: createFederationStore(on),
     links: createLinks(options.secret, options.publicUrl),
     cursors: createCursors(options.secret),
     reads,

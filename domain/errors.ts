@@ -44,6 +44,7 @@ export const ERRORS = {
   route_not_found: row(404, 'No such route', 'See /openapi.json.'),
   model_not_found: row(404, 'No such model', 'List the models, or create it.'),
   version_not_found: row(404, 'No such version', 'List the versions of the model.'),
+  federation_not_found: row(404, 'No such federation', 'List the federations, or create it.'),
   rollout_not_found: row(404, 'No such rollout', 'List the rollouts of the model.'),
   training_not_found: row(404, 'No such training run', 'List the runs of the model.'),
   operation_not_found: row(404, 'No such operation', 'Use the id that a 202 answered.'),

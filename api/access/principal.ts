@@ -98,12 +98,15 @@ export function whoAsks(request: FastifyRequest): Principal {
 }
 
 /**
- * The organisation a request is about: `default`, and nothing at all, mean the key's own.
+ * The organisation a request of an existing SDK is about: as body or query name it, else the header `X-Org-Id`. `default`, and
+ * nothing at all, mean the key's own.
  *
  * @throws LifecycleError `forbidden` for another organisation's
  */
-export function orgOf(principal: Principal, wanted: string | undefined): OrgId {
-  if (wanted === undefined || wanted === '' || wanted === 'default' || wanted === principal.orgId)
-    return principal.orgId;
-  throw new LifecycleError('forbidden', `The key belongs to ${principal.orgId} and may not act for ${wanted}.`);
+export function orgAsked(request: FastifyRequest, named: string | undefined): OrgId {
+  const { orgId } = whoAsks(request);
+  const sent = request.headers['x-org-id'];
+  const wanted = named ?? (typeof sent === 'string' ? sent : undefined);
+  if (wanted === undefined || wanted === '' || wanted === 'default' || wanted === orgId) return orgId;
+  throw new LifecycleError('forbidden', `The key belongs to ${orgId} and may not act for ${wanted}.`);
 }

@@ -138,6 +138,35 @@ export const SdkRollout = Type.Object(
 export type SdkRollout = Static<typeof SdkRollout>;
 export const SdkRollouts = Type.Array(SdkRollout);
 
+/** A federation (C31, C32): a name of the organisation, under which it trains. */
+export const SdkFederation = Type.Object(
+  {
+    id: Type.String(),
+    org_id: Type.String(),
+    name: Type.String(),
+    description: Type.String(),
+    created_at: Seconds,
+    updated_at: Seconds,
+    warnings: Warnings,
+  },
+  shut,
+);
+export type SdkFederation = Static<typeof SdkFederation>;
+
+export const SdkCreateFederation = Type.Object(
+  { name: Name, description: Type.Optional(Text(4_000)), org_id: Type.Optional(Line(200)) },
+  open,
+);
+
+export const SdkJoined = Type.Object(
+  { federation_id: Type.String(), org_id: Type.String(), status: Type.Literal('joined') },
+  shut,
+);
+export const SdkMembers = Type.Array(
+  Type.Object({ org_id: Type.String(), status: Type.Literal('joined'), joined_at: Seconds }, shut),
+);
+export const SdkNames = Type.Array(Type.Object({ id: Type.String(), name: Type.String() }, shut));
+
 /** A device registers (C27). Hardware comes flat or in `device_info`; all but the identifier is optional. */
 export const RegisterDevice = Type.Object(
   {

@@ -54,3 +54,8 @@ export function modelIdOf(orgId: OrgId, name: string): string {
 export function deviceIdOf(orgId: OrgId, deviceIdentifier: string): string {
   return uuidV5(orgNamespace(orgId), `device:${deviceIdentifier}`);
 }
+
+/** Federation id: every spelling of a name is the same federation. */
+export function federationIdOf(orgId: OrgId, name: string): string {
+  return uuidV5(orgNamespace(orgId), `federation:${foldName(name)}`);
+}

@@ -50,6 +50,12 @@ const OF_ALL = [
   'GET /api/v1/models/:model/versions/:version',
   'GET /api/v1/models/:model/versions/:version/download',
   'GET /api/v1/models/:model/versions/:version/download-url',
+  'GET /api/v1/federations',
+  'POST /api/v1/federations',
+  'GET /api/v1/federations/:federation',
+  'GET /api/v1/federations/:federation/members',
+  'GET /api/v1/federations/:federation/models',
+  'POST /api/v1/federations/:federation/join',
   'GET /lifecycle/v1/access/me',
 ];
 const bodyOf = ({ model }: TwoOrgs['a'], url: string) =>

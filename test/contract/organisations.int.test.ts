@@ -35,6 +35,7 @@ function secretsOf({ a }: TwoOrgs): string[] {
     a.heldOut,
     event,
     key,
+    a.federation,
     'org_local',
     'learner-of-a',
     'bytes of A',
@@ -84,6 +85,7 @@ function moved({ a, b }: TwoOrgs, before: Rows, after: Rows): string[] {
     a.weights,
     a.heldOut,
     a.key,
+    a.federation,
     `"rollout_id": ${a.rollout}`,
     '"org_local"',
   ];

@@ -396,7 +396,7 @@ describe('the door of SDKs', () => {
       ['POST', '/models/m/versions/upload'],
       ['POST', '/training/weights'],
       ['GET', '/training/rounds?device_id=x'],
-      ['GET', '/federations?org_id=default'],
+      ['POST', '/federations/f/invite'],
       ['POST', '/experiments'],
       ['POST', '/models/m/rollouts/1/advance'],
       ['DELETE', '/models/m/rollouts/1?force=true'],

@@ -7,7 +7,7 @@ import { randomUUID } from 'node:crypto';
 import type { FastifyRequest } from 'fastify';
 import type { Device, DeviceWords, Registration } from '../../../store/devices/deviceStore.ts';
 import { isDue, ownDevice, revoked, tokenMembers } from '../../access/bearer.ts';
-import { orgOf, whoAsks, type Principal } from '../../access/principal.ts';
+import { orgAsked, whoAsks, type Principal } from '../../access/principal.ts';
 import type { App } from '../../app.ts';
 import type { ApiDeps } from '../../context.ts';
 import { Heartbeat, HeartbeatAnswer, RegisterDevice } from '../schemas.ts';
@@ -36,10 +36,8 @@ export function sdkDeviceRoutes(app: App, deps: ApiDeps): void {
     },
     handler: async (request, reply) => {
       const { body } = request;
-      const sent = request.headers['x-org-id'];
-      const org = body.org_id ?? request.query.org_id ?? (typeof sent === 'string' ? sent : undefined);
       const principal = whoAsks(request);
-      const orgId = orgOf(principal, org);
+      const orgId = orgAsked(request, body.org_id ?? request.query.org_id);
       const identifier = body.device_identifier ?? body.installation_id;
       const words = toldBy(body);
       const { device, isNew } = principal.device

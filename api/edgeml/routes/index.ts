@@ -2,6 +2,7 @@
 import type { App } from '../../app.ts';
 import type { ApiDeps } from '../../context.ts';
 import { assignmentRoute, sdkDeviceRoutes } from './devices.ts';
+import { federationRoutes } from './federations.ts';
 import { healthRoute } from './health.ts';
 import { sdkModelRoutes } from './models.ts';
 import { notOffered, notOfferedAtRoot } from './notOffered.ts';
@@ -20,6 +21,7 @@ export function sdkRoutes(deps: ApiDeps) {
         sdkModelRoutes(scoped, deps);
         sdkRolloutRoutes(scoped, deps);
         sdkDeviceRoutes(scoped, deps);
+        federationRoutes(scoped, deps);
         assignmentRoute(scoped, deps);
         notOffered(scoped);
         return Promise.resolve();

@@ -9,7 +9,7 @@ import { exists, type Existing } from '../../../machines/fold.ts';
 import type { ModelState } from '../../../machines/model.ts';
 import { isUsable, type VersionState } from '../../../machines/modelVersion.ts';
 import type { VersionRow } from '../../../projections/versions/schema.ts';
-import { orgOf, whoAsks } from '../../access/principal.ts';
+import { orgAsked } from '../../access/principal.ts';
 import type { App } from '../../app.ts';
 import { runCommand } from '../../command.ts';
 import type { ApiDeps } from '../../context.ts';
@@ -58,7 +58,7 @@ export function sdkModelRoutes(app: App, deps: ApiDeps): void {
     handler: async (request, reply) => {
       const { org_id, limit, offset = 0, framework, use_case } = request.query;
       const kind = {
-        orgId: orgOf(whoAsks(request), org_id ?? orgHeader(request)),
+        orgId: orgAsked(request, org_id),
         ...(framework ? { framework } : {}),
         ...(use_case ? { useCase: use_case } : {}),
       };
@@ -78,7 +78,7 @@ export function sdkModelRoutes(app: App, deps: ApiDeps): void {
     },
     handler: async (request, reply) => {
       const { name, framework, use_case, description = '', org_id, model_contract } = request.body;
-      const orgId = orgOf(whoAsks(request), org_id ?? request.query.org_id ?? orgHeader(request));
+      const orgId = orgAsked(request, org_id ?? request.query.org_id);
       const contract = model_contract === undefined ? {} : { contract: model_contract };
       const input = { orgId, name, framework, useCase: use_case, description, ...contract };
       const { outcome } = await runCommand(deps, request, reply, {}, (commands, caller) =>
@@ -239,11 +239,6 @@ async function* versionPages({ log }: Pick<ApiDeps, 'log'>, view: View, modelId:
     });
   }
 }
-
-const orgHeader = (request: FastifyRequest): string | undefined => {
-  const sent = request.headers['x-org-id'];
-  return typeof sent === 'string' ? sent : undefined;
-};
 
 const unlessPublishing = (state: Existing<VersionState>) => (state.state === 'Trained.publishing' ? undefined : state);
 

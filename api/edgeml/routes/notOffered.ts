@@ -9,7 +9,8 @@ const TRAINING =
   'Training through this door is not in this release. Use POST /lifecycle/v1/models/{m}/train and /lifecycle/v1/training/checkin.';
 const EXPERIMENTS = 'Experiments are not in this release. Deploy a rollout to a share of devices instead.';
 const TELEMETRY = 'Event telemetry is not in this release. Use POST /lifecycle/v1/devices/{d}/reports.';
-const FEDERATIONS = 'Federations are not in this release. Use POST /lifecycle/v1/models/{m}/train.';
+const FEDERATIONS =
+  'A federation is of one organisation: nobody is invited, and nothing is shared. Every model of the organisation is in it.';
 const DEVICES = 'Not in this release. GET /devices/{d}/models/{m}/version tells what a device is to run.';
 const SECAGG = 'Secure aggregation is not offered by this server; rounds here never ask for it.';
 
@@ -54,8 +55,7 @@ const CALLS: readonly (readonly [method: string, paths: readonly string[], sente
     ['/device-auth/bootstrap', '/device-auth/refresh', '/device-auth/revoke'],
     'Not in this release. POST /api/v1/devices/register answers `device_token`, and renews it.',
   ],
-  ['GET', ['/federations'], FEDERATIONS],
-  ['POST', ['/federations', '/federations/:f/join'], FEDERATIONS],
+  ['POST', ['/federations/:f/invite', '/federations/:f/models'], FEDERATIONS],
   ['POST', ['/training/aggregate', '/training/weights', '/training/sessions', '/training/:m/stop'], TRAINING],
   ['GET', ['/training/rounds', '/training/rounds/:r', '/training/rounds/:r/status', '/training/:m/status'], TRAINING],
   [

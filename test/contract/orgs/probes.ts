@@ -212,6 +212,11 @@ const OWN_ROUTES: Readonly<Record<string, Probes>> = {
   'GET /orgs': one('refused'),
 };
 
+/** A's federation, by its id: not there. */
+const federationOfA =
+  (expected: Expected, options: Probe['options'] = {}): Probes =>
+  (two, url) => [{ path: withIdsOfA(two, url, { federation: two.a.federation }), expected, options }];
+
 const SDK_ROUTES: Readonly<Record<string, Probes>> = {
   'GET /models': (_, url) => [
     { path: url, expected: 'own' },
@@ -246,6 +251,19 @@ const SDK_ROUTES: Readonly<Record<string, Probes>> = {
   'POST /devices/register': one('refused', { body: { device_identifier: 'x', org_id: 'org_local' } }),
   'POST /devices/:device/heartbeat': absent({ platform: 'android' }),
   'PUT /devices/:device/heartbeat': absent({ platform: 'android' }),
+  'GET /federations': (_, url) => [
+    { path: url, expected: 'own' },
+    { path: `${url}?name=federation-of-a`, expected: 'own' },
+    { path: `${url}?org_id=org_local`, expected: 'refused' },
+  ],
+  'POST /federations': (_, url) => [
+    { path: url, expected: 'own', options: { body: { name: 'federation-of-a' } } },
+    { path: url, expected: 'refused', options: { body: { name: 'federation-of-a', org_id: 'org_local' } } },
+  ],
+  'GET /federations/:federation': federationOfA('absent'),
+  'GET /federations/:federation/members': federationOfA('absent'),
+  'GET /federations/:federation/models': federationOfA('absent'),
+  'POST /federations/:federation/join': federationOfA('not_offered', { body: {} }),
 };
 
 const ROOT_ROUTES: Readonly<Record<string, Probes>> = {

@@ -30,6 +30,7 @@ export interface Known {
   /** Stable; 1.1.0 is at 10 %, 1.2.0 is being published. */
   readonly version: string;
   readonly rollout: number;
+  readonly federation: string;
   readonly run: string;
   readonly task: string;
   readonly lease: string;
@@ -155,6 +156,7 @@ async function makeA(t: TestDoor, call: Call): Promise<Known> {
   const task = leased.body['task'] as Body; // the answer fits its schema
   const report = { model, version: '1.1.0', session: 'first', seq: 1, acked: 0, predictions: { ok: 3, failed: 1 } };
   await call('POST', `${OWN}/devices/${device}/reports`, { body: report });
+  const federation = await call('POST', `${SDK}/federations`, { body: { name: 'federation-of-a' } });
   const key = await call('POST', `${OWN}/keys`, { body: { name: 'key-of-a', roles: ['viewer'] } });
 
   await t.settle();
@@ -176,6 +178,7 @@ async function makeA(t: TestDoor, call: Call): Promise<Known> {
       identifier: 'phone-of-a',
     },
     ...{ blob, weights, cursors, task: textOf(task, 'task_id'), lease: textOf(task, 'lease') },
+    federation: textOf(federation.body, 'id'),
     heldOut: await upload(call, heldOut()),
     event: textOf(first ?? {}, 'id'),
     key: textOf(key.body, 'id'),

@@ -25,6 +25,7 @@ export interface Things {
 /** Values of members and parameters, by name. */
 const byName = ({ a, next, key }: Things): Readonly<Record<string, Json>> => ({
   ...{ model: a.model, version: a.version, rollout: a.rollout, run: a.run, task: a.task, device: a.device, key },
+  federation: a.federation,
   ...{ device_id: a.device, device_identifier: `phone-${next()}`, sha256: a.blob, new_version: `9.${next()}.0` },
   ...{ id: a.event, stream: `model-${a.model}`, code: 'invalid_input', limit: 1, seq: next() + 10 },
   ...{ kind: 'mlp:relu:sigmoid', framework: 'pytorch', use_case: 'test', reason: 'asked', text: 'asked' },
