@@ -67,7 +67,8 @@ describe('verdict', () => {
     const history = historyFrom(74, 1_500);
     const at = history.findIndex(({ facts }) => facts[0]?.fact.type === 'HealthJudged');
     const { stream, fact } = history[at]!.facts[0]!;
-    if (fact.type !== 'HealthJudged') throw new Error('the history has no judgement');
+    if (fact.type !== 'HealthJudged' || fact.data.algorithm !== 'thresholds@1')
+      throw new Error('the history has no judgement');
     return { before: history.slice(0, at), stream, judgement: fact.data };
   }
 

@@ -1,6 +1,8 @@
 /** A look at the health of the stage is recorded; a conviction rolls back in the same append. */
-import type { Judgement } from '../domain/events/rollout.ts';
+import type { HealthJudgement } from '../domain/events/rollout.ts';
 import { modelStream, rolloutStream, versionStream } from '../domain/events/streams.ts';
+import { isEvidence } from '../domain/rollout/policies.ts';
+import { tellGuilt } from '../domain/rollout/verdict/telling.ts';
 import { rolloutMachine } from '../machines/rollout.ts';
 import { decideRollout } from '../machines/rolloutDecision.ts';
 import type { Caller, CommandDeps, Outcome } from './context.ts';
@@ -11,7 +13,7 @@ import { rollbackParts } from './rollBack.ts';
 
 export interface JudgeRollout {
   readonly rolloutId: number;
-  readonly judgement: Judgement;
+  readonly judgement: HealthJudgement;
 }
 
 /**
@@ -26,7 +28,7 @@ export async function judgeRollout(
   return execute(deps, caller, (streams) => concludeLook(streams, rolloutId, judgement));
 }
 
-async function concludeLook(streams: Streams, rolloutId: number, judgement: Judgement): Promise<Conclusion> {
+async function concludeLook(streams: Streams, rolloutId: number, judgement: HealthJudgement): Promise<Conclusion> {
   const stream = rolloutStream(rolloutId);
   const rollout = await requireRollout(streams, rolloutId);
   const now = streams.now().getTime();
@@ -44,7 +46,10 @@ async function concludeLook(streams: Streams, rolloutId: number, judgement: Judg
 }
 
 /** One sentence with the numbers, from the rule that convicted. */
-function reasonOf({ stage, look, rule }: Judgement): string {
+function reasonOf(judgement: HealthJudgement): string {
+  const { stage, look } = judgement;
+  if (isEvidence(judgement)) return `${tellGuilt(judgement)} in stage ${stage}, look ${look}`;
+  const { rule } = judgement;
   if (!rule) return `stage ${stage} regressed at look ${look}`;
   const { metric, numerator, denominator, op, limit } = rule;
   return `${metric} ${numerator}/${denominator} ${op} ${limit} in stage ${stage}, look ${look}`;

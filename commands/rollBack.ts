@@ -1,6 +1,6 @@
 /** The kill switch: one append marks the bad version for ever and puts a good one back. */
 import { LifecycleError } from '../domain/errors.ts';
-import type { Judgement, RollbackTrigger } from '../domain/events/rollout.ts';
+import type { HealthJudgement, RollbackTrigger } from '../domain/events/rollout.ts';
 import { rolloutStream, versionStream } from '../domain/events/streams.ts';
 import { guard } from '../machines/decision.ts';
 import { decideVersion } from '../machines/versionDecision.ts';
@@ -16,7 +16,7 @@ export interface Rollback {
   readonly targetVersion?: string;
   readonly reason: string;
   readonly trigger: RollbackTrigger;
-  readonly evidence?: Judgement;
+  readonly evidence?: HealthJudgement;
 }
 
 export interface RollBackModel extends Rollback {

@@ -3,18 +3,24 @@
  * rollback beat promote.
  */
 import Type, { type Static } from 'typebox';
-import { assign, setup } from 'xstate';
+import { and, assign, setup } from 'xstate';
 import { Count, Nullable } from '../domain/events/fact.ts';
 import {
-  Judgement,
+  HealthBasis,
+  HealthJudgement,
   PauseCause,
   rolloutFacts,
   RolloutSpec,
   SetAside,
   type RolloutFact,
 } from '../domain/events/rollout.ts';
+import { FrozenEvidence } from '../domain/events/verdict.ts';
 import { ROLLOUT_STATES, type None, type RolloutStateName } from '../domain/states.ts';
-import { holdsOn, NOT_RUNNING, resumeClock, startClock, stopClock } from '../domain/rollout/stageClock.ts';
+import { leftOn, weaker } from '../domain/rollout/basis.ts';
+import { Hold, nextHold, setsAside } from '../domain/rollout/holding.ts';
+import { isEvidence, isThresholds, silenceAfterMs } from '../domain/rollout/policies.ts';
+import { NOT_RUNNING, resumeClock, startClock, stopClock, type StageClock } from '../domain/rollout/stageClock.ts';
+import { owedAfter } from '../domain/rollout/verdict/trust.ts';
 import { wrap, type FactEvent, type Folded, type Machine, type StateNameOf } from './fold.ts';
 import { appended } from './growing.ts';
 
@@ -34,15 +40,32 @@ const Context = Type.Object(
     entered: Nullable(rolloutFacts.StageEntered.schema),
     enteredAt: Type.Number(),
     /** Of the stage; it runs only while the rollout is Active. */
-    clock: Type.Object({ ranMs: Type.Number(), since: Nullable(Type.Number()) }),
+    clock: Type.Object({
+      ranMs: Type.Number(),
+      since: Nullable(Type.Number()),
+      stoodAt: Nullable(Type.Number()),
+      evidenceStage: Count,
+    }),
+    /** What holds it; also while it is paused. */
+    hold: Nullable(Hold),
+    /** What was fixed at the start; null under fixed limits. */
+    frozen: Nullable(FrozenEvidence),
+    /** Metrics that were proven in any stage: they stay so. */
+    proven: Type.Array(Type.String()),
+    /** Stage clock of this stage's last look that might prove; 0 before the first. */
+    proofAt: Count,
+    /** Good looks that the next judgement is still owed. */
+    goodLooksOwed: Count,
+    /** The weakest on which a stage was left by health; null under fixed limits, and before the first was left. */
+    basis: Nullable(HealthBasis),
     /** HealthJudged facts of this stage. */
     looks: Count,
     /** Last judgement of this stage. */
-    judged: Nullable(Judgement),
+    judged: Nullable(HealthJudgement),
     /** Downloads of this stage that no longer count against it. */
     setAside: Nullable(SetAside),
     /** Latches for the life of the rollout. */
-    regressed: Nullable(Judgement),
+    regressed: Nullable(HealthJudgement),
     /** Grows with each fact that makes an earlier step legal again. */
     epoch: Count,
     paused: Nullable(Type.Object({ cause: PauseCause, ...Ended.properties })),
@@ -72,6 +95,12 @@ const empty: RolloutContext = {
   entered: null,
   enteredAt: 0,
   clock: NOT_RUNNING,
+  hold: null,
+  frozen: null,
+  proven: [],
+  proofAt: 0,
+  goodLooksOwed: 0,
+  basis: null,
   looks: 0,
   judged: null,
   setAside: null,
@@ -87,16 +116,48 @@ const empty: RolloutContext = {
   updatedAt: 0,
 };
 
+/** Of this stage only: a conviction of one that was left meanwhile says nothing about the stage that runs. */
+const lookedAt = (context: RolloutContext, judgement: HealthJudgement): Partial<RolloutContext> => ({
+  looks: context.looks + 1,
+  judged: judgement,
+  hold: holdAfter(context, judgement),
+  ...(isEvidence(judgement)
+    ? {
+        proven: [...new Set([...context.proven, ...judgement.proven])],
+        proofAt: judgement.given.proof_look ? judgement.clock_ms : context.proofAt,
+        goodLooksOwed: owedAfter(judgement.distrust, judgement.given.good_looks_owed),
+      }
+    : {}),
+});
+
+const holdAfter = ({ hold, spec, stage }: RolloutContext, judgement: HealthJudgement): Hold | null =>
+  nextHold({ hold, stage, on_regressed: spec?.on_regressed ?? 'rollback' }, judgement);
+
+/** Verdicts that a resume leaves behind. */
+const standsStill = (judged: HealthJudgement | null): boolean =>
+  judged !== null && ['INCONCLUSIVE', 'QUIET', 'UNTRUSTED', 'HELD'].includes(judged.verdict);
+
+const clockOn = ({ clock, paused, entered, spec }: RolloutContext, at: number, isSetAside: boolean): StageClock =>
+  resumeClock(clock, at, {
+    cause: paused?.cause ?? null,
+    rampMs: entered?.ramp_ms ?? 0,
+    silenceAfterMs: spec && silenceAfterMs(spec),
+    setsAside: isSetAside,
+  });
+
 const chart = setup({
   types: { context: {} as RolloutContext, events: {} as Event },
   actions: {
-    entered: assign(({ event }) =>
+    entered: assign(({ context, event }) =>
       event.type === 'StageEntered'
         ? {
             stage: event.data.stage,
             entered: event.data,
             enteredAt: event.at,
             clock: startClock(event.at),
+            hold: null,
+            proofAt: 0,
+            basis: weaker(context.basis, leftOn(context, event.data.basis)),
             looks: 0,
             judged: null,
             setAside: null,
@@ -108,7 +169,7 @@ const chart = setup({
     judged: assign(({ context, event }) =>
       event.type === 'HealthJudged'
         ? {
-            ...(event.data.stage === context.stage ? { looks: context.looks + 1, judged: event.data } : {}),
+            ...(event.data.stage === context.stage ? lookedAt(context, event.data) : {}),
             regressed: context.regressed ?? (event.data.verdict === 'REGRESSED' ? event.data : null),
             updatedAt: event.at,
           }
@@ -120,16 +181,14 @@ const chart = setup({
         ? { paused: { cause: event.data.cause, reason: event.data.reason, at: event.at } }
         : {},
     ),
+    wentOn: assign(({ context, event }) => ({ clock: clockOn(context, event.at, false), updatedAt: event.at })),
     resumed: assign(({ context, event }) => ({
       paused: null,
-      ...(context.paused?.cause === 'inconclusive' || context.judged?.verdict === 'INCONCLUSIVE'
-        ? { judged: null }
-        : {}),
+      hold: null,
+      // Said again by the next look, if it is still so.
+      ...(context.paused?.cause === 'inconclusive' || standsStill(context.judged) ? { judged: null } : {}),
       ...(event.type === 'RolloutResumed' && event.data.set_aside ? { setAside: event.data.set_aside } : {}),
-      clock: resumeClock(context.clock, event.at, {
-        cause: context.paused?.cause ?? null,
-        rampMs: context.entered?.ramp_ms ?? 0,
-      }),
+      clock: clockOn(context, event.at, setsAside(context.hold)),
       epoch: context.epoch + 1,
       updatedAt: event.at,
     })),
@@ -149,10 +208,11 @@ const chart = setup({
     ),
   },
   guards: {
-    holds: ({ context, event }) =>
-      event.type === 'HealthJudged' && holdsOn(event.data.verdict, context.spec?.on_regressed),
+    holds: ({ context, event }) => event.type === 'HealthJudged' && holdAfter(context, event.data) !== null,
     convicts: ({ context, event }) =>
       event.type === 'HealthJudged' && event.data.verdict === 'REGRESSED' && context.spec?.on_regressed === 'rollback',
+    /** A person decides about it: what is not trusted clears by itself, and a conviction never does. */
+    mayGoOn: ({ context }) => setsAside(context.hold),
     nextStage: ({ context, event }) => event.type === 'StageEntered' && event.data.stage === context.stage + 1,
   },
 }).createMachine({
@@ -183,6 +243,7 @@ const chart = setup({
           actions: assign(({ event }) => ({
             seed: event.data.seed,
             lo: event.data.lo,
+            frozen: event.data.evidence ?? null,
             epoch: 1,
             startedAt: event.at,
             updatedAt: event.at,
@@ -206,7 +267,12 @@ const chart = setup({
     },
     Held: {
       on: {
-        HealthJudged: { actions: 'judged' },
+        StageEntered: { guard: and(['nextStage', 'mayGoOn']), target: 'Active', actions: 'entered' },
+        HealthJudged: [
+          { guard: 'holds', actions: 'judged' },
+          { target: 'Active', actions: ['wentOn', 'judged'] },
+        ],
+        RolloutResumed: { guard: 'mayGoOn', target: 'Active', actions: 'resumed' },
         RolloutPaused: { target: 'Paused', actions: ['clockStopped', 'paused'] },
         RolloutAborted: { target: 'Aborted', actions: ['aborted', 'clockStopped'] },
         RolloutRolledBack: { target: 'RolledBack', actions: ['rolledBack', 'clockStopped'] },
@@ -254,4 +320,4 @@ export const LIVE_STATES: readonly RolloutStateName[] = ROLLOUT_STATES.filter(is
 
 /** A rule on downloads stopped it: whoever resumes it has seen to them, so they no longer count (`set_aside`). */
 export const pausedByDownloads = ({ paused, judged }: RolloutContext) =>
-  paused !== null && judged?.rule?.metric === 'download_failure_rate';
+  paused !== null && judged !== null && isThresholds(judged) && judged.rule?.metric === 'download_failure_rate';

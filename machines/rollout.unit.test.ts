@@ -171,7 +171,7 @@ describe('guards of rollout@1', () => {
 
   it('a refusal names the states in which the command is legal', () => {
     const refused = decide(states.RolledBack, { type: 'resume' });
-    expect(refused.kind === 'refused' && refused.refusal.guards[0]!.how_to_meet).toBe('legal in: Paused');
+    expect(refused.kind === 'refused' && refused.refusal.guards[0]!.how_to_meet).toBe('legal in: Held, Paused');
   });
 });
 

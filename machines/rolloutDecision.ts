@@ -4,7 +4,7 @@
  */
 import { durationMs } from '../domain/duration.ts';
 import type { Guard } from '../domain/errors.ts';
-import type { Judgement, PauseCause, RollbackTrigger, RolloutFact, SetAside } from '../domain/events/rollout.ts';
+import type { HealthJudgement, PauseCause, RollbackTrigger, RolloutFact, SetAside } from '../domain/events/rollout.ts';
 import type { None, VersionStateName } from '../domain/states.ts';
 import { already, decideFacts, type Decision } from './decision.ts';
 import { rolloutMachine, type RolloutContext, type RolloutState } from './rollout.ts';
@@ -37,7 +37,7 @@ export type RolloutCommand =
   | { type: 'enterStage'; stage: number }
   /** A person's step. `override` skips the bake, with a reason that is recorded. */
   | { type: 'advance'; reason?: string; override: boolean }
-  | { type: 'judge'; judgement: Judgement }
+  | { type: 'judge'; judgement: HealthJudgement }
   /** `override` (of a person, with a reason) skips the bake. */
   | { type: 'complete'; basis: 'auto' | 'manual'; override: boolean; reason?: string }
   | { type: 'abort'; reason: string; isStable: boolean }
@@ -50,7 +50,7 @@ export type RolloutCommand =
       noTarget?: string;
       trigger: RollbackTrigger;
       reason: string;
-      evidence: Judgement | null;
+      evidence: HealthJudgement | null;
       isStable: boolean;
     }
   | { type: 'recordRootCause'; text: string };

@@ -1,6 +1,6 @@
 /** Pure. The named guards of a rollout's commands (docs/design/rollout.md "States and commands"): each says why, and how to meet it. */
 import type { Guard } from '../domain/errors.ts';
-import type { Judgement, RolloutSpec } from '../domain/events/rollout.ts';
+import type { HealthJudgement, RolloutSpec } from '../domain/events/rollout.ts';
 import { completesByItself } from '../domain/rollout/plan.ts';
 import { clockMs } from '../domain/rollout/stageClock.ts';
 import { isPrerelease } from '../domain/semver.ts';
@@ -105,7 +105,7 @@ export const notRegressed = ({ regressed }: RolloutContext): Guard =>
   );
 
 /** The judgement is the next look of the stage that runs, or it convicts a stage that a person left meanwhile. */
-export function sameStage({ stage, looks }: RolloutContext, judgement: Judgement): Guard {
+export function sameStage({ stage, looks }: RolloutContext, judgement: HealthJudgement): Guard {
   const convictsLeftStage = judgement.verdict === 'REGRESSED' && judgement.stage < stage;
   const isNextLook = judgement.stage === stage && judgement.look === looks + 1;
   return guard(

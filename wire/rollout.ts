@@ -2,7 +2,7 @@
 import Type, { type Static } from 'typebox';
 import {
   ArmCounters,
-  Judgement,
+  HealthJudgement,
   PauseCause,
   RollbackTrigger,
   RolloutSpec,
@@ -56,7 +56,7 @@ export const Rollout = Type.Object(
     bake_left_ms: Count,
     spec: RolloutSpec,
     seed: Nullable(Type.String()),
-    judged: Nullable(Judgement),
+    judged: Nullable(HealthJudgement),
     paused: Nullable(Type.Object({ cause: PauseCause, reason: Type.String(), at: Instant }, closed)),
     rolled_back: Nullable(
       Type.Object(
@@ -64,7 +64,7 @@ export const Rollout = Type.Object(
           target: Nullable(Type.String()),
           trigger: RollbackTrigger,
           reason: Type.String(),
-          evidence: Nullable(Judgement),
+          evidence: Nullable(HealthJudgement),
           at: Instant,
         },
         closed,
@@ -210,7 +210,7 @@ export const RolloutHealth = Type.Object(
     canary: ArmHealth,
     control: ArmHealth,
     by_platform: Type.Record(Type.String(), Type.Object({ canary: ArmHealth, control: ArmHealth }, closed)),
-    judged: Nullable(Judgement),
+    judged: Nullable(HealthJudgement),
     note: Type.Literal('counters are not kept over time'),
   },
   closed,

@@ -1,9 +1,11 @@
 /** Every recorded judgement judged again, from its own counters and the spec of its rollout. */
 import type { AnyFact } from '../../domain/events/streams.ts';
-import type { Judgement, RolloutSpec, SetAside } from '../../domain/events/rollout.ts';
+import type { HealthJudgement, RolloutSpec, SetAside } from '../../domain/events/rollout.ts';
 import { canonicalJson, canonicalSha } from '../../domain/hash/canonicalJson.ts';
 import { durationMs } from '../../domain/duration.ts';
+import { evidencePolicy, isEvidence } from '../../domain/rollout/policies.ts';
 import { recheck } from '../../domain/rollout/thresholds.ts';
+import { recheckEvidence } from '../../domain/rollout/verdict/index.ts';
 import { placeOf, type FactRow, type Findings } from '../finding.ts';
 
 interface Rollout {
@@ -19,13 +21,25 @@ const shown = (value: unknown) => {
 };
 
 /** `verdict is "REGRESSED", due is "HEALTHY"`, for each member that differs. */
-function differences(judgement: Judgement, expected: Judgement): string {
+function differences(judgement: HealthJudgement, expected: HealthJudgement): string {
   const due = new Map<string, unknown>(Object.entries(expected));
   const is = new Map<string, unknown>(Object.entries(judgement));
   return [...new Set([...is.keys(), ...due.keys()])]
     .filter((key) => shownWhole(is.get(key)) !== shownWhole(due.get(key)))
     .map((key) => `${key} is ${shown(is.get(key))}, due is ${shown(due.get(key))}`)
     .join('; ');
+}
+/** By its own algorithm, which must be the one of the spec. */
+function again(
+  judgement: HealthJudgement,
+  spec: RolloutSpec,
+): { equal: boolean; expected: HealthJudgement | undefined } {
+  const evidence = evidencePolicy(spec);
+  if (isEvidence(judgement) !== (evidence !== undefined)) return { equal: false, expected: undefined };
+  if (!isEvidence(judgement)) return recheck(judgement, spec);
+  return evidence
+    ? recheckEvidence(judgement, { stages: spec.stages, evidence })
+    : { equal: false, expected: undefined };
 }
 const shownWhole = (value: unknown) => (value === undefined ? '' : canonicalJson(value));
 
@@ -59,14 +73,14 @@ export function judgeStream(findings: Findings): (row: FactRow, fact: AnyFact) =
     }
     if (fact.type === 'HealthJudged') {
       if (fact.data.verdict === 'REGRESSED') rollout.convictions.add(canonicalSha(fact.data));
-      const { equal, expected } = recheck(fact.data, rollout.spec);
+      const { equal, expected } = again(fact.data, rollout.spec);
       if (!equal) {
         const what = expected
           ? differences(fact.data, expected)
           : `nothing can be judged from it: stage ${fact.data.stage} of ${rollout.spec.stages.length}`;
         tell('verdict_forged', `look ${fact.data.look} of stage ${fact.data.stage}: ${what}`);
       }
-      const aside = fact.data.set_aside;
+      const aside = isEvidence(fact.data) ? undefined : fact.data.set_aside;
       if (aside && !rollout.setAsides.has(keyOf(aside)))
         tell('set_aside_unknown', `look ${fact.data.look} sets aside ${shown(aside)}, which no resume did`);
     }

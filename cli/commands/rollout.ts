@@ -43,9 +43,15 @@ interface StartOptions {
 
 const ROLLOUT = argument('id', 'its number', whole(1));
 
+/** `REGRESSED by error_rate`. */
+const judgedWords = (judged: NonNullable<Rollout['judged']>): string => {
+  const by = 'guilt' in judged ? judged.guilt : judged.rule;
+  return `${judged.verdict}${by ? ` by ${by.metric}` : ''}`;
+};
+
 const describe = (r: Rollout): string[] => [
   `rollout ${r.id}: ${r.version} is ${r.status} at ${shownPercent(r.percent_now)} (stage ${r.stage + 1} of ${r.stages.length})`,
-  ...(r.judged ? [`judged     ${r.judged.verdict}${r.judged.rule ? ` by ${r.judged.rule.metric}` : ''}`] : []),
+  ...(r.judged ? [`judged     ${judgedWords(r.judged)}`] : []),
   ...(r.paused ? [`paused     ${r.paused.cause}: ${r.paused.reason} (${r.paused.at})`] : []),
   ...(r.rolled_back ? [`rolled back to ${r.rolled_back.target ?? 'nothing'}: ${r.rolled_back.reason}`] : []),
   ...(r.aborted ? [`aborted    ${r.aborted.reason}`] : []),

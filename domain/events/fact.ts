@@ -1,7 +1,7 @@
 /** Pure. How a fact is declared: a name, a schema version, and the JSON Schema of its data, from which its type follows. */
-import Type, { type Static, type TObject, type TProperties } from 'typebox';
+import Type, { type Static, type TObject, type TProperties, type TSchema } from 'typebox';
 
-export interface FactDef<T extends string = string, S extends TObject = TObject> {
+export interface FactDef<T extends string = string, S extends TSchema = TSchema> {
   readonly type: T;
   readonly schemaVersion: number;
   readonly schema: S;

@@ -1,6 +1,7 @@
 /** Pure. Facts of stream `rollout-<id>`: how far a version may reach, what was judged, and how it ended. */
 import Type, { type Static } from 'typebox';
 import { Count, fact, Nullable, Semver, Sha256, type FactOf } from './fact.ts';
+import { EvidenceJudgement, EvidencePolicy, FrozenEvidence, StageEvidence } from './verdict.ts';
 
 const closed = { additionalProperties: false };
 const Duration = Type.String({ pattern: '^\\d+(\\.\\d+)?(ms|s|m|h|d)$', maxLength: 20 });
@@ -28,13 +29,36 @@ export const Rule = Type.Object(
 );
 export type Rule = Static<typeof Rule>;
 
+const Names = Type.Array(Type.String({ minLength: 1, maxLength: 40 }), { minItems: 1, maxItems: 50 });
+/** Up to four numbers, such as `14` or `3.2.1`. */
+const Dotted = Type.String({ pattern: '^\\d{1,9}(\\.\\d{1,9}){0,3}$' });
+const Range = Type.Object({ gte: Type.Optional(Dotted), lt: Type.Optional(Dotted) }, closed);
+
+/** Devices by what they say of themselves: members are ANDed, values of a list ORed (docs/design/rollout.md "Cohorts"). */
+export const Filter = Type.Object(
+  {
+    platform: Type.Optional(Names),
+    region: Type.Optional(Names),
+    /** With one platform only: numbers of two systems cannot be compared. */
+    os: Type.Optional(Range),
+    app: Type.Optional(Range),
+  },
+  closed,
+);
+export type Filter = Static<typeof Filter>;
+
+/** Fixed limits on totals (`thresholds@1`). */
+export const RulesPolicy = Type.Object({ rules: Type.Array(Rule) }, closed);
+export type RulesPolicy = Static<typeof RulesPolicy>;
+
 export const RolloutSpec = Type.Object(
   {
     version: Semver,
     stages: Type.Array(Stage, { minItems: 1, maxItems: 100 }),
-    cohort: Type.Optional(Type.Object({ platform: Type.Optional(Type.Array(Type.String(), { minItems: 1 })) }, closed)),
+    cohort: Type.Optional(Filter),
+    exclude: Type.Optional(Filter),
     look: Duration,
-    policy: Type.Object({ rules: Type.Array(Rule) }, closed),
+    policy: Type.Union([RulesPolicy, EvidencePolicy]),
     on_regressed: Type.Union([Type.Literal('rollback'), Type.Literal('hold')]),
   },
   closed,
@@ -104,6 +128,17 @@ export const Judgement = Type.Object(
 );
 export type Judgement = Static<typeof Judgement>;
 
+/** What a look found, by whichever algorithm: `algorithm` tells them apart. */
+export const HealthJudgement = Type.Union([Judgement, EvidenceJudgement]);
+export type HealthJudgement = Static<typeof HealthJudgement>;
+
+/** On what a stage was left by health: proven, no alarm where nothing can be proven, or neither. */
+export const HealthBasis = Type.Union([Type.Literal('proven'), Type.Literal('quiet'), Type.Literal('unproven')]);
+export type HealthBasis = Static<typeof HealthBasis>;
+/** `auto`: by fixed limits; `manual`: a person's step, which proves nothing. */
+export const StepBasis = Type.Union([Type.Literal('auto'), Type.Literal('manual'), ...HealthBasis.anyOf]);
+export type StepBasis = Static<typeof StepBasis>;
+
 /** `internal_fault`: a step failed the same way each time. */
 export const PauseCause = Type.Union([
   Type.Literal('manual'),
@@ -130,6 +165,8 @@ export const rolloutFacts = {
     seed: Type.String({ pattern: '^[1-9]\\d*$' }),
     /** First bucket of the range. */
     lo: Type.Integer({ minimum: 0, maximum: 9999 }),
+    /** Under the policy `evidence`. */
+    evidence: Type.Optional(FrozenEvidence),
   }),
   StageEntered: fact('StageEntered', {
     stage: Count,
@@ -139,10 +176,13 @@ export const rolloutFacts = {
     ramp_ms: Count,
     min_bake_ms: Count,
     max_bake_ms: Count,
-    basis: Type.Union([Type.Literal('auto'), Type.Literal('manual')]),
+    /** On what the stage before it was left. */
+    basis: StepBasis,
     reason: Type.Optional(Type.String()),
+    /** Under the policy `evidence`. */
+    evidence: Type.Optional(StageEvidence),
   }),
-  HealthJudged: { type: 'HealthJudged', schemaVersion: 1, schema: Judgement } as const,
+  HealthJudged: { type: 'HealthJudged', schemaVersion: 1, schema: HealthJudgement } as const,
   RolloutPaused: fact('RolloutPaused', {
     cause: PauseCause,
     reason: Type.String(),
@@ -154,7 +194,7 @@ export const rolloutFacts = {
     set_aside: Type.Optional(SetAside),
   }),
   RolloutCompleted: fact('RolloutCompleted', {
-    basis: Type.Union([Type.Literal('auto'), Type.Literal('manual')]),
+    basis: StepBasis,
     /** Why a person completed before the bake was over. */
     reason: Type.Optional(Type.String()),
   }),
@@ -166,7 +206,7 @@ export const rolloutFacts = {
     named: Type.Optional(Type.Literal(true)),
     trigger: RollbackTrigger,
     reason: Type.String(),
-    evidence: Nullable(Judgement),
+    evidence: Nullable(HealthJudgement),
   }),
   RootCauseRecorded: fact('RootCauseRecorded', { text: Type.String({ minLength: 1, maxLength: 20_000 }) }),
 };

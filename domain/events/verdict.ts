@@ -56,6 +56,38 @@ export const EvidencePolicy = Type.Object(
 );
 export type EvidencePolicy = Static<typeof EvidencePolicy>;
 
+/** What is fixed at the start of a rollout, before any device was told. */
+export const FrozenEvidence = Type.Object(
+  {
+    /** Metrics that devices on the stable version sent in the 7 days before, and those that are always sent. */
+    measured: Type.Array(Name, { maxItems: 50 }),
+    /** Whole microseconds of the stable version's 95th percentile, by platform; a platform that is not there is not measured. */
+    frozen_q: Type.Record(Type.String(), Count),
+    /** Of the stable version on its validation data, in millionths; null: not known, so drift is not measured. */
+    accuracy: Nullable(Count),
+  },
+  closed,
+);
+export type FrozenEvidence = Static<typeof FrozenEvidence>;
+
+/** What is fixed when a stage is entered: what is tested, and what pre-flight said of it. */
+export const StageEvidence = Type.Object(
+  {
+    /** Devices of the cohort stay on a stable version throughout the stage. */
+    has_control: Type.Boolean(),
+    /** Segments that expect enough devices to be judged apart. */
+    segments: Type.Array(Type.String({ maxLength: 120 }), { maxItems: 200 }),
+    /** Devices that are expected in canary and control. */
+    expected: Type.Tuple([Count, Count]),
+    /** Whether a healthy version is proven in 9 runs of 10. */
+    can_prove: Type.Boolean(),
+    /** The smallest multiple of control that is convicted in 9 runs of 10, by metric; null: none that was tried. */
+    convicts: Type.Record(Type.String(), Nullable(Type.Number())),
+  },
+  closed,
+);
+export type StageEvidence = Static<typeof StageEvidence>;
+
 /** A log in millionths: what decides is what is recorded. Logs without bound are kept at ± 2^53. */
 const Millionths = Type.Integer();
 /** Canary, control. */
@@ -112,7 +144,7 @@ export const EvidenceJudgement = Type.Object(
   {
     algorithm: Type.Literal('verdict@1'),
     stage: Count,
-    /** Grows where a stage begins anew: fresh windows, a fresh bake. */
+    /** From 0 in each stage; grows where it begins anew: fresh windows, a fresh bake. */
     evidence_stage: Count,
     /** Number of this HealthJudged in its stage, from 1. */
     look: Type.Integer({ minimum: 1 }),

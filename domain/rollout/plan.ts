@@ -2,10 +2,10 @@
  * Pure. What a rollout does next: the one place that knows the order of stages, bakes and the end. Workflows ask, wait, and
  * submit the answer; the rollout's machine has the last word.
  */
-import type { Judgement, RolloutSpec } from '../events/rollout.ts';
+import type { HealthJudgement, RolloutSpec } from '../events/rollout.ts';
 import type { RolloutStateName } from '../states.ts';
 import { isPrerelease } from '../semver.ts';
-import { clockMs, type StageClock } from './stageClock.ts';
+import { clockMs, type RunningClock } from './stageClock.ts';
 
 /** A rollout as plain data, from the fold of its stream. Times are Unix milliseconds. */
 export interface RolloutView {
@@ -20,9 +20,9 @@ export interface RolloutView {
     readonly minBakeMs: number;
     readonly maxBakeMs: number;
   } | null;
-  readonly clock: StageClock;
+  readonly clock: RunningClock;
   /** The last judgement of this stage: what of it decides. */
-  readonly lastJudgement: Pick<Judgement, 'stage' | 'verdict' | 'missing'> | null;
+  readonly lastJudgement: Pick<HealthJudgement, 'stage' | 'verdict' | 'missing'> | null;
 }
 
 export type NextStep =

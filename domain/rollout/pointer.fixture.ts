@@ -3,6 +3,9 @@ import { asLogIndex, asStreamVersion } from '../brands.ts';
 import type { SequencedEvent } from '../events/envelope.ts';
 import type { Judgement, RolloutSpec, Verdict } from '../events/rollout.ts';
 import type { AnyFact } from '../events/streams.ts';
+import type { EvidenceJudgement, EvidenceVerdict } from '../events/verdict.ts';
+import { createReader } from './specReader.ts';
+import { readEvidence } from './verdict/policy.ts';
 import { applyFact } from './pointerFold.ts';
 import type { Pointer } from './pointer.ts';
 import { createMemory } from './pointerMemory.ts';
@@ -35,6 +38,48 @@ export const judgementOf = (verdict: Verdict, more: Partial<Judgement> = {}): Ju
   counters: { canary: emptyArm, control: emptyArm },
   clock_ms: 0,
   policy_sha: '0'.repeat(64),
+  ...more,
+});
+
+/** The same rollout under the policy `evidence`: a device may be silent for 30 s. */
+export const evidenceSpecOf = (version: string, members: Record<string, unknown> = {}): RolloutSpec => {
+  const asked = { metrics: { silence: { after: '30s' } }, ...members };
+  const policy = readEvidence(createReader(), asked, 2);
+  return specOf(version, { policy, on_regressed: policy.on_regressed });
+};
+
+export const evidenceOf = (verdict: EvidenceVerdict, more: Partial<EvidenceJudgement> = {}): EvidenceJudgement => ({
+  algorithm: 'verdict@1',
+  stage: 0,
+  evidence_stage: 0,
+  look: 1,
+  clock_ms: 0,
+  policy_sha: '0'.repeat(64),
+  verdict,
+  distrust: verdict === 'UNTRUSTED' ? 'stale' : null,
+  guilt: verdict === 'REGRESSED' ? { metric: 'errors', by: 'G', named: null, rest: null } : null,
+  over_limit: verdict === 'HELD' ? ['download'] : [],
+  proven: [],
+  missing: [],
+  tests: { whole: 1, segments: 0 },
+  threshold: 9_000_000,
+  metrics: [],
+  segments: [],
+  given: {
+    has_control: true,
+    measured: [],
+    told: 0,
+    active: 0,
+    can_prove: false,
+    proof_look: false,
+    proven_before: [],
+    segments: 0,
+    frozen_q: {},
+    silent_ms: 0,
+    longest_gap_ms: null,
+    blind: false,
+    good_looks_owed: 0,
+  },
   ...more,
 });
 

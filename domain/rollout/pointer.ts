@@ -2,15 +2,26 @@
  * Pure. The pointer document: all that is needed to tell any device of a model its version, and no more, whatever the model has
  * behind it. One per model, a fold of the log. The fold is in `pointerFold.ts`, its use for telemetry in `arms.ts`.
  */
-import type { PauseCause } from '../events/rollout.ts';
-import { bucketOf, isInCohort, isInside, widthAt, type Cohort } from './assignment.ts';
+import type { Filter, PauseCause } from '../events/rollout.ts';
+import type { FrozenEvidence } from '../events/verdict.ts';
+import { bucketOf, isInCohort, isInside, widthAt } from './assignment.ts';
+import type { Hold } from './holding.ts';
 import { clockMs, readClock, type WrittenClock } from './stageClock.ts';
 
-/** A stage in buckets and milliseconds, with its clock. */
+/** A stage in buckets and milliseconds, with its clock. `to` leaves the holdback outside. */
 export interface Threshold extends WrittenClock {
   readonly from: number;
   readonly to: number;
   readonly ramp_ms: number;
+}
+
+export interface PointerEvidence extends FrozenEvidence {
+  /** How long a device may be silent. */
+  readonly silence_after_ms: number;
+  /** A prediction of canary is slow above this multiple of q. */
+  readonly slower: number;
+  /** Of the stage that runs; 0 before the first. */
+  readonly min_bake_ms: number;
 }
 
 interface OfRollout {
@@ -18,7 +29,10 @@ interface OfRollout {
   readonly version: string;
   /** First bucket of its range. */
   readonly lo: number;
-  readonly cohort: Cohort | null;
+  readonly cohort: Filter | null;
+  readonly exclude: Filter | null;
+  /** Under the policy `evidence`: what its windows are computed from, without another look anywhere. Null: fixed limits. */
+  readonly evidence: PointerEvidence | null;
   readonly on_regressed: 'rollback' | 'hold';
   /** -1 before the first stage. */
   readonly stage: number;
@@ -30,10 +44,16 @@ export interface PendingRollout extends OfRollout {
   readonly seed: null;
   readonly threshold: null;
   readonly pause_cause: null;
+  readonly hold: null;
 }
 
 /** `threshold` is null between RolloutStarted and its first StageEntered. */
-export type StartedRollout = OfRollout & { readonly seed: string; readonly threshold: Threshold | null } & (
+export type StartedRollout = OfRollout & {
+  readonly seed: string;
+  readonly threshold: Threshold | null;
+  /** What holds it; also while it is paused. */
+  readonly hold: Hold | null;
+} & (
     | { readonly status: 'active' | 'held'; readonly pause_cause: null }
     | { readonly status: 'paused'; readonly pause_cause: PauseCause }
   );

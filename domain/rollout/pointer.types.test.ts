@@ -2,7 +2,17 @@
 import { expect, it } from 'vitest';
 import { isLiveRollout, type PendingRollout, type PointerRollout, type StartedRollout } from './pointer.ts';
 
-const of = { id: 1, version: '1.1.0', lo: 0, cohort: null, on_regressed: 'rollback', stage: -1 } as const;
+const of = {
+  id: 1,
+  version: '1.1.0',
+  lo: 0,
+  cohort: null,
+  exclude: null,
+  evidence: null,
+  hold: null,
+  on_regressed: 'rollback',
+  stage: -1,
+} as const;
 const pending: PendingRollout = { ...of, status: 'pending', seed: null, threshold: null, pause_cause: null };
 
 declare const rollout: PointerRollout;

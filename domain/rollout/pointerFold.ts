@@ -5,12 +5,14 @@
 import { tagged } from '../events/codec.ts';
 import type { SequencedEvent } from '../events/envelope.ts';
 import type { ModelFact } from '../events/model.ts';
-import type { RolloutFact } from '../events/rollout.ts';
+import type { RolloutFact, RolloutSpec } from '../events/rollout.ts';
 import { modelStream, parseStream } from '../events/streams.ts';
 import type { VersionFact } from '../events/version.ts';
 import { byPrecedenceDesc, isHigher, isPrerelease } from '../semver.ts';
-import type { PendingRollout, Pointer, PointerRollout, StartedRollout, Threshold } from './pointer.ts';
-import { holdsOn, readClock, resumeClock, startClock, stopClock, writeClock } from './stageClock.ts';
+import type { PendingRollout, Pointer, PointerEvidence, PointerRollout, StartedRollout, Threshold } from './pointer.ts';
+import { nextHold, setsAside } from './holding.ts';
+import { evidencePolicy, silenceAfterMs } from './policies.ts';
+import { readClock, resumeClock, startClock, stopClock, writeClock } from './stageClock.ts';
 import { remembered, type PointerMemory, type Remembered, type RolloutOf } from './pointerMemory.ts';
 
 /** The members a fact changes; undefined where it is none of the pointer's business. */
@@ -189,8 +191,9 @@ function byRolloutFact(
   const others = pointer.rollouts.filter((r) => r.id !== id);
   switch (fact.type) {
     case 'RolloutStarted': {
-      const { seed, lo } = fact.data;
-      const active = { ...rollout, seed, lo, status: 'active', pause_cause: null } as const;
+      const { seed, lo, evidence: frozen } = fact.data;
+      const evidence = rollout.evidence && { ...rollout.evidence, ...frozen };
+      const active = { ...rollout, seed, lo, evidence, status: 'active', pause_cause: null, hold: null } as const;
       return { ...become(active), ever_rolled_out: true, latest: null, previews: [] };
     }
     case 'StageEntered':
@@ -218,13 +221,22 @@ type Move = Extract<RolloutFact, { type: 'StageEntered' | 'HealthJudged' | 'Roll
 function moved(rollout: StartedRollout, fact: Move, at: string): StartedRollout | undefined {
   switch (fact.type) {
     case 'StageEntered': {
-      const { stage, from, to, ramp_ms } = fact.data;
-      return { ...rollout, stage, threshold: { from, to, ramp_ms, ...writeClock(startClock(Date.parse(at))) } };
+      const { stage, from, to, ramp_ms, min_bake_ms } = fact.data;
+      const threshold = { from, to, ramp_ms, ...writeClock(startClock(Date.parse(at))) };
+      const evidence = rollout.evidence && { ...rollout.evidence, min_bake_ms };
+      return { ...rollout, stage, threshold, evidence, status: 'active', pause_cause: null, hold: null };
     }
-    case 'HealthJudged':
-      return rollout.status === 'active' && holdsOn(fact.data.verdict, rollout.on_regressed)
-        ? { ...rollout, status: 'held', threshold: stopped(rollout.threshold, at) }
+    case 'HealthJudged': {
+      const hold = nextHold(rollout, fact.data);
+      if (rollout.status === 'paused') return hold === rollout.hold ? undefined : { ...rollout, hold };
+      if (hold !== null)
+        return hold === rollout.hold
+          ? undefined
+          : { ...rollout, status: 'held', hold, threshold: stopped(rollout.threshold, at) };
+      return rollout.status === 'held'
+        ? { ...rollout, status: 'active', hold, threshold: running(rollout, at, false) }
         : undefined;
+    }
     case 'RolloutPaused':
       return {
         ...rollout,
@@ -233,7 +245,13 @@ function moved(rollout: StartedRollout, fact: Move, at: string): StartedRollout 
         threshold: stopped(rollout.threshold, at),
       };
     case 'RolloutResumed':
-      return { ...rollout, status: 'active', pause_cause: null, threshold: running(rollout, at) };
+      return {
+        ...rollout,
+        status: 'active',
+        pause_cause: null,
+        hold: null,
+        threshold: running(rollout, at, setsAside(rollout.hold)),
+      };
     default:
       return fact satisfies never;
   }
@@ -253,18 +271,41 @@ const pending = (id: number, { version, spec }: Created): PendingRollout => ({
   lo: 0,
   threshold: null,
   cohort: spec.cohort ?? null,
+  exclude: spec.exclude ?? null,
+  evidence: evidenceOf(spec),
   on_regressed: spec.on_regressed,
   stage: -1,
   status: 'pending',
   pause_cause: null,
+  hold: null,
 });
+
+/** As it stands before the start freezes what control sends. */
+function evidenceOf(spec: RolloutSpec): PointerEvidence | null {
+  const policy = evidencePolicy(spec);
+  if (!policy) return null;
+  return {
+    measured: [],
+    frozen_q: {},
+    accuracy: null,
+    silence_after_ms: silenceAfterMs(spec) ?? 0,
+    slower: policy.metrics['latency_p95']?.slower ?? 1,
+    min_bake_ms: 0,
+  };
+}
 
 function stopped(threshold: Threshold | null, at: string): Threshold | null {
   return threshold && { ...threshold, ...writeClock(stopClock(readClock(threshold), Date.parse(at))) };
 }
 
-function running({ threshold, pause_cause: cause }: StartedRollout, at: string): Threshold | null {
+function running(rollout: StartedRollout, at: string, isSetAside: boolean): Threshold | null {
+  const { threshold, pause_cause: cause, evidence } = rollout;
   if (!threshold) return null;
-  const clock = resumeClock(readClock(threshold), Date.parse(at), { cause, rampMs: threshold.ramp_ms });
+  const clock = resumeClock(readClock(threshold), Date.parse(at), {
+    cause,
+    rampMs: threshold.ramp_ms,
+    silenceAfterMs: evidence?.silence_after_ms ?? null,
+    setsAside: isSetAside,
+  });
   return { ...threshold, ...writeClock(clock) };
 }

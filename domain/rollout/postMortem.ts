@@ -4,7 +4,8 @@
  */
 import type { Actor, StoredEvent } from '../events/envelope.ts';
 import type { ModelFact } from '../events/model.ts';
-import type { Conviction, Judgement, RollbackTrigger, RolloutFact } from '../events/rollout.ts';
+import type { Conviction, HealthJudgement, RollbackTrigger, RolloutFact } from '../events/rollout.ts';
+import { isThresholds } from './policies.ts';
 import { sumLeaves, type Leaf } from './counters.ts';
 import { rankSegments, type Segment } from './segments.ts';
 import { tell } from './telling.ts';
@@ -193,14 +194,17 @@ function triggerOf(events: readonly Event[]): PostMortem['trigger'] {
   if (aborted) {
     return { kind: 'manual', actor: actorOf(aborted.actor), reason: aborted.fact.data.reason, ...numbersOf(null) };
   }
-  const judged = ofType(events, 'HealthJudged').findLast((e) => e.fact.data.rule !== null);
+  const judged = ofType(events, 'HealthJudged').findLast((e) => speaksAgainst(e.fact.data));
   if (!judged) return null;
   const { data } = judged.fact;
   return { kind: 'verdict', actor: actorOf(judged.actor), reason: data.verdict, ...numbersOf(data) };
 }
 
-const numbersOf = (judgement: Judgement | null) => {
-  const rule = judgement?.rule ?? null;
+const speaksAgainst = (judgement: HealthJudgement): boolean =>
+  isThresholds(judgement) ? judgement.rule !== null : judgement.guilt !== null || judgement.over_limit.length > 0;
+
+const numbersOf = (judgement: HealthJudgement | null) => {
+  const rule = judgement && isThresholds(judgement) ? judgement.rule : null;
   return { stage: judgement?.stage ?? null, rule: rule && { ...rule, value: valueOf(rule) } };
 };
 const valueOf = ({ numerator, denominator }: Conviction) => (denominator === 0 ? 0 : numerator / denominator);

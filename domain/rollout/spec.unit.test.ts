@@ -5,6 +5,7 @@ import { decode } from '../events/codec.ts';
 import { durationMs } from '../duration.ts';
 import type { RolloutSpec } from '../events/rollout.ts';
 import { canonicalSha } from '../hash/canonicalJson.ts';
+import { rulesPolicy } from './policies.ts';
 import { DEFAULT_RULE, parseRolloutRequest, specFromSdkCall, type ParsedRequest, type ParsedSpec } from './spec.ts';
 
 const specOf = (parsed: ParsedRequest | ParsedSpec): RolloutSpec => {
@@ -71,7 +72,7 @@ describe('a request on the own door', () => {
       { metric: 'download_failure_rate', value: 0.2 },
     ];
     const spec = specOf(parseRolloutRequest({ version: '1.1.0', policy: { rules } }));
-    expect(spec.policy.rules.map((r) => [r.min_devices, r.min_predictions])).toEqual([
+    expect(rulesPolicy(spec)!.rules.map((r) => [r.min_devices, r.min_predictions])).toEqual([
       [30, 600],
       [10, 10],
     ]);

@@ -1,12 +1,20 @@
 /** Pure. One sentence for each fact of a rollout, for timelines. */
 import type { ModelFact } from '../events/model.ts';
-import type { Conviction, RolloutFact } from '../events/rollout.ts';
+import type { Conviction, HealthJudgement, RolloutFact } from '../events/rollout.ts';
+import { isEvidence } from './policies.ts';
+import { tellEvidence } from './verdict/telling.ts';
 import { formatDuration } from '../duration.ts';
 
 /** `error_rate 12/80 = 0.15 > 0.05`; latency in milliseconds. */
 export function tellRule({ metric, numerator, denominator, op, limit }: Conviction): string {
   const value = denominator === 0 ? 0 : Math.round((numerator / denominator) * 10_000) / 10_000;
   return `${metric} ${numerator}/${denominator} = ${value} ${op} ${limit}`;
+}
+
+/** What decided, or what is missing; empty where there is nothing to add to the verdict. */
+export function tellJudgement(judgement: HealthJudgement): string {
+  if (isEvidence(judgement)) return tellEvidence(judgement);
+  return judgement.rule ? tellRule(judgement.rule) : judgement.missing.join('; ');
 }
 
 /** What the fact says, without time and actor. */
@@ -23,9 +31,8 @@ export function tell(fact: RolloutFact | ModelFact): string {
       return `stage ${stage} entered${why}: ${to / 100} %, ramp ${formatDuration(ramp_ms)}, bake ${bake}`;
     }
     case 'HealthJudged': {
-      const { stage, verdict, rule, missing } = fact.data;
-      const numbers = rule ? `: ${tellRule(rule)}` : missing.length > 0 ? `: ${missing.join('; ')}` : '';
-      return `stage ${stage} judged ${verdict}${numbers}`;
+      const told = tellJudgement(fact.data);
+      return `stage ${fact.data.stage} judged ${fact.data.verdict}${told === '' ? '' : `: ${told}`}`;
     }
     case 'RolloutPaused':
       return `paused (${fact.data.cause}): ${fact.data.reason}`;

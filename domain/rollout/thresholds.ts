@@ -5,6 +5,7 @@
 import { durationMs } from '../duration.ts';
 import type { ArmCounters, Conviction, Judgement, RolloutSpec, Rule, SetAside, Verdict } from '../events/rollout.ts';
 import { canonicalJson, canonicalSha } from '../hash/canonicalJson.ts';
+import { rulesPolicy } from './policies.ts';
 import { latencyQuantile, latencyTotal } from './latency.ts';
 
 export interface Look {
@@ -138,7 +139,7 @@ function applyRules(rules: readonly Rule[], canary: ArmCounters, setAside: SetAs
  */
 export function judge(given: Look): Judgement {
   const { spec, stage, look, counters, setAside, clockMs, rampMs, minBakeMs, maxBakeMs } = given;
-  const { breach, missing } = applyRules(spec.policy.rules, counters.canary, setAside);
+  const { breach, missing } = applyRules(rulesPolicy(spec)?.rules ?? [], counters.canary, setAside);
   const answer = (verdict: Verdict, rule: Conviction | null, lacks: readonly string[]): Judgement => ({
     stage,
     look,

@@ -49,7 +49,7 @@ function project(event: SequencedEvent, rows: Rows): Change[] {
 
 export const pointers: Projection = {
   name: 'pointers',
-  version: 5,
+  version: 6,
   tables: [pointerRows, rolloutsOf, marks],
   needs,
   project,

@@ -1,10 +1,11 @@
 /** Pure. `rollouts`: how far each one is and why it moved or stopped; what was judged goes to its own insert-only table. */
 import { tagged } from '../../domain/events/codec.ts';
 import type { SequencedEvent } from '../../domain/events/envelope.ts';
-import type { RolloutFact, Verdict } from '../../domain/events/rollout.ts';
+import type { HealthJudgement, RolloutFact } from '../../domain/events/rollout.ts';
 import { parseStream, versionStream } from '../../domain/events/streams.ts';
+import { nextHold, setsAside } from '../../domain/rollout/holding.ts';
+import { silenceAfterMs } from '../../domain/rollout/policies.ts';
 import {
-  holdsOn,
   NOT_RUNNING,
   readClock,
   resumeClock,
@@ -37,6 +38,7 @@ const created = (rolloutId: number, orgId: string, data: Created, at: string): R
   entered: null,
   entered_at: null,
   ...writeClock(NOT_RUNNING),
+  hold: null,
   is_regressed: false,
   paused: null,
   aborted: null,
@@ -48,11 +50,27 @@ const created = (rolloutId: number, orgId: string, data: Created, at: string): R
   stream_version: 1,
 });
 
-/** A judgement moves the row only where it convicts: the rest is in `judgements`. */
-function convicted(row: RolloutRow, verdict: Verdict, at: string): Partial<RolloutRow> | undefined {
-  if (verdict !== 'REGRESSED') return undefined;
-  const holds = row.state === 'Active' && holdsOn(verdict, row.spec.on_regressed);
-  return { is_regressed: true, ...(holds ? { state: 'Held', ...clockStopped(row, at) } : {}) };
+/** The stage clock runs again from `at`. */
+const clockOn = (row: RolloutRow, at: string, isSetAside: boolean) =>
+  writeClock(
+    resumeClock(readClock(row), Date.parse(at), {
+      cause: row.paused?.cause ?? null,
+      rampMs: row.entered?.ramp_ms ?? 0,
+      silenceAfterMs: silenceAfterMs(row.spec),
+      setsAside: isSetAside,
+    }),
+  );
+
+/** A judgement moves the row only where it convicts, holds, or lets go on: the rest is in `judgements`. */
+function judged(row: RolloutRow, judgement: HealthJudgement, at: string): Partial<RolloutRow> | undefined {
+  const convicts = judgement.verdict === 'REGRESSED';
+  const hold = nextHold({ ...row, on_regressed: row.spec.on_regressed }, judgement);
+  const isRegressed = convicts ? { is_regressed: true } : {};
+  if (row.state === 'Active' && hold !== null) return { ...isRegressed, hold, state: 'Held', ...clockStopped(row, at) };
+  if (row.state === 'Held' && hold === null)
+    return { ...isRegressed, hold, state: 'Active', ...clockOn(row, at, false) };
+  if (row.state !== 'Active' && hold !== row.hold) return { ...isRegressed, hold };
+  return convicts ? isRegressed : undefined;
 }
 
 /** The members that a fact changes, or undefined where the row stays as it is. */
@@ -63,19 +81,24 @@ function members(row: RolloutRow, fact: RolloutFact, at: string): Partial<Rollou
     case 'RolloutStarted':
       return { state: 'Active', seed: fact.data.seed, lo: fact.data.lo, started_at: at };
     case 'StageEntered':
-      return { stage: fact.data.stage, entered: fact.data, entered_at: at, ...writeClock(startClock(Date.parse(at))) };
+      return {
+        state: 'Active',
+        hold: null,
+        stage: fact.data.stage,
+        entered: fact.data,
+        entered_at: at,
+        ...writeClock(startClock(Date.parse(at))),
+      };
     case 'HealthJudged':
-      return convicted(row, fact.data.verdict, at);
+      return judged(row, fact.data, at);
     case 'RolloutPaused':
       return {
         ...clockStopped(row, at),
         state: 'Paused',
         paused: { cause: fact.data.cause, reason: fact.data.reason, at },
       };
-    case 'RolloutResumed': {
-      const paused = { cause: row.paused?.cause ?? null, rampMs: row.entered?.ramp_ms ?? 0 };
-      return { state: 'Active', paused: null, ...writeClock(resumeClock(readClock(row), Date.parse(at), paused)) };
-    }
+    case 'RolloutResumed':
+      return { state: 'Active', paused: null, hold: null, ...clockOn(row, at, setsAside(row.hold)) };
     case 'RolloutCompleted':
       return { ...clockStopped(row, at), state: 'Completed', completed_at: at };
     case 'RolloutAborted':
@@ -124,7 +147,7 @@ function project(event: SequencedEvent, rows: Rows): Change[] {
 
 export const rollouts: Projection = {
   name: 'rollouts',
-  version: 5,
+  version: 6,
   tables: [rolloutRows, judgements, modelOrgs],
   needs(event) {
     const stream = parseStream(event.stream);

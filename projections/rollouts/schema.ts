@@ -1,6 +1,7 @@
 /** Tables of `rollouts`: one row per rollout and state of it, one row per judgement. */
-import type { Judgement, PauseCause, RolloutFact, RolloutSpec } from '../../domain/events/rollout.ts';
+import type { HealthJudgement, PauseCause, RolloutFact, RolloutSpec } from '../../domain/events/rollout.ts';
 import type { RolloutStateName } from '../../domain/states.ts';
+import type { Hold } from '../../domain/rollout/holding.ts';
 import { factsTable, historyTable } from '../table.ts';
 
 type DataOf<T extends RolloutFact['type']> = Extract<RolloutFact, { type: T }>['data'];
@@ -26,6 +27,11 @@ export interface RolloutRow {
   /** Stage clock: milliseconds run before `clock_since`; null there means that it stands. */
   clock_ms: number;
   clock_since: string | null;
+  clock_stood: string | null;
+  /** How often the stage began anew. */
+  evidence_stage: number;
+  /** What holds it; also while it is paused. */
+  hold: Hold | null;
   is_regressed: boolean;
   paused: { readonly cause: PauseCause; readonly reason: string; readonly at: string } | null;
   aborted: { readonly reason: string; readonly at: string } | null;
@@ -42,7 +48,7 @@ export interface JudgementRow {
   stage: number;
   look: number;
   verdict: string;
-  judgement: Judgement;
+  judgement: HealthJudgement;
   stream_version: number;
   at: string;
 }
@@ -66,6 +72,9 @@ export const rolloutRows = historyTable<RolloutRow>('rollouts', {
     entered_at: 'text',
     clock_ms: 'bigint',
     clock_since: 'text',
+    clock_stood: 'text',
+    evidence_stage: 'bigint',
+    hold: 'text',
     is_regressed: 'boolean',
     paused: 'jsonb',
     aborted: 'jsonb',

@@ -27,11 +27,17 @@ export function trustOf(
   { silentMs, longestGapMs, blind, owed }: Reading,
   { stale_after: staleAfter }: EvidencePolicy['trust'],
 ): { readonly distrust: Distrust; readonly owed: number } {
-  if (blind) return { distrust: 'blind', owed: GOOD_LOOKS };
+  const answer = (distrust: Distrust) => ({ distrust, owed: owedAfter(distrust, owed) });
+  if (blind) return answer('blind');
   const isStale =
     (longestGapMs !== null && silentMs >= 2 * longestGapMs) ||
     (staleAfter !== null && silentMs >= durationMs(staleAfter));
-  if (isStale) return { distrust: 'stale', owed: GOOD_LOOKS };
-  const left = Math.max(0, owed - 1);
-  return { distrust: left > 0 ? 'recovering' : null, owed: left };
+  if (isStale) return answer('stale');
+  return answer(owed > 1 ? 'recovering' : null);
 }
+
+/** Good looks that are owed after a judgement: what the next one is given. */
+export const owedAfter = (distrust: Distrust, owed: number): number => {
+  if (distrust === 'stale' || distrust === 'blind') return GOOD_LOOKS;
+  return Math.max(0, owed - 1);
+};
