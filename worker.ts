@@ -12,6 +12,7 @@ import { createEventStore } from './store/log/postgresEventStore.ts';
 import { createNoticeStore } from './store/notices/noticeTable.ts';
 import { pause } from './store/pause.ts';
 import { queryableOf } from './store/queryable.ts';
+import { createEvidenceReader } from './store/telemetry/evidenceReader.ts';
 import { createTelemetryReader } from './store/telemetry/telemetryReader.ts';
 
 const RECONNECT_MS = 1_000;
@@ -32,6 +33,7 @@ function openStores({ database, blobDir }: Config): { deps: ActivityDeps; close(
       commands: createCommandDeps({ log, blobs: createFileStore(blobDir), pool }),
       notices: createNoticeStore(on),
       telemetry: createTelemetryReader(on),
+      evidence: createEvidenceReader(on),
       runtime: createOnnxRuntime(),
       logger,
     },

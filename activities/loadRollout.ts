@@ -34,7 +34,7 @@ export async function loadRollout(
 function stepView(
   step: NextStep,
   rolloutId: number,
-  { epoch, stage }: RolloutContext,
+  { epoch, stage, judged }: RolloutContext,
   expect: { readonly stream: string; readonly version: number },
 ): RolloutStep {
   switch (step.kind) {
@@ -48,7 +48,8 @@ function stepView(
     }
     case 'pauseInconclusive': {
       const { missing } = step;
-      const reason = `stage ${stage} is inconclusive`;
+      const reason =
+        judged?.verdict === 'QUIET' ? `stage ${stage} is quiet, and its spec asks` : `stage ${stage} is inconclusive`;
       const command = { kind: 'pauseRollout' as const, rolloutId, cause: 'inconclusive' as const, reason, missing };
       return { kind: 'pause', submit: { commandId: pauseStageId(rolloutId, epoch, stage), expect, command } };
     }

@@ -2,11 +2,15 @@
 import { durationMs } from '../domain/duration.ts';
 import { judgeId } from '../domain/events/commandIds.ts';
 import { rolloutStream } from '../domain/events/streams.ts';
+import type { HealthJudgement } from '../domain/events/rollout.ts';
+import { saysMore } from '../domain/rollout/consequence.ts';
+import { evidencePolicy } from '../domain/rollout/policies.ts';
+import { clockMs } from '../domain/rollout/stageClock.ts';
 import { isLive, type RolloutState } from '../machines/rollout.ts';
 import type { ActivityDeps } from './deps.ts';
 import { foldStream } from './foldStream.ts';
 import { lookEvery } from './heartbeats.ts';
-import { lookAt } from './rolloutStanding.ts';
+import { lookAt, lookAtWindows } from './rolloutStanding.ts';
 import { submitAs } from './submitCommand.ts';
 
 interface Changed {
@@ -29,6 +33,8 @@ interface Watch {
 export function watchStage(deps: ActivityDeps, process: string, { rolloutId, streamVersion }: Watch): Promise<Changed> {
   const stream = rolloutStream(rolloutId);
   let everyMs = 60_000;
+  /** Good looks owed, since looks that say nothing new are not recorded. A new watch owes what the last judgement does. */
+  let owed: number | undefined;
   return lookEvery(
     () => everyMs,
     async () => {
@@ -37,22 +43,53 @@ export function watchStage(deps: ActivityDeps, process: string, { rolloutId, str
         return { kind: 'changed', streamVersion: folded.version };
       }
       everyMs = durationMs(folded.context.spec?.look ?? '60s');
-      return look(deps, process, rolloutId, folded, now);
+      if (folded.context.regressed) return undefined; // it latches: nothing is left to say
+      const looked = await look(deps, rolloutId, folded, owed ?? folded.context.goodLooksOwed, now);
+      owed = looked?.owed;
+      return looked && record(deps, process, rolloutId, folded, looked.judgement);
     },
   );
 }
 
+interface Looked {
+  readonly judgement: HealthJudgement;
+  readonly owed: number;
+}
+
+/** By the windows or by the totals of the stage, as its spec says; undefined before the first stage. */
 async function look(
+  deps: ActivityDeps,
+  rolloutId: number,
+  rollout: RolloutState,
+  owed: number,
+  now: number,
+): Promise<Looked | undefined> {
+  const { spec, stage, clock, entered } = rollout.context;
+  if (!spec || !entered) return undefined;
+  if (!evidencePolicy(spec)) {
+    const judgement = lookAt(rollout, await deps.telemetry.readCounters(rolloutId, stage), now);
+    return judgement && { judgement, owed: 0 };
+  }
+  const reading = await deps.evidence.readStage({
+    rolloutId,
+    stage,
+    evidenceStage: clock.evidenceStage,
+    clockMs: clockMs(clock, now),
+    segments: entered.evidence?.segments ?? [],
+  });
+  return lookAtWindows(rollout, reading, owed, now);
+}
+
+/** Submits a judgement that says something new. */
+async function record(
   deps: ActivityDeps,
   process: string,
   rolloutId: number,
   rollout: RolloutState,
-  now: number,
+  judgement: HealthJudgement,
 ): Promise<Changed | undefined> {
-  const { stage, epoch, judged, regressed } = rollout.context;
-  if (regressed) return undefined; // it latches: nothing is left to say
-  const judgement = lookAt(rollout, await deps.telemetry.readCounters(rolloutId, stage), now);
-  if (!judgement || judgement.verdict === (judged?.verdict ?? 'PENDING')) return undefined;
+  const { stage, epoch, judged, proven } = rollout.context;
+  if (!saysMore(judged, proven, judgement)) return undefined;
   const stream = rolloutStream(rolloutId);
   const result = await submitAs(deps, process, {
     commandId: judgeId(rolloutId, epoch, stage, judgement.look),

@@ -5,6 +5,7 @@ import { completionParts } from './completeRollout.ts';
 import type { Caller, CommandDeps, Outcome } from './context.ts';
 import { execute, joinDecisions } from './execute.ts';
 import { requireRollout } from './existing.ts';
+import { nextStageEvidence } from './fleetEvidence.ts';
 
 export interface AdvanceRollout {
   readonly rolloutId: number;
@@ -27,7 +28,8 @@ export async function advanceRollout(deps: CommandDeps, caller: Caller, input: A
         await completionParts(streams, rolloutId, rollout, state, { basis: 'manual', override, ...why }),
       );
     }
-    const decision = decideRollout(rollout, { type: 'advance', override, ...why }, streams.now().getTime());
+    const shown = await nextStageEvidence(deps, rollout.context);
+    const decision = decideRollout(rollout, { type: 'advance', override, ...why, ...shown }, streams.now().getTime());
     return joinDecisions([{ stream: rolloutStream(rolloutId), decision }]);
   });
 }

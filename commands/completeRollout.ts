@@ -3,11 +3,12 @@ import { modelStream, rolloutStream, versionStream } from '../domain/events/stre
 import { decideModel } from '../machines/model.ts';
 import { type VersionState } from '../machines/modelVersion.ts';
 import { decideVersion } from '../machines/versionDecision.ts';
-import { type RolloutState } from '../machines/rollout.ts';
+import { rolloutMachine, type RolloutState } from '../machines/rollout.ts';
 import { decideRollout } from '../machines/rolloutDecision.ts';
 import type { Caller, CommandDeps, Outcome } from './context.ts';
 import { execute, joinDecisions, type DecidedPart, type Streams } from './execute.ts';
 import { requireRollout } from './existing.ts';
+import { foresee } from './foresee.ts';
 
 export interface Completion {
   readonly basis: 'auto' | 'manual';
@@ -51,12 +52,13 @@ export async function completionParts(
   const parts: DecidedPart[] = [{ stream: rolloutStream(rolloutId), decision: completed }];
   if (completed.kind !== 'facts') return parts;
 
+  const { basis: shown } = foresee(rolloutMachine, rollout, completed, now).context;
   const model = await streams.model(modelId);
   const { stable } = model.context;
   parts.push(
     {
       stream: versionStream(modelId, version),
-      decision: decideVersion(state, { type: 'completeDeployment', rolloutId }, now),
+      decision: decideVersion(state, { type: 'completeDeployment', rolloutId, basis: shown }, now),
     },
     { stream: modelStream(modelId), decision: decideModel(model, { type: 'changeStable', version, rolloutId }, now) },
   );

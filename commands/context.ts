@@ -1,6 +1,7 @@
 /** What a use case is given: its stores by closure, and who asks. */
 import type { Actor } from '../domain/events/envelope.ts';
 import type { OrgId } from '../domain/org.ts';
+import type { EvidenceReader } from '../domain/rollout/verdict/index.ts';
 import type { Appended, EventStore, Lane } from '../store/log/eventStore.ts';
 import type { ArtifactStore } from '../store/artifacts/artifactStore.ts';
 import type { BlobGrants } from '../store/artifacts/blobGrants.ts';
@@ -18,6 +19,8 @@ export interface CommandDeps {
   readonly rounds: RoundStore;
   readonly rollouts: RolloutFinder;
   readonly telemetry: Pick<TelemetryReader, 'readCounters'>;
+  /** The fleet before a stage. */
+  readonly fleet: Pick<EvidenceReader, 'readFleet'>;
   /** A fresh UUID version 7. */
   readonly newId: () => string;
   /** 32 random bytes as hex: seeds that go into facts. */

@@ -6,6 +6,7 @@ import { completionParts } from './completeRollout.ts';
 import type { Caller, CommandDeps, Outcome } from './context.ts';
 import { decideCreation, rolloutIdOf, type CreateRollout } from './createRollout.ts';
 import { executeUnder, joinDecisions } from './execute.ts';
+import { startEvidence } from './fleetEvidence.ts';
 import { foresee } from './foresee.ts';
 import { startParts } from './startRollout.ts';
 
@@ -22,6 +23,7 @@ export async function createAndStart(
 ): Promise<Outcome & { readonly rolloutId: number }> {
   const rolloutId = await deps.rollouts.nextId();
   const stream = rolloutStream(rolloutId);
+  const shown = await startEvidence(deps, input);
   const outcome = await executeUnder(
     deps,
     caller,
@@ -32,7 +34,7 @@ export async function createAndStart(
       const pending = foresee(rolloutMachine, rollout, created, now);
       const parts = [{ stream, decision: created }];
       if (created.kind !== 'facts') return joinDecisions(parts);
-      const started = await startParts(deps, streams, tx, rolloutId, pending);
+      const started = await startParts(deps, streams, tx, rolloutId, pending, shown);
       if (!input.completeAtOnce || started.some((p) => p.decision.kind === 'refused')) {
         return joinDecisions([...parts, ...started]);
       }

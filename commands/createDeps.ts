@@ -9,6 +9,7 @@ import { createModelOwners } from '../store/orgs/modelOwners.ts';
 import { queryableOf } from '../store/queryable.ts';
 import { createRolloutFinder } from '../store/rollouts/rolloutFinder.ts';
 import { createRoundStore } from '../store/rounds/postgresRoundStore.ts';
+import { createFleetReader } from '../store/telemetry/fleetReader.ts';
 import { createTelemetryReader } from '../store/telemetry/telemetryReader.ts';
 import type { CommandDeps } from './context.ts';
 
@@ -27,6 +28,7 @@ export function createCommandDeps(parts: {
     rounds: createRoundStore(on),
     rollouts: createRolloutFinder(on),
     telemetry: createTelemetryReader(on),
+    fleet: createFleetReader(on),
     newId: () => uuidV7(Date.now(), randomBytes(10)),
     randomHex: () => randomBytes(32).toString('hex'),
   };

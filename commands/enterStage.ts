@@ -4,6 +4,7 @@ import { decideRollout } from '../machines/rolloutDecision.ts';
 import type { Caller, CommandDeps, Outcome } from './context.ts';
 import { execute, joinDecisions } from './execute.ts';
 import { requireRollout } from './existing.ts';
+import { nextStageEvidence } from './fleetEvidence.ts';
 
 /** StageEntered. */
 export async function enterStage(
@@ -13,7 +14,8 @@ export async function enterStage(
 ): Promise<Outcome> {
   return execute(deps, caller, async (streams) => {
     const rollout = await requireRollout(streams, rolloutId);
-    const decision = decideRollout(rollout, { type: 'enterStage', stage }, streams.now().getTime());
+    const shown = await nextStageEvidence(deps, rollout.context);
+    const decision = decideRollout(rollout, { type: 'enterStage', stage, ...shown }, streams.now().getTime());
     return joinDecisions([{ stream: rolloutStream(rolloutId), decision }]);
   });
 }

@@ -10,6 +10,7 @@
  */
 import { canonicalSha } from '../domain/hash/canonicalJson.ts';
 import type { RolloutSpec } from '../domain/events/rollout.ts';
+import { isTargeted } from '../domain/rollout/plan.ts';
 import { isLive, type RolloutState } from '../machines/rollout.ts';
 
 const REPEAT_MS = 5 * 60_000;
@@ -46,7 +47,7 @@ export type DeployPlan =
 
 /** Everyone at once: one stage of 100 %. */
 export const completesAtOnce = (spec: RolloutSpec | null): boolean =>
-  spec?.stages.length === 1 && spec.stages[0]!.percent === 100 && spec.cohort === undefined;
+  spec?.stages.length === 1 && spec.stages[0]!.percent === 100 && !isTargeted(spec);
 
 export function planDeploy(call: DeployCall): DeployPlan {
   const { spec, start, stable, rollouts } = call;

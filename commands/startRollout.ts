@@ -8,6 +8,7 @@ import type { Queryable } from '../store/queryable.ts';
 import type { Caller, CommandDeps, Outcome } from './context.ts';
 import { executeUnder, joinDecisions, type DecidedPart, type Streams } from './execute.ts';
 import { requireRollout } from './existing.ts';
+import { startEvidence } from './fleetEvidence.ts';
 
 /**
  * RolloutStarted + StageEntered(0) + DeploymentStarted on the version. Refused by `alone` while another rollout of the model
@@ -20,14 +21,15 @@ export async function startRollout(
   caller: Caller,
   { rolloutId }: { readonly rolloutId: number },
 ): Promise<Outcome> {
-  const modelId = await modelOf(deps, rolloutId);
+  const { modelId, spec } = await createdOf(deps, rolloutId);
+  const shown = await startEvidence(deps, { modelId, spec });
   return executeUnder(
     deps,
     caller,
     (tx) => deps.rollouts.lockStarts(tx, modelId),
     async (streams, tx) => {
       const rollout = await requireRollout(streams, rolloutId);
-      return joinDecisions(await startParts(deps, streams, tx, rolloutId, rollout));
+      return joinDecisions(await startParts(deps, streams, tx, rolloutId, rollout, shown));
     },
   );
 }
@@ -39,12 +41,14 @@ export async function startParts(
   tx: Queryable,
   rolloutId: number,
   rollout: RolloutState,
+  shown: Awaited<ReturnType<typeof startEvidence>>,
 ): Promise<DecidedPart[]> {
   const { modelId, version } = rollout.context;
   const state = await streams.version(modelId, version);
   const now = streams.now().getTime();
   const otherLive = await otherLiveRollout(deps, streams, tx, modelId, rolloutId);
-  const started = decideRollout(rollout, { type: 'start', rolloutId, versionState: state.state, otherLive }, now);
+  const command = { type: 'start' as const, rolloutId, versionState: state.state, otherLive, ...shown };
+  const started = decideRollout(rollout, command, now);
   if (started.kind !== 'facts') return [{ stream: rolloutStream(rolloutId), decision: started }];
   return [
     { stream: rolloutStream(rolloutId), decision: started },
@@ -70,11 +74,11 @@ async function otherLiveRollout(
   return null;
 }
 
-/** The model of a rollout never changes, so it may be read before the lock that bears its name. */
-async function modelOf(deps: CommandDeps, rolloutId: number): Promise<string> {
+/** Model and spec of a rollout never change, so they may be read before the lock that bears the model's name. */
+async function createdOf(deps: CommandDeps, rolloutId: number) {
   const first = (await deps.log.readPart(rolloutStream(rolloutId), { limit: 1 }))[0]?.fact;
   if (first?.type !== 'RolloutCreated') {
     throw new LifecycleError('rollout_not_found', `There is no rollout ${rolloutId}.`);
   }
-  return first.data.model_id;
+  return { modelId: first.data.model_id, spec: first.data.spec };
 }

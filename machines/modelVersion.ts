@@ -2,6 +2,7 @@
 import Type, { type Static } from 'typebox';
 import { assign, setup } from 'xstate';
 import { Count, Nullable } from '../domain/events/fact.ts';
+import { HealthBasis } from '../domain/events/rollout.ts';
 import { ArtifactFile, versionFacts, type VersionFact } from '../domain/events/version.ts';
 import type { LifecycleState, None, VersionStateName } from '../domain/states.ts';
 import { tensorsShaOf } from '../domain/formats/fileFormats.ts';
@@ -29,6 +30,8 @@ const Context = Type.Object(
     rolloutId: Nullable(Type.Integer()),
     /** Every rollout of this version that has started. */
     deployments: Type.Array(Type.Integer()),
+    /** On what its last rollout reached everyone; null: by fixed limits, or it never did. */
+    basis: Nullable(HealthBasis),
     /** A person aborted its last rollout; until it completes another one, or a person sends devices back to it. */
     isAborted: Type.Boolean(),
     rolledBack: Nullable(Type.Object({ rolloutId: Type.Integer(), reason: Type.String(), at: Type.Number() })),
@@ -56,6 +59,7 @@ const empty: VersionContext = {
   lastRefusal: null,
   rolloutId: null,
   deployments: [],
+  basis: null,
   isAborted: false,
   rolledBack: null,
   createdAt: 0,
@@ -76,8 +80,9 @@ const chart = setup({
         : {},
     ),
     /** It is in force: by completion, or because devices go back to it. */
-    deployedBy: assign(({ event }) => ({
+    deployedBy: assign(({ context, event }) => ({
       updatedAt: event.at,
+      basis: event.type === 'DeploymentCompleted' ? (event.data.basis ?? null) : context.basis,
       rolloutId: 'rollout_id' in event.data ? event.data.rollout_id : null,
       isAborted: false,
     })),

@@ -52,8 +52,8 @@ const Context = Type.Object(
     frozen: Nullable(FrozenEvidence),
     /** Metrics that were proven in any stage: they stay so. */
     proven: Type.Array(Type.String()),
-    /** Stage clock of this stage's last look that might prove; 0 before the first. */
-    proofAt: Count,
+    /** Stage clock of this stage's last look that might prove; -1 before the first. */
+    proofAt: Type.Integer({ minimum: -1 }),
     /** Good looks that the next judgement is still owed. */
     goodLooksOwed: Count,
     /** The weakest on which a stage was left by health; null under fixed limits, and before the first was left. */
@@ -98,7 +98,7 @@ const empty: RolloutContext = {
   hold: null,
   frozen: null,
   proven: [],
-  proofAt: 0,
+  proofAt: -1,
   goodLooksOwed: 0,
   basis: null,
   looks: 0,
@@ -156,7 +156,7 @@ const chart = setup({
             enteredAt: event.at,
             clock: startClock(event.at),
             hold: null,
-            proofAt: 0,
+            proofAt: -1,
             basis: weaker(context.basis, leftOn(context, event.data.basis)),
             looks: 0,
             judged: null,
@@ -176,6 +176,11 @@ const chart = setup({
         : {},
     ),
     clockStopped: assign(({ context, event }) => ({ clock: stopClock(context.clock, event.at), updatedAt: event.at })),
+    completed: assign(({ context, event }) =>
+      event.type === 'RolloutCompleted'
+        ? { completedAt: event.at, basis: weaker(context.basis, leftOn(context, event.data.basis)) }
+        : {},
+    ),
     paused: assign(({ event }) =>
       event.type === 'RolloutPaused'
         ? { paused: { cause: event.data.cause, reason: event.data.reason, at: event.at } }
@@ -259,7 +264,7 @@ const chart = setup({
         RolloutPaused: { target: 'Paused', actions: ['clockStopped', 'paused'] },
         RolloutCompleted: {
           target: 'Completed',
-          actions: ['clockStopped', assign(({ event }) => ({ completedAt: event.at }))],
+          actions: ['clockStopped', 'completed'],
         },
         RolloutAborted: { target: 'Aborted', actions: ['aborted', 'clockStopped'] },
         RolloutRolledBack: { target: 'RolledBack', actions: ['rolledBack', 'clockStopped'] },

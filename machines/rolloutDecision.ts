@@ -5,6 +5,11 @@
 import { durationMs } from '../domain/duration.ts';
 import type { Guard } from '../domain/errors.ts';
 import type { HealthJudgement, PauseCause, RollbackTrigger, RolloutFact, SetAside } from '../domain/events/rollout.ts';
+import type { FrozenEvidence, StageEvidence } from '../domain/events/verdict.ts';
+import { basisOf } from '../domain/rollout/basis.ts';
+import { saysMore } from '../domain/rollout/consequence.ts';
+import { holdbackOf } from '../domain/rollout/policies.ts';
+import { stageBuckets } from '../domain/rollout/verdict/preflight.ts';
 import type { None, VersionStateName } from '../domain/states.ts';
 import { already, decideFacts, type Decision } from './decision.ts';
 import { rolloutMachine, type RolloutContext, type RolloutState } from './rollout.ts';
@@ -16,6 +21,7 @@ import {
   healthy,
   isNextStage,
   lastStage,
+  notHeld,
   devicesMayGo,
   notRegressed,
   published,
@@ -30,13 +36,21 @@ type DataOf<T extends RolloutFact['type']> = Extract<RolloutFact, { type: T }>['
 /** Facts about other streams that a guard needs, loaded by the use case and kept out of replay. */
 export type RolloutCommand =
   | { type: 'create'; data: DataOf<'RolloutCreated'>; versionState: VersionStateName | None }
-  | { type: 'start'; rolloutId: number; versionState: VersionStateName | None; otherLive: number | null }
+  | {
+      type: 'start';
+      rolloutId: number;
+      versionState: VersionStateName | None;
+      otherLive: number | null;
+      /** Under the policy `evidence`: what is fixed at the start, and for the first stage. */
+      frozen?: FrozenEvidence;
+      evidence?: StageEvidence;
+    }
   | { type: 'pause'; cause: PauseCause; reason: string; missing?: readonly string[] }
   /** `setAside`: the stage's downloads so far, where a rule on downloads paused it. */
   | { type: 'resume'; reason?: string; setAside?: SetAside }
-  | { type: 'enterStage'; stage: number }
+  | { type: 'enterStage'; stage: number; evidence?: StageEvidence }
   /** A person's step. `override` skips the bake, with a reason that is recorded. */
-  | { type: 'advance'; reason?: string; override: boolean }
+  | { type: 'advance'; reason?: string; override: boolean; evidence?: StageEvidence }
   | { type: 'judge'; judgement: HealthJudgement }
   /** `override` (of a person, with a reason) skips the bake. */
   | { type: 'complete'; basis: 'auto' | 'manual'; override: boolean; reason?: string }
@@ -105,14 +119,16 @@ const create = ({ data, versionState }: Of<'create'>): Step => ({
   guards: [published(versionState, data.version), reachesItsCohort(data.spec)],
 });
 
-function start({ state, context }: RolloutState, { rolloutId, versionState, otherLive }: Of<'start'>): Step {
+function start({ state, context }: RolloutState, command: Of<'start'>): Step {
   if (state === 'Active' || state === 'Held') return already;
+  const { rolloutId, versionState, otherLive, frozen } = command;
   const { spec, version } = context;
-  const started = { type: 'RolloutStarted', data: { seed: String(rolloutId), lo: 0 } } as const;
+  const data = { seed: String(rolloutId), lo: 0, ...(frozen === undefined ? {} : { evidence: frozen }) };
+  const started = { type: 'RolloutStarted', data } as const;
   const isUsable = published(versionState, version);
   if (!spec) return { facts: [started], guards: [isUsable, alone(otherLive)] };
   return {
-    facts: [started, stageFact(context, 0, 'auto')],
+    facts: [started, stageFact(context, 0, { basis: 'auto', ...shown(command) })],
     guards: [isUsable, reachesItsCohort(spec), alone(otherLive)],
   };
 }
@@ -139,25 +155,34 @@ function resume({ state, context }: RolloutState, { reason, setAside }: Of<'resu
 }
 
 /** The workflow's step up, on health alone. */
-function enterStage({ context }: RolloutState, { stage }: Of<'enterStage'>, now: number): Step {
+function enterStage({ context }: RolloutState, command: Of<'enterStage'>, now: number): Step {
+  const { stage } = command;
   const next = isNextStage(context, stage);
+  const how = { basis: basisOf(context.judged) ?? ('auto' as const), ...shown(command) };
   return {
-    facts: [next.met ? stageFact(context, stage, 'auto') : noStage(context)],
+    facts: [next.met ? stageFact(context, stage, how) : noStage(context)],
     guards: [next, baked(context, now, false), healthy(context), notRegressed(context)],
   };
 }
 
-function advance({ context }: RolloutState, { override, reason }: Of<'advance'>, now: number): Step {
+function advance({ context }: RolloutState, command: Of<'advance'>, now: number): Step {
+  const { override, reason } = command;
   const next = hasNextStage(context);
+  const how = { basis: 'manual' as const, ...because(reason), ...shown(command) };
   return {
-    facts: [next.met ? stageFact(context, context.stage + 1, 'manual', reason) : noStage(context)],
-    guards: [next, baked(context, now, override), reasonGiven(override, reason), notRegressed(context)],
+    facts: [next.met ? stageFact(context, context.stage + 1, how) : noStage(context)],
+    guards: [
+      next,
+      ...notHeld(context, override),
+      baked(context, now, override),
+      reasonGiven(override, reason),
+      notRegressed(context),
+    ],
   };
 }
 
 function judge({ context }: RolloutState, { judgement }: Of<'judge'>): Step {
-  const judged = context.judged?.verdict ?? 'PENDING';
-  if (judged === judgement.verdict || context.regressed !== null) return already;
+  if (context.regressed !== null || !saysMore(context.judged, context.proven, judgement)) return already;
   return { facts: [{ type: 'HealthJudged', data: judgement }], guards: [sameStage(context, judgement)] };
 }
 
@@ -165,7 +190,12 @@ function complete({ state, context }: RolloutState, { basis, override, reason }:
   if (state === 'Completed') return already;
   const isAuto = basis === 'auto';
   return {
-    facts: [{ type: 'RolloutCompleted', data: { basis, ...because(reason) } }],
+    facts: [
+      {
+        type: 'RolloutCompleted',
+        data: { basis: isAuto ? (basisOf(context.judged) ?? basis) : basis, ...because(reason) },
+      },
+    ],
     guards: [
       lastStage(context),
       everyone(context),
@@ -200,22 +230,27 @@ const because = (reason: string | undefined) => (reason === undefined ? {} : { r
 type StageEntered = Extract<RolloutFact, { type: 'StageEntered' }>;
 
 /** The fact that opens a stage of the spec: its percent and ramp in buckets and milliseconds. */
-function stageFact(context: RolloutContext, index: number, basis: 'auto' | 'manual', reason?: string): StageEntered {
-  const stage = context.spec!.stages[index]!;
+function stageFact(
+  { spec, entered }: RolloutContext,
+  index: number,
+  how: Pick<StageEntered['data'], 'basis' | 'reason' | 'evidence'>,
+): StageEntered {
+  const stage = spec!.stages[index]!;
   return {
     type: 'StageEntered',
     data: {
       stage: index,
-      from: context.entered?.to ?? 0,
-      to: Math.round(stage.percent * 100),
+      from: entered?.to ?? 0,
+      to: stageBuckets(stage.percent, holdbackOf(spec!)),
       ramp_ms: durationMs(stage.ramp),
       min_bake_ms: durationMs(stage.min_bake),
       max_bake_ms: durationMs(stage.max_bake),
-      basis,
-      ...because(reason),
+      ...how,
     },
   };
 }
+
+const shown = ({ evidence }: { readonly evidence?: StageEvidence }) => (evidence === undefined ? {} : { evidence });
 
 /** Asks the chart whether the state lets a stage be entered, where the spec has none: the guard `nextStage` refuses it. */
 const noStage = (context: RolloutContext): StageEntered => ({

@@ -1,6 +1,7 @@
 /** Pure. The named guards of a rollout's commands (docs/design/rollout.md "States and commands"): each says why, and how to meet it. */
 import type { Guard } from '../domain/errors.ts';
 import type { HealthJudgement, RolloutSpec } from '../domain/events/rollout.ts';
+import { consequence } from '../domain/rollout/consequence.ts';
 import { completesByItself } from '../domain/rollout/plan.ts';
 import { clockMs } from '../domain/rollout/stageClock.ts';
 import { isPrerelease } from '../domain/semver.ts';
@@ -85,13 +86,27 @@ export function baked(context: RolloutContext, now: number, override: boolean): 
   );
 }
 
+/** A stage that is held is left by override only: what holds it is set aside, with a reason. */
+export const notHeld = ({ hold }: RolloutContext, override: boolean): readonly Guard[] =>
+  hold === null || hold === 'regressed' // that one has its own guard
+    ? []
+    : [
+        guard(
+          'notHeld',
+          override,
+          override ? 'overridden' : `the stage is held (${hold})`,
+          'advance with override and a reason',
+        ),
+      ];
+
 export const reasonGiven = (override: boolean, reason: string | undefined): Guard =>
   guard('reasonGiven', !override || !!reason, reason ? 'a reason is given' : 'no reason is given', 'give a reason');
 
-export const healthy = ({ judged }: RolloutContext): Guard =>
+/** HEALTHY, or what the spec takes for it: QUIET and INCONCLUSIVE by `if_unproven`. */
+export const healthy = ({ judged, spec }: RolloutContext): Guard =>
   guard(
     'healthy',
-    judged?.verdict === 'HEALTHY',
+    !!spec && !!judged && consequence(spec, judged.verdict) === 'advance',
     `the stage is ${judged?.verdict ?? 'not judged'}`,
     'wait for the verdict',
   );

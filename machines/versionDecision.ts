@@ -1,4 +1,5 @@
 /** Pure. What a version answers to a command: facts, a refusal with its guards, or that it is so already. */
+import type { HealthBasis } from '../domain/events/rollout.ts';
 import type { ArtifactFile, VersionFact } from '../domain/events/version.ts';
 import { SAFETENSORS } from '../domain/formats/fileFormats.ts';
 import { already, decideFacts, guard, refuseByGuards, type Decision } from './decision.ts';
@@ -16,7 +17,7 @@ export type VersionCommand =
   | { type: 'cancelPublish'; reason: string }
   | { type: 'publish'; data: DataOf<'VersionPublished'> }
   | { type: 'startDeployment'; rolloutId: number }
-  | { type: 'completeDeployment'; rolloutId: number }
+  | { type: 'completeDeployment'; rolloutId: number; basis?: HealthBasis | null }
   | { type: 'supersede'; by: string | null; rolloutId: number }
   | { type: 'restore'; rolloutId: number }
   | { type: 'rollBack'; rolloutId: number; reason: string };
@@ -88,7 +89,12 @@ export function decideVersion(state: VersionState, command: VersionCommand, now:
     case 'startDeployment':
       return decide([{ type: 'DeploymentStarted', data: { rollout_id: command.rolloutId } }]);
     case 'completeDeployment':
-      return decide([{ type: 'DeploymentCompleted', data: { rollout_id: command.rolloutId } }]);
+      return decide([
+        {
+          type: 'DeploymentCompleted',
+          data: { rollout_id: command.rolloutId, ...(command.basis == null ? {} : { basis: command.basis }) },
+        },
+      ]);
     case 'supersede':
       return decide([{ type: 'VersionSuperseded', data: { by: command.by, rollout_id: command.rolloutId } }]);
     case 'restore':

@@ -1,5 +1,6 @@
 /** Pure. Facts of stream `version-<model id>@<semver>`: one version's way from Draft to Deployed, or to Rollback. */
 import Type, { type Static } from 'typebox';
+import { HealthBasis } from './rollout.ts';
 import { Count, Counts, fact, Nullable, Semver, Sha256, type FactOf } from './fact.ts';
 
 export const ArtifactFile = Type.Object(
@@ -79,7 +80,11 @@ export const versionFacts = {
     report_sha: Sha256,
   }),
   DeploymentStarted: fact('DeploymentStarted', { rollout_id: RolloutId }),
-  DeploymentCompleted: fact('DeploymentCompleted', { rollout_id: RolloutId }),
+  DeploymentCompleted: fact('DeploymentCompleted', {
+    rollout_id: RolloutId,
+    /** On what it reached everyone: the weakest of its stages. Absent under fixed limits. */
+    basis: Type.Optional(HealthBasis),
+  }),
   /** `by` is null where an aborted first release leaves no version in its place. */
   VersionSuperseded: fact('VersionSuperseded', { by: Nullable(Semver), rollout_id: RolloutId }),
   VersionRestored: fact('VersionRestored', { rollout_id: RolloutId }),

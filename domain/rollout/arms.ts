@@ -1,5 +1,6 @@
 /** Pure. To which arm of which rollout a device's report counts. */
-import { bucketOf, isInCohort, isInside } from './assignment.ts';
+import { bucketOf, isInside } from './assignment.ts';
+import { isInCohort } from './cohort.ts';
 import { isLiveRollout, thresholdWidth, type AssignedDevice, type Pointer } from './pointer.ts';
 
 export type Arm = 'canary' | 'control';
@@ -24,7 +25,7 @@ export function armOf(
   now: Date,
 ): Attribution | undefined {
   for (const rollout of pointer.rollouts) {
-    if (!isLiveRollout(rollout) || !isInCohort(rollout.cohort, device.platform)) continue;
+    if (!isLiveRollout(rollout) || !isInCohort(rollout, device)) continue;
     const { id: rolloutId, stage, lo, threshold } = rollout;
     const bucket = bucketOf(pointer.model_id, rollout.seed, device.id);
     if (reportedVersion === rollout.version && isInside(bucket, lo, thresholdWidth(threshold, now))) {

@@ -53,19 +53,3 @@ export function widthAt({ from, to, rampMs, clockMs }: Ramp): number {
 export function isInside(bucket: number, lo: number, width: number): boolean {
   return (bucket - lo + BUCKETS) % BUCKETS < width;
 }
-
-/** Which devices a rollout is about; an absent list is everyone. */
-export interface Cohort {
-  readonly platform?: readonly string[];
-}
-
-/** `python` names an SDK: what those devices say of themselves never defines a cohort (docs/design/rollout.md "Cohorts"). */
-export const isPlatform = (platform: string): boolean => platform !== '' && platform.toLowerCase() !== 'python';
-
-/** A missing or unreadable attribute means out. Platforms are compared ignoring case. */
-export function isInCohort(cohort: Cohort | null | undefined, platform: string | null | undefined): boolean {
-  if (!cohort?.platform) return true;
-  if (!platform || !isPlatform(platform)) return false;
-  const wanted = platform.toLowerCase();
-  return cohort.platform.some((p) => p.toLowerCase() === wanted);
-}

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { bucketOf, hashWords, isInCohort, isInside, slotOf, widthAt, BUCKETS } from './assignment.ts';
+import { bucketOf, hashWords, isInside, slotOf, widthAt, BUCKETS } from './assignment.ts';
 
 type Row = readonly [modelId: string, seed: string, deviceId: string, bucket: number, slot: number];
 // Made once with another language's SHA-256; the SDKs' tests read the same file.
@@ -121,21 +121,5 @@ describe('ranges', () => {
     expect(isInside(9_999, 9_500, 1000)).toBe(true);
     expect(isInside(499, 9_500, 1000)).toBe(true);
     expect(isInside(500, 9_500, 1000)).toBe(false);
-  });
-});
-
-describe('cohort', () => {
-  it('takes everyone without a filter, and only the platforms named with one', () => {
-    expect(isInCohort(null, null)).toBe(true);
-    expect(isInCohort({}, 'ios')).toBe(true);
-    expect(isInCohort({ platform: ['ios', 'android'] }, 'android')).toBe(true);
-    expect(isInCohort({ platform: ['ios'] }, 'iOS')).toBe(true);
-    expect(isInCohort({ platform: ['ios'] }, 'android')).toBe(false);
-  });
-
-  it('leaves out devices that do not say, or whose word cannot be trusted', () => {
-    expect(isInCohort({ platform: ['ios'] }, null)).toBe(false);
-    expect(isInCohort({ platform: ['ios'] }, '')).toBe(false);
-    expect(isInCohort({ platform: ['python'] }, 'python')).toBe(false);
   });
 });

@@ -5,6 +5,7 @@
 import type { HealthJudgement, RolloutSpec } from '../events/rollout.ts';
 import type { RolloutStateName } from '../states.ts';
 import { isPrerelease } from '../semver.ts';
+import { consequence } from './consequence.ts';
 import { clockMs, type RunningClock } from './stageClock.ts';
 
 /** A rollout as plain data, from the fold of its stream. Times are Unix milliseconds. */
@@ -40,13 +41,16 @@ export type NextStep =
  * a pre-release, which never becomes stable.
  */
 export const completesByItself = (spec: RolloutSpec) =>
-  spec.stages.at(-1)?.percent === 100 && spec.cohort === undefined && !isPrerelease(spec.version);
+  spec.stages.at(-1)?.percent === 100 && !isTargeted(spec) && !isPrerelease(spec.version);
+
+/** Not for everyone. */
+export const isTargeted = ({ cohort, exclude }: RolloutSpec): boolean => cohort !== undefined || exclude !== undefined;
 
 /**
  * The next step at `now`. Never throws, always answers; the same view and time give the same step.
  *
- * HEALTHY and a bake of at least `min_bake` lead on; INCONCLUSIVE pauses, whenever it comes; REGRESSED waits here, since the
- * append that recorded it has already rolled back, held or paused.
+ * A verdict that advances and a bake of at least `min_bake` lead on; one that asks pauses, whenever it comes; one that holds or rolls back
+ * waits here, since the append that recorded it has already done so.
  */
 export function nextStep(view: RolloutView, now: number): NextStep {
   const { state, spec, stage, entered, lastJudgement } = view;
@@ -54,13 +58,14 @@ export function nextStep(view: RolloutView, now: number): NextStep {
   if (state !== 'Active' || !entered) return { kind: 'wait' };
 
   const verdict = lastJudgement?.stage === stage ? lastJudgement.verdict : 'PENDING';
-  if (verdict === 'REGRESSED') return { kind: 'wait' };
-  if (verdict === 'INCONCLUSIVE') return { kind: 'pauseInconclusive', missing: lastJudgement?.missing ?? [] };
+  const follows = consequence(spec, verdict);
+  if (follows === 'hold' || follows === 'rollback') return { kind: 'wait' };
+  if (follows === 'ask') return { kind: 'pauseInconclusive', missing: lastJudgement?.missing ?? [] };
 
   const clock = clockMs(view.clock, now);
   const minMs = entered.rampMs + entered.minBakeMs;
   if (clock < minMs) return { kind: 'bake', stage, leftMs: minMs - clock, until: 'min' };
-  if (verdict !== 'HEALTHY') {
+  if (follows !== 'advance') {
     const leftMs = Math.max(0, entered.rampMs + entered.maxBakeMs - clock);
     return { kind: 'bake', stage, leftMs, until: 'max' };
   }

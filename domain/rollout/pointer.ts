@@ -4,7 +4,8 @@
  */
 import type { Filter, PauseCause } from '../events/rollout.ts';
 import type { FrozenEvidence } from '../events/verdict.ts';
-import { bucketOf, isInCohort, isInside, widthAt } from './assignment.ts';
+import { bucketOf, isInside, widthAt } from './assignment.ts';
+import { isInCohort, type DeviceAttributes } from './cohort.ts';
 import type { Hold } from './holding.ts';
 import { clockMs, readClock, type WrittenClock } from './stageClock.ts';
 
@@ -79,9 +80,8 @@ export interface Pointer {
 }
 
 /** What an assignment needs to know of a device. `id` as the server issued it. */
-export interface AssignedDevice {
+export interface AssignedDevice extends DeviceAttributes {
   readonly id: string;
-  readonly platform: string | null;
 }
 
 export interface Assignment {
@@ -121,7 +121,7 @@ export function assign(pointer: Pointer, device: AssignedDevice, now: Date): Ass
     if (!isLiveRollout(rollout)) continue;
     const bucket = bucketOf(pointer.model_id, rollout.seed, device.id);
     place = { bucket };
-    if (!isGood(rollout.version) || !isInCohort(rollout.cohort, device.platform)) continue;
+    if (!isGood(rollout.version) || !isInCohort(rollout, device)) continue;
     if (!isInside(bucket, rollout.lo, thresholdWidth(rollout.threshold, now))) continue;
     return { version: rollout.version, source: 'rollout', rolloutId: rollout.id, bucket };
   }

@@ -5,7 +5,7 @@
 import { durationMs, formatDuration, LONGEST_MS, LONGEST_PLAN_MS } from '../duration.ts';
 import type { RolloutSpec, Rule, Stage } from '../events/rollout.ts';
 import { versionProblem } from '../semver.ts';
-import { isPlatform } from './assignment.ts';
+import { isPlatform } from './cohort.ts';
 import { createReader, type Problem, type Reader } from './specReader.ts';
 
 export type { Problem } from './specReader.ts';

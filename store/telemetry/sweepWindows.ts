@@ -1,6 +1,6 @@
 /** Ends the windows that no report ends: silence, transfers that take too long, and the age from which crash and silence count for a proof. */
 import { randomInt } from 'node:crypto';
-import type { StageClock } from '../../domain/rollout/stageClock.ts';
+import type { RunningClock } from '../../domain/rollout/stageClock.ts';
 import { clockMs } from '../../domain/rollout/stageClock.ts';
 import type { Queryable } from '../queryable.ts';
 import { SHARDS } from './recordReports.ts';
@@ -9,7 +9,7 @@ export interface SweptStage {
   readonly rolloutId: number;
   readonly stage: number;
   readonly evidenceStage: number;
-  readonly clock: StageClock;
+  readonly clock: RunningClock;
   /** `silence.after`, milliseconds. */
   readonly silenceAfterMs: number;
 }

@@ -27,6 +27,7 @@ import { createFileStore } from '../../store/artifacts/fileStore.ts';
 import { createPool } from '../../store/connect.ts';
 import { createNoticeStore } from '../../store/notices/noticeTable.ts';
 import { queryableOf } from '../../store/queryable.ts';
+import { createEvidenceReader } from '../../store/telemetry/evidenceReader.ts';
 import { createTelemetryReader } from '../../store/telemetry/telemetryReader.ts';
 import { ORG, store } from './commands.ts';
 import { openLog, until, type LogFixture } from './log.ts';
@@ -130,6 +131,7 @@ export async function openWorkflows(target = temporalOf()): Promise<WorkflowFixt
         devicesStillOn: () =>
           Promise.resolve({ ...fixture.devices, back: fixture.devices.told - fixture.devices.outstanding }),
       },
+      evidence: createEvidenceReader(on),
       runtime: createOnnxRuntime(),
       logger: quiet,
       followEveryMs: 50,

@@ -1,5 +1,6 @@
 /** Why a device is told its version: the rules of assignment in their order, each with whether it applied. */
-import { bucketOf, isInCohort, isInside } from '../../../domain/rollout/assignment.ts';
+import { bucketOf, isInside } from '../../../domain/rollout/assignment.ts';
+import { isInCohort } from '../../../domain/rollout/cohort.ts';
 import {
   assign,
   isLiveRollout,
@@ -37,7 +38,7 @@ function rolloutRules(
   if (live.length === 0) return [{ rule: 'rollout', met: false, detail: 'no rollout of the model is live' }];
   return live.flatMap((rollout) => {
     const width = thresholdWidth(rollout.threshold, now);
-    const isIn = isInCohort(rollout.cohort, device.platform);
+    const isIn = isInCohort(rollout, device);
     const bucket = bucketIn(rollout);
     const isReached = isInside(bucket, rollout.lo, width);
     const about = `rollout ${rollout.id} of ${rollout.version}`;

@@ -20,6 +20,8 @@ const RUNS = Array.from({ length: 20 }, (_, i) => (i + 0.5) / 20);
 
 export interface StagePreflight {
   readonly stage: number;
+  /** Of 10,000, that the stage will have told. */
+  readonly buckets: number;
   /** Devices expected in each arm. */
   readonly canary: number;
   readonly control: number;
@@ -94,7 +96,7 @@ export function preflightStage(
       };
     });
   const sure = metrics.reduce((product, { proof }) => product * proof, 1);
-  return { stage, canary, control, segments, metrics, canProve: metrics.length > 0 && sure >= SURE };
+  return { stage, buckets, canary, control, segments, metrics, canProve: metrics.length > 0 && sure >= SURE };
 }
 
 interface Arms {
