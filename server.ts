@@ -24,7 +24,7 @@ import { createPublished } from './store/ledger/published.ts';
 import { createOrgStore } from './store/orgs/orgStore.ts';
 import { queryableOf } from './store/queryable.ts';
 import { migrate, missingMigrations } from './store/migrate.ts';
-import { pause } from './store/pause.ts';
+import { retrying } from './store/retrying.ts';
 import { scriptBeside } from './store/script.ts';
 import { rebase } from './store/rebase.ts';
 
@@ -50,27 +50,16 @@ function partsOf(run: string | undefined): ReadonlySet<Part> {
   throw new Error(`--run takes ${PARTS.join(', ')}, comma-separated; not ${JSON.stringify(run)}.`);
 }
 
-/** Tries until it works or `signal` aborts; says each new reason once. */
-async function persist<T>(
+/** Tries every second until it works or the service ends. */
+const persist = <T>(
   { signal, logger }: Pick<Service, 'signal' | 'logger'>,
-  what: string,
+  part: string,
   attempt: () => Promise<T>,
   onFail: (why: string) => void = () => undefined,
-): Promise<T | undefined> {
-  let told = '';
-  while (!signal.aborted) {
-    try {
-      return await attempt();
-    } catch (error) {
-      const why = error instanceof Error ? error.message : String(error);
-      if (why !== told) logger.warn({ part: what, why }, 'does not work yet; trying again every second');
-      told = why;
-      onFail(why);
-      await pause(RETRY_MS, signal);
-    }
-  }
-  return undefined;
-}
+): Promise<T | undefined> => {
+  const message = 'does not work yet; trying again every second';
+  return retrying({ signal, logger, everyMs: RETRY_MS, fields: { part }, message, onFail }, attempt);
+};
 
 /** @throws Error where the schema is older than this build and nobody may migrate it */
 async function prepareDatabase({ database }: Config): Promise<void> {

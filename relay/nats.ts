@@ -15,6 +15,7 @@ import type { Session } from '../store/connect.ts';
 import { lead, type Logger } from '../store/leader.ts';
 import { listen } from '../store/listen.ts';
 import { pause } from '../store/pause.ts';
+import { retrying } from '../store/retrying.ts';
 import { within } from '../store/within.ts';
 import type { PostgresEventStore } from '../store/log/postgresEventStore.ts';
 import type { RawEvent } from '../store/log/rows.ts';
@@ -138,29 +139,23 @@ export function runNatsRelay(options: NatsRelayOptions): Promise<void> {
   return lead({ connectionString, name: 'nats relay', signal, logger }, async (session, until) => {
     const bell = createBell();
     await listen(session, 'edgeml_log', bell.ring);
-    let complained = '';
+    const message = 'publishing stopped; reading the tail of the stream again';
+    const again = { signal: until, logger, everyMs: RETRY_MS, fields: { loop: 'nats relay' }, message };
     while (!until.aborted) {
-      let nc: NatsConnection | undefined;
-      try {
-        nc = await connect({ ...CONNECTION, servers: natsUrl, name: 'edgeml relay' });
-        const closed = new AbortController();
-        void nc.closed().then(() => closed.abort());
-        await follow(nc, session, AbortSignal.any([until, closed.signal]), bell, {
-          ...options,
-          onPublish: (index) => {
-            complained = '';
+      await retrying(again, async (works) => {
+        const nc = await connect({ ...CONNECTION, servers: natsUrl, name: 'edgeml relay' });
+        try {
+          const closed = new AbortController();
+          void nc.closed().then(() => closed.abort());
+          const onPublish = (index: number) => {
+            works();
             options.onPublish?.(index);
-          },
-        });
-      } catch (error) {
-        const why = error instanceof Error ? error.message : String(error);
-        if (why !== complained)
-          logger.warn({ loop: 'nats relay', why }, 'publishing stopped; reading the tail of the stream again');
-        complained = why;
-        await pause(RETRY_MS, until);
-      } finally {
-        await nc?.close().catch(() => undefined);
-      }
+          };
+          await follow(nc, session, AbortSignal.any([until, closed.signal]), bell, { ...options, onPublish });
+        } finally {
+          await nc.close().catch(() => undefined);
+        }
+      });
     }
   });
 }
