@@ -9,7 +9,7 @@ import { connect } from 'node:net';
 import { parseArgs } from 'node:util';
 import type { Logger } from 'pino';
 import type { PartState } from './api/context.ts';
-import { openDoor, type Preparing } from './api/open.ts';
+import { openApi, type Preparing } from './api/open.ts';
 import { readConfig, type Config } from './config.ts';
 import { driverEnvironment } from './environment.ts';
 import type { Follower } from './followers.ts';
@@ -113,8 +113,8 @@ async function runApi(service: Service, preparing: Preparing): Promise<void> {
   const blobs = createFileStore(config.blobDir);
   void blobs.sweep().catch((error: unknown) => logger.warn({ err: error }, 'the blob folder cannot be swept'));
   const bell = shareDoorbell({ natsUrl: config.nats.url, signal });
-  const door = await persist(service, 'api', async () =>
-    openDoor({
+  const api = await persist(service, 'api', async () =>
+    openApi({
       connectionString: config.database.url,
       blobs,
       blobDir: config.blobDir,
@@ -133,16 +133,16 @@ async function runApi(service: Service, preparing: Preparing): Promise<void> {
         Promise.all([askPort('nats', new URL(config.nats.url).host), askPort('temporal', config.temporal.address)]),
     }),
   );
-  if (!door) return;
+  if (!api) return;
   try {
-    await door.app.listen({ host: http.host, port: http.port });
+    await api.app.listen({ host: http.host, port: http.port });
     logger.info({ url: http.publicUrl }, 'listening');
     await new Promise<void>((resolve) => {
       if (signal.aborted) resolve();
       signal.addEventListener('abort', () => resolve(), { once: true });
     });
   } finally {
-    await door.close();
+    await api.close();
     await bell.done;
   }
 }

@@ -8,7 +8,7 @@ import { withAdmin } from '../../dev/postgres.ts';
 import { until } from '../support/log.ts';
 import { startServer, type ServerProcess } from '../support/serverProcess.ts';
 import { createDatabase, type TestDatabase } from '../support/services.ts';
-import { OWN, publishAll, SDK } from './door.ts';
+import { OWN, publishAll, SDK } from './testApi.ts';
 
 const env = { EDGEML_DEVICE_AUTH: 'device' };
 let database: TestDatabase;
