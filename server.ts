@@ -14,7 +14,7 @@ import { readConfig, type Config } from './config.ts';
 import { driverEnvironment } from './environment.ts';
 import type { Follower } from './followers.ts';
 import { createLogger } from './logger.ts';
-import { shareDoorbell } from './relay/sharedDoorbell.ts';
+import { shareGrowth } from './relay/sharedGrowth.ts';
 import { createFileStore } from './store/artifacts/fileStore.ts';
 import { createNamedFiles } from './store/artifacts/namedStore.ts';
 import { createPool } from './store/connect.ts';
@@ -112,7 +112,7 @@ async function runApi(service: Service, preparing: Preparing): Promise<void> {
   }
   const blobs = createFileStore(config.blobDir);
   void blobs.sweep().catch((error: unknown) => logger.warn({ err: error }, 'the blob folder cannot be swept'));
-  const bell = shareDoorbell({ natsUrl: config.nats.url, signal });
+  const growth = shareGrowth({ natsUrl: config.nats.url, signal });
   const api = await persist(service, 'api', async () =>
     openApi({
       connectionString: config.database.url,
@@ -127,7 +127,7 @@ async function runApi(service: Service, preparing: Preparing): Promise<void> {
       uploads: config.uploads,
       version: versionOfBuild(),
       logger,
-      doorbell: bell.subscribe,
+      onGrowth: growth.subscribe,
       preparing,
       otherParts: () =>
         Promise.all([askPort('nats', new URL(config.nats.url).host), askPort('temporal', config.temporal.address)]),
@@ -143,7 +143,7 @@ async function runApi(service: Service, preparing: Preparing): Promise<void> {
     });
   } finally {
     await api.close();
-    await bell.done;
+    await growth.done;
   }
 }
 

@@ -56,8 +56,8 @@ export interface OpenOptions {
   readonly uploads?: Partial<UploadLimits>;
   readonly version: string;
   readonly logger: FastifyBaseLogger;
-  /** Rings besides Postgres's own: a doorbell that may be silent. */
-  readonly doorbell?: (ring: () => void) => () => void;
+  /** Notifications besides Postgres's own: they may be missing. */
+  readonly onGrowth?: (notify: () => void) => () => void;
   /** What the process must do before any request can be answered; without it, nothing. */
   readonly preparing?: Preparing;
   /** Parts beside Postgres, which this API asks itself. */
@@ -83,7 +83,7 @@ export interface RunningApi {
 
 /** Needs Postgres, with our schema; nothing else. It waits for nothing: what is asked before Postgres answers fails by itself. */
 export function openApi(options: OpenOptions): RunningApi {
-  const { connectionString, blobs, logger, doorbell, otherParts, preparing } = options;
+  const { connectionString, blobs, logger, onGrowth, otherParts, preparing } = options;
   let isPrepared = preparing === undefined;
   void preparing?.done.then(() => (isPrepared = true));
   const stop = new AbortController();
@@ -95,8 +95,8 @@ export function openApi(options: OpenOptions): RunningApi {
     signal: stop.signal,
     logger,
     after: preparing?.done,
-    doorbell: (ring) => {
-      const stops = [watch.onGrowth(ring), doorbell?.(ring)];
+    onGrowth: (notify) => {
+      const stops = [watch.onGrowth(notify), onGrowth?.(notify)];
       return () => stops.forEach((one) => one?.());
     },
   });

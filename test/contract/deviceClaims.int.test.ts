@@ -141,7 +141,7 @@ describe('a token that is revoked', () => {
     }
   });
 
-  it('is refused on both where nobody rings, just after both have lost their connections', async () => {
+  it('is refused on both where nobody notifies, just after both have lost their connections', async () => {
     const first = await register(fleet, 'b-2');
     const id = String(first.body['id']);
     await withAdmin(database.adminUrl, async (db) => {

@@ -267,8 +267,8 @@ describe('a device with its own token', () => {
     expect(isRefused(await beat(token))).toBe(true);
   });
 
-  it('is refused also where no ring came, and renews nothing on a server that does not know yet', async () => {
-    const { id, beat, token } = await held('not rung');
+  it('is refused also where no notification came, and renews nothing on a server that does not know yet', async () => {
+    const { id, beat, token } = await held('not notified');
     await raise(id);
     const due = tokens.issue(tokens.read(token)!, Date.now() - TOKEN_TTL_MS / 2 - 60_000).token;
     expect(isRefused(await beat(due))).toBe(true); // by its row, at once

@@ -125,7 +125,7 @@ export async function openTestApi(
   const log = createEventStore({ connectionString });
   const loops = [
     runSequencer({ connectionString, signal: stop.signal, log: logger }),
-    startProjections({ connectionString, log, doorbell: watch.onGrowth, signal: stop.signal, logger }).done,
+    startProjections({ connectionString, log, onGrowth: watch.onGrowth, signal: stop.signal, logger }).done,
   ];
   await api.app.listen({ host: '127.0.0.1', port });
   const isStarting = async () => (await api.deps.parts()).some((part) => part.state === 'starting');

@@ -40,7 +40,7 @@ const IS_PLANNED = /^\s*(--[^\n]*\n\s*)*(SELECT|WITH|INSERT|UPDATE|DELETE)\b/i;
 const GONE: ReadonlySet<unknown> = new Set(['42P01', '3F000']);
 
 /** Connections of the API that follow the log, whoever asks. */
-const FOLLOWS = /pointers|watch|listen|bell/;
+const FOLLOWS = /pointers|watch|listen|notify/;
 /** A plain read: whoever explains it with its values changes nothing. */
 const READS = /^\s*(--[^\n]*\n\s*)*(SELECT|WITH)\b/i;
 const WRITES = /\b(INSERT|UPDATE|DELETE|nextval|append\w*|pg_notify|pg_advisory\w*|set_config)\b/i;
