@@ -21,7 +21,7 @@ const inside = (...names) => `^(${names.join('|')})/`;
 const tooHigh = (room) => rooms.filter((other) => other !== room && floorOf(other) >= floorOf(room));
 
 /** Rooms above which a library may not be seen, and the only ones that speak to an outside system. */
-const DOORS = [
+const LIBRARIES = [
   { library: 'pg', rooms: ['store', 'dev'] },
   { library: 'kysely', rooms: ['store', 'projections'] },
   { library: '(nats|@nats-io/[^/]+)', rooms: ['relay', 'dev'] },
@@ -93,7 +93,7 @@ module.exports = {
       { path: inside(...rooms), pathNot: '^(domain|wire)/' },
     ),
     rule(
-      'doors-do-not-meet',
+      'apis-do-not-meet',
       'What existing SDKs speak can be read, or deleted, alone.',
       { path: '^api/(lifecycle|edgeml)/', pathNot: CHECKS },
       { path: '^api/(lifecycle|edgeml)/', pathNot: '^api/$1/' },
@@ -112,7 +112,7 @@ module.exports = {
     ),
     rule(
       'nothing-imports-cli',
-      'The CLI is a door, not a library.',
+      'The CLI is a program, not a library.',
       { path: '.', pathNot: `^(cli/|dev/)|${CHECKS}` },
       { path: '^cli/' },
     ),
@@ -129,9 +129,9 @@ module.exports = {
       { path: '.', pathNot: `${PROCESSES}|^(cli|dev)/|${CHECKS}|^config\\.` },
       { path: '^(config|environment)\\.ts$' },
     ),
-    ...DOORS.map(({ library, rooms: allowed }) =>
+    ...LIBRARIES.map(({ library, rooms: allowed }) =>
       rule(
-        `door-${library.replace(/[^a-z]+/g, '-').replace(/^-|-$/g, '')}`,
+        `library-${library.replace(/[^a-z]+/g, '-').replace(/^-|-$/g, '')}`,
         `Only ${allowed.join(' and ')} speak through this library.`,
         { path: '.', pathNot: `${inside(...allowed)}|^node_modules/|${CHECKS}` },
         { path: `^node_modules/${library}/`, dependencyTypesNot: ['type-only'] },

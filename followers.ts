@@ -9,7 +9,7 @@ import { startProjections } from './projections/runner.ts';
 import { runCheckpoints } from './relay/checkpoints.ts';
 import { runNatsRelay } from './relay/nats.ts';
 import { runSequencer } from './relay/sequencer.ts';
-import { shareDoorbell } from './relay/sharedDoorbell.ts';
+import { shareGrowth } from './relay/sharedGrowth.ts';
 import { runTemporalRelay } from './relay/temporal.ts';
 import { createNamedFiles } from './store/artifacts/namedStore.ts';
 import { createPublished } from './store/ledger/published.ts';
@@ -44,9 +44,9 @@ async function runRelays({ config, signal, logger }: Service): Promise<void> {
 async function runProjections({ config, signal, logger }: Service): Promise<void> {
   const connectionString = config.database.url;
   const log = createEventStore({ connectionString, logger });
-  const bell = shareDoorbell({ natsUrl: config.nats.url, signal });
-  await startProjections({ connectionString, log, doorbell: bell.subscribe, signal, logger }).done;
-  await bell.done;
+  const growth = shareGrowth({ natsUrl: config.nats.url, signal });
+  await startProjections({ connectionString, log, onGrowth: growth.subscribe, signal, logger }).done;
+  await growth.done;
   await log.close();
 }
 

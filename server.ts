@@ -9,12 +9,12 @@ import { connect } from 'node:net';
 import { parseArgs } from 'node:util';
 import type { Logger } from 'pino';
 import type { PartState } from './api/context.ts';
-import { openDoor, type Preparing } from './api/open.ts';
+import { openApi, type Preparing } from './api/open.ts';
 import { readConfig, type Config } from './config.ts';
 import { driverEnvironment } from './environment.ts';
 import type { Follower } from './followers.ts';
 import { createLogger } from './logger.ts';
-import { shareDoorbell } from './relay/sharedDoorbell.ts';
+import { shareGrowth } from './relay/sharedGrowth.ts';
 import { createFileStore } from './store/artifacts/fileStore.ts';
 import { createNamedFiles } from './store/artifacts/namedStore.ts';
 import { createPool } from './store/connect.ts';
@@ -24,7 +24,7 @@ import { createPublished } from './store/ledger/published.ts';
 import { createOrgStore } from './store/orgs/orgStore.ts';
 import { queryableOf } from './store/queryable.ts';
 import { migrate, missingMigrations } from './store/migrate.ts';
-import { pause } from './store/pause.ts';
+import { retrying } from './store/retrying.ts';
 import { scriptBeside } from './store/script.ts';
 import { rebase } from './store/rebase.ts';
 
@@ -50,27 +50,16 @@ function partsOf(run: string | undefined): ReadonlySet<Part> {
   throw new Error(`--run takes ${PARTS.join(', ')}, comma-separated; not ${JSON.stringify(run)}.`);
 }
 
-/** Tries until it works or `signal` aborts; says each new reason once. */
-async function persist<T>(
+/** Tries every second until it works or the service ends. */
+const persist = <T>(
   { signal, logger }: Pick<Service, 'signal' | 'logger'>,
-  what: string,
+  part: string,
   attempt: () => Promise<T>,
   onFail: (why: string) => void = () => undefined,
-): Promise<T | undefined> {
-  let told = '';
-  while (!signal.aborted) {
-    try {
-      return await attempt();
-    } catch (error) {
-      const why = error instanceof Error ? error.message : String(error);
-      if (why !== told) logger.warn({ part: what, why }, 'does not work yet; trying again every second');
-      told = why;
-      onFail(why);
-      await pause(RETRY_MS, signal);
-    }
-  }
-  return undefined;
-}
+): Promise<T | undefined> => {
+  const message = 'does not work yet; trying again every second';
+  return retrying({ signal, logger, everyMs: RETRY_MS, fields: { part }, message, onFail }, attempt);
+};
 
 /** @throws Error where the schema is older than this build and nobody may migrate it */
 async function prepareDatabase({ database }: Config): Promise<void> {
@@ -123,9 +112,9 @@ async function runApi(service: Service, preparing: Preparing): Promise<void> {
   }
   const blobs = createFileStore(config.blobDir);
   void blobs.sweep().catch((error: unknown) => logger.warn({ err: error }, 'the blob folder cannot be swept'));
-  const bell = shareDoorbell({ natsUrl: config.nats.url, signal });
-  const door = await persist(service, 'api', async () =>
-    openDoor({
+  const growth = shareGrowth({ natsUrl: config.nats.url, signal });
+  const api = await persist(service, 'api', async () =>
+    openApi({
       connectionString: config.database.url,
       blobs,
       blobDir: config.blobDir,
@@ -138,23 +127,23 @@ async function runApi(service: Service, preparing: Preparing): Promise<void> {
       uploads: config.uploads,
       version: versionOfBuild(),
       logger,
-      doorbell: bell.subscribe,
+      onGrowth: growth.subscribe,
       preparing,
       otherParts: () =>
         Promise.all([askPort('nats', new URL(config.nats.url).host), askPort('temporal', config.temporal.address)]),
     }),
   );
-  if (!door) return;
+  if (!api) return;
   try {
-    await door.app.listen({ host: http.host, port: http.port });
+    await api.app.listen({ host: http.host, port: http.port });
     logger.info({ url: http.publicUrl }, 'listening');
     await new Promise<void>((resolve) => {
       if (signal.aborted) resolve();
       signal.addEventListener('abort', () => resolve(), { once: true });
     });
   } finally {
-    await door.close();
-    await bell.done;
+    await api.close();
+    await growth.done;
   }
 }
 

@@ -10,9 +10,9 @@ import { createFileStore } from './store/artifacts/fileStore.ts';
 import { createPool } from './store/connect.ts';
 import { createEventStore } from './store/log/postgresEventStore.ts';
 import { createNoticeStore } from './store/notices/noticeTable.ts';
-import { pause } from './store/pause.ts';
 import { queryableOf } from './store/queryable.ts';
 import { createEvidenceReader } from './store/telemetry/evidenceReader.ts';
+import { retrying } from './store/retrying.ts';
 import { createTelemetryReader } from './store/telemetry/telemetryReader.ts';
 
 const RECONNECT_MS = 1_000;
@@ -46,24 +46,19 @@ function openStores({ database, blobDir }: Config): { deps: ActivityDeps; close(
 
 const { deps, close } = openStores(config);
 const bundle = await bundleWorkflows();
-let told = '';
+const message = 'Temporal is not there; trying again every second';
 while (!stop.signal.aborted) {
-  try {
+  await retrying({ signal: stop.signal, logger, everyMs: RECONNECT_MS, message }, async (works) => {
     const connection = await connectWorker(config.temporal);
     try {
       const { namespace, taskQueue } = config.temporal;
       const onReady = () => logger.info({ address: config.temporal.address, taskQueue }, 'working');
-      told = '';
+      works();
       await runWorker(deps, { connection, namespace, taskQueue, bundle, signal: stop.signal, onReady });
     } finally {
       await connection.close();
     }
-  } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    if (why !== told) logger.warn({ why }, 'Temporal is not there; trying again every second');
-    told = why;
-    await pause(RECONNECT_MS, stop.signal);
-  }
+  });
 }
 await close();
 logger.info({}, 'stopped');

@@ -20,7 +20,7 @@ export async function giveUp(
   activity: string,
   reason: string,
 ): Promise<boolean> {
-  // Not the workflow itself, which is not rung by its own facts.
+  // Not the workflow itself, which is not signalled by its own facts.
   const caller: Caller = {
     actor: { kind: 'system', id: 'worker' },
     orgId: null,

@@ -1,4 +1,4 @@
-/** The door of workflows into the log: the same use cases as everyone's. */
+/** The entry of workflows into the log: the same use cases as everyone's. */
 import type { Outcome } from '../commands/context.ts';
 import { submit, type WorkflowCommand } from '../commands/workflowCommand.ts';
 import type { Submission, Submitted } from './contract.ts';

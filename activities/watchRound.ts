@@ -1,4 +1,4 @@
-/** Watches a round's row, in case the ring of its close is lost. */
+/** Watches a round's row, in case the signal of its close is lost. */
 import { LifecycleError } from '../domain/errors.ts';
 import { roundIdOf } from '../store/rounds/roundRow.ts';
 import type { ActivityDeps } from './deps.ts';

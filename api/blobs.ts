@@ -23,7 +23,7 @@ const Signed = Type.Object(
 );
 const FOR_EVER = 'max-age=31536000, immutable';
 
-/** GET and HEAD; mounted at the root, where signed links point, and on the own door. */
+/** GET and HEAD; mounted at the root, where signed links point, and on the Lifecycle API. */
 export function blobReads(app: App, deps: ApiDeps): void {
   app.route({
     method: ['GET', 'HEAD'],

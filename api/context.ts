@@ -1,4 +1,4 @@
-/** What the door is given; `server.ts` (the process) and the tests compose it. */
+/** What the API is given; `server.ts` (the process) and the tests compose it. */
 import type { CommandDeps } from '../commands/context.ts';
 import type { Checkpoint } from '../domain/ledger/checkpoint.ts';
 import type { ArtifactStore } from '../store/artifacts/artifactStore.ts';
@@ -63,9 +63,9 @@ export interface ApiDeps {
   readonly starting: () => PartState | undefined;
   /** What the process knows of its parts; `postgres` alone decides whether it is ready. */
   readonly parts: () => Promise<readonly PartState[]>;
-  /** Where this door is reached from outside, without a trailing slash: links and `type` of problems. */
+  /** Where this API is reached from outside, without a trailing slash: links and `type` of problems. */
   readonly publicUrl: string;
-  /** Origins whose scripts may read answers; none: no other than this door's own. */
+  /** Origins whose scripts may read answers; none: no other than this API's own. */
   readonly corsOrigins: readonly string[];
   readonly maxUploadBytes: number;
   readonly uploads: Uploads;

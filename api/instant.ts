@@ -1,4 +1,4 @@
-/** Times of the two doors. */
+/** Times of the two APIs. */
 
 /** Milliseconds, UTC. */
 export const instant = (unixMs: number): string => new Date(unixMs).toISOString();

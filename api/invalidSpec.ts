@@ -1,4 +1,4 @@
-/** A rollout spec that cannot be followed, as an error of the door. */
+/** A rollout spec that cannot be followed, as an error of the API. */
 import { LifecycleError } from '../domain/errors.ts';
 
 /** Every mistake at once; the first one is the sentence. */

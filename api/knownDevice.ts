@@ -1,4 +1,4 @@
-/** The device that a request is about, and what devices of a model are told: asked for by the routes of both doors. */
+/** The device that a request is about, and what devices of a model are told: asked for by the routes of both APIs. */
 import type { FastifyRequest } from 'fastify';
 import { LifecycleError } from '../domain/errors.ts';
 import { ownDevice } from './access/bearer.ts';

@@ -1,4 +1,4 @@
-/** Wakes whoever waits for a fact: one LISTEN session for all, and a poll in case a bell is lost. */
+/** Wakes whoever waits for a fact: one LISTEN session for all, and a poll in case a notification is lost. */
 import { createListener } from '../store/listen.ts';
 
 const POLL_MS = 250;
@@ -6,7 +6,7 @@ const POLL_MS = 250;
 export interface LogWatch {
   /** Resolves when the log has grown, at the latest after a quarter of a second. */
   next(): Promise<void>;
-  /** Called when the log has grown; may ring late or never. @returns stops the calls */
+  /** Called when the log has grown; may notify late or never. @returns stops the calls */
   onGrowth(listener: () => void): () => void;
   close(): Promise<void>;
 }

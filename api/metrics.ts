@@ -1,4 +1,4 @@
-/** `/metrics` in Prometheus text: what the process and this door count. No device, event or request id is a label. */
+/** `/metrics` in Prometheus text: what the process and this API count. No device, event or request id is a label. */
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { LifecycleError } from '../domain/errors.ts';
 import type { EventStore } from '../store/log/eventStore.ts';

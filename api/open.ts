@@ -1,4 +1,4 @@
-/** Composes the door from a database, a blob store and a secret: the process and the tests do it alike. */
+/** Composes the API from a database, a blob store and a secret: the process and the tests do it alike. */
 import type { FastifyBaseLogger } from 'fastify';
 import { createAuditor } from '../audit/beside.ts';
 import { createCommandDeps } from '../commands/createDeps.ts';
@@ -58,15 +58,15 @@ export interface OpenOptions {
   readonly uploads?: Partial<UploadLimits>;
   readonly version: string;
   readonly logger: FastifyBaseLogger;
-  /** Rings besides Postgres's own: a doorbell that may be silent. */
-  readonly doorbell?: (ring: () => void) => () => void;
+  /** Notifications besides Postgres's own: they may be missing. */
+  readonly onGrowth?: (notify: () => void) => () => void;
   /** What the process must do before any request can be answered; without it, nothing. */
   readonly preparing?: Preparing;
-  /** Parts beside Postgres, which this door asks itself. */
+  /** Parts beside Postgres, which this API asks itself. */
   readonly otherParts?: () => Promise<readonly PartState[]>;
 }
 
-/** The door listens before the database is prepared, says so, and lets nobody in. */
+/** The API listens before the database is prepared, says so, and lets nobody in. */
 export interface Preparing {
   /** Resolves once it is done. */
   readonly done: Promise<unknown>;
@@ -74,7 +74,7 @@ export interface Preparing {
   state(): PartState;
 }
 
-export interface OpenDoor {
+export interface RunningApi {
   /** Listens nowhere yet. */
   readonly app: App;
   readonly keys: KeyStore;
@@ -84,8 +84,8 @@ export interface OpenDoor {
 }
 
 /** Needs Postgres, with our schema; nothing else. It waits for nothing: what is asked before Postgres answers fails by itself. */
-export function openDoor(options: OpenOptions): OpenDoor {
-  const { connectionString, blobs, logger, doorbell, otherParts, preparing } = options;
+export function openApi(options: OpenOptions): RunningApi {
+  const { connectionString, blobs, logger, onGrowth, otherParts, preparing } = options;
   let isPrepared = preparing === undefined;
   void preparing?.done.then(() => (isPrepared = true));
   const stop = new AbortController();
@@ -97,8 +97,8 @@ export function openDoor(options: OpenOptions): OpenDoor {
     signal: stop.signal,
     logger,
     after: preparing?.done,
-    doorbell: (ring) => {
-      const stops = [watch.onGrowth(ring), doorbell?.(ring)];
+    onGrowth: (notify) => {
+      const stops = [watch.onGrowth(notify), onGrowth?.(notify)];
       return () => stops.forEach((one) => one?.());
     },
   });

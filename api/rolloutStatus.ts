@@ -1,4 +1,4 @@
-/** The words of both doors for where a rollout stands. */
+/** The words of both APIs for where a rollout stands. */
 import { widthAt } from '../domain/rollout/assignment.ts';
 import { ROLLOUT_STATES, type RolloutStateName } from '../domain/states.ts';
 import { clockMs } from '../domain/rollout/stageClock.ts';

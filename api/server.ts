@@ -1,4 +1,4 @@
-/** Builds the HTTP door. It does not listen, and opens nothing: whoever composes it listens and closes. */
+/** Builds the HTTP server. It does not listen, and opens nothing: whoever composes it listens and closes. */
 import swagger from '@fastify/swagger';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import Fastify, { LogController, type FastifyBaseLogger, type FastifyInstance, type RouteOptions } from 'fastify';
@@ -15,7 +15,7 @@ import { answerByUs, answerClientError, answerRouterFault } from './http/brokenR
 import { DryRunEnd } from './http/dryRun.ts';
 import { requireIdempotencyKey } from './http/idempotency.ts';
 import { checkCharset, parseJson } from './http/parseJson.ts';
-import { createErrorHandler, isOwnDoor, OWN_PREFIX, PARAM_MOST, sendProblem } from './http/problem.ts';
+import { createErrorHandler, isLifecycleApi, OWN_PREFIX, PARAM_MOST, sendProblem } from './http/problem.ts';
 import { laneFor } from './lane.ts';
 import { compileValidator, withoutNulls } from './http/validate.ts';
 import { checkRequest, pathOf } from './http/wellFormed.ts';
@@ -115,9 +115,9 @@ function addHooks(app: App, deps: ApiDeps): void {
     requireIdempotencyKey(request);
   });
   app.addHook('preValidation', (request, _reply, done) => {
-    // An empty body is `{}`, and on the SDK door null means absent.
+    // An empty body is `{}`, and on the EdgeML API null means absent.
     if (request.body === undefined && request.routeOptions.schema?.body) request.body = {};
-    if (!isOwnDoor(request) && isPlain(request.body)) request.body = withoutNulls(request.body);
+    if (!isLifecycleApi(request) && isPlain(request.body)) request.body = withoutNulls(request.body);
     done();
   });
 }
@@ -159,7 +159,7 @@ const openapiHead = (deps: ApiDeps) => ({
   info: {
     title: 'EdgeML Lifecycle',
     version: deps.version,
-    description: 'Own door under /lifecycle/v1; the door of existing SDKs under /api/v1.',
+    description: 'Lifecycle API under /lifecycle/v1; EdgeML API, which existing SDKs speak, under /api/v1.',
   },
   servers: [{ url: deps.publicUrl }],
   components: { securitySchemes: { bearer: { type: 'http' as const, scheme: 'bearer' } } },

@@ -1,5 +1,5 @@
 /**
- * What the door costs: each call beside a bare fastify route that answers the same body, by the same fifty connections, in the same run.
+ * What the API costs: each call beside a bare fastify route that answers the same body, by the same fifty connections, in the same run.
  * Server, database and load share the machine. `--full` asks longer. Exits 1 for a wrong answer; goals that are not met fail nothing.
  */
 import { fork, type ChildProcess } from 'node:child_process';

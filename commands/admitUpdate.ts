@@ -223,7 +223,7 @@ function causeOf(
   { round, now }: Task,
   row: AcceptedRow,
 ): Extract<RoundClosedData['cause'], 'goal' | 'late_quorum'> | null {
-  // Own-door updates have samples, so the row's count needs no second look at those without.
+  // Lifecycle API updates have samples, so the row's count needs no second look at those without.
   const counted = round.counted + countedOf([row]);
   if (round.goal !== null && counted >= round.goal) return 'goal';
   const isLate = now.getTime() > Date.parse(round.deadline);

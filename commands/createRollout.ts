@@ -11,7 +11,7 @@ import { requireModel, requireVersion } from './existing.ts';
 
 export interface CreateRollout {
   readonly modelId: string;
-  /** Checked by its schema and by `domain/rollout` at the door. */
+  /** Checked by its schema and by `domain/rollout` at the API. */
   readonly spec: RolloutSpec;
 }
 

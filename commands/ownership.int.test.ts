@@ -1,4 +1,4 @@
-/** A use case reads and changes streams of its caller's organisation only, whatever the door before it checked. */
+/** A use case reads and changes streams of its caller's organisation only, whatever the API before it checked. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { asOrgId } from '../domain/org.ts';
 import type { Caller } from './context.ts';

@@ -37,7 +37,7 @@ export type WorkflowCommand =
   | Kind<'pauseRollout', PauseRollout>;
 
 /**
- * The one door of workflows into the log. Idempotent by `caller.commandId`.
+ * The one entry of workflows into the log. Idempotent by `caller.commandId`.
  *
  * @throws LifecycleError for a command that names what does not exist, or a kind this build does not know
  */

@@ -2,7 +2,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
-import { freePort } from '../test/contract/door.ts';
+import { freePort } from '../test/contract/testApi.ts';
 import { testHome } from '../test/support/services.ts';
 import { isAlive, type Identity } from './processes.ts';
 import { askReady } from './programs.ts';

@@ -173,6 +173,9 @@ export class LifecycleError extends Error {
   }
 }
 
+/** What anything that was thrown says. */
+export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
 /** We cannot tell whether a write happened. The caller stops and reloads; it never guesses. */
 export class Fatal extends Error {
   override readonly name = 'Fatal';

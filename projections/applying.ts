@@ -5,6 +5,7 @@
  * A fact that cannot be read, projected or stored is set aside with its subject (`setAside.ts`), and the others go on. What is set aside
  * follows from the log alone, so every filling of the read model sets aside the same.
  */
+import { messageOf } from '../domain/errors.ts';
 import type { SequencedEvent } from '../domain/events/envelope.ts';
 import { printable } from '../domain/hash/soundJson.ts';
 import { cutText } from '../domain/text.ts';
@@ -61,7 +62,6 @@ const WHY_MOST = 500;
 /** What Postgres says of values that do not fit or a key that is there twice: the fact's fault, not the connection's. */
 export const isFaultOfFact = (error: unknown) =>
   error instanceof BrokenRows || /^(2[123]|54)/.test(codeOf(error) ?? '');
-export const messageOf = (error: unknown) => (error instanceof Error ? error.message : String(error));
 
 /** One place of the log; `event` is absent where its fact cannot be read, and `why` says so. */
 interface Entry {

@@ -8,8 +8,9 @@
  * Everybody who writes rows moves the checkpoint first, so a move that succeeds proves that the rows read before it are the
  * rows of that position. A crash before COMMIT leaves all as it was; after it, the next batch goes on from there.
  */
+import { messageOf } from '../domain/errors.ts';
 import type { Client } from '../store/connect.ts';
-import { createApplier, isFaultOfFact, messageOf, type Known, type LogReader, type SetAsideNow } from './applying.ts';
+import { createApplier, isFaultOfFact, type Known, type LogReader, type SetAsideNow } from './applying.ts';
 import { moveCheckpoint, readCheckpoint, recordStop, type Checkpoint } from './checkpoint.ts';
 import { createRows, type BatchRows } from './rows.ts';
 import { readSubjects } from './setAside.ts';

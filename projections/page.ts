@@ -72,7 +72,7 @@ export function openPage<K extends readonly (string | number)[]>(
       },
     );
   }
-  // Safe: the filter's hash says for which list the key was made, and the door lets in no cursor that was not made here.
+  // Safe: the filter's hash says for which list the key was made, and the API lets in no cursor that was not made here.
   return { at, limit: Math.min(Math.max(1, limit), MAX_LIMIT), after: seen?.key as unknown as K | undefined };
 }
 

@@ -97,7 +97,7 @@ describe('the pointer table', () => {
     }
   });
 
-  it('keeps what is held current by the bell or without it, and reads anew what made room', async () => {
+  it('keeps what is held current by notifications or without, and reads anew what made room', async () => {
     const table = open({ most: 1 });
     await told(table);
     const last = await stage.tell(history.slice(600, 700));

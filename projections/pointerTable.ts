@@ -8,18 +8,18 @@ import { Kysely, PostgresDialect } from 'kysely';
 import type { OrgId } from '../domain/org.ts';
 import type { Pointer } from '../domain/rollout/pointer.ts';
 import { parseStream } from '../domain/events/streams.ts';
-import { createBell } from '../store/bell.ts';
+import { createWakeUp } from '../store/wakeUp.ts';
 import { createPool } from '../store/connect.ts';
 import type { Logger } from '../store/leader.ts';
 import type { LogDatabase } from '../store/log/tables.ts';
 import { pause } from '../store/pause.ts';
 import { readPlace, readPointer, readPointerFacts } from './pointers/query.ts';
 import { createPointers, followTail, LogGap, unknownPointer, type HeldPointer } from './pointerTail.ts';
-import type { Doorbell } from './runner.ts';
+import type { OnGrowth } from './runner.ts';
 
 export interface PointerTableOptions {
   readonly connectionString: string;
-  readonly doorbell?: Doorbell;
+  readonly onGrowth?: OnGrowth;
   readonly signal: AbortSignal;
   readonly logger: Logger;
   /** Nothing is read before. */
@@ -65,11 +65,11 @@ const MOST = 20_000;
 const DECODED_AT_ONCE = 500;
 
 /**
- * Begins to follow the log at its head: on the bell and each second. Waits for nothing; until the first look has ended, and while
+ * Begins to follow the log at its head: when notified and each second. Waits for nothing; until the first look has ended, and while
  * Postgres is away or the log has a gap, `ageMs` says that answers may be out of date.
  */
 export function createPointerTable(options: PointerTableOptions): PointerTable {
-  const { connectionString, doorbell, signal, logger, after, most = MOST } = options;
+  const { connectionString, onGrowth, signal, logger, after, most = MOST } = options;
   const pool = createPool({ connectionString, max: 3, name: 'pointers', waits: 'question' });
   const log = new Kysely<LogDatabase>({ dialect: new PostgresDialect({ pool }) });
   const held = createPointers(most);
@@ -156,9 +156,9 @@ export function createPointerTable(options: PointerTableOptions): PointerTable {
     return answer;
   }
 
-  const bell = createBell();
-  const unsubscribe = doorbell?.((logIndex) => {
-    if (logIndex === undefined || logIndex > position) bell.ring();
+  const wakeUp = createWakeUp();
+  const unsubscribe = onGrowth?.((logIndex) => {
+    if (logIndex === undefined || logIndex > position) wakeUp.wake();
   });
 
   async function follow(): Promise<void> {
@@ -170,7 +170,7 @@ export function createPointerTable(options: PointerTableOptions): PointerTable {
         logger.warn({ err: error, age_ms: Math.round(performance.now() - lookedAt) }, 'the pointers could not be read');
         await pause(RETRY_MS, signal);
       }
-      await bell.wait(POLL_MS, signal);
+      await wakeUp.wait(POLL_MS, signal);
     }
   }
   const done = follow().finally(async () => {

@@ -77,7 +77,7 @@ export interface ReadModels {
   /** At most `limit` models as they are now, by name, each with the lifecycle state of its newest version; null: it has none. */
   modelsNow(kind: ModelKind, place: ModelPlace, limit: number): Promise<ModelNow[]>;
   versions(filter: VersionFilter, page?: PageRequest): Promise<Page<VersionRow>>;
-  /** Names of versions as they are now, in the order of the SDK door. */
+  /** Names of versions as they are now, in the order of the EdgeML API. */
   listedVersions(
     filter: ListedFilter,
     page: { readonly limit: number; readonly offset: number },

@@ -1,5 +1,5 @@
-/** Keeps every read model at the log's tail: one leader each, woken by a bell, looking each second if it is silent. */
-import { createBell, type Bell } from '../store/bell.ts';
+/** Keeps every read model at the log's tail: one leader each, woken by notifications, looking each second if there is none. */
+import { createWakeUp, type WakeUp } from '../store/wakeUp.ts';
 import type { Session } from '../store/connect.ts';
 import { lead, type Logger } from '../store/leader.ts';
 import { listen } from '../store/listen.ts';
@@ -12,8 +12,8 @@ import { projections } from './registry.ts';
 import { shareReading } from './sharedReading.ts';
 import { nextOf, schemaOf, type Projection } from './table.ts';
 
-/** Subscribes to "the log grew"; the answer unsubscribes. A bell may ring too often, late, or never. */
-export type Doorbell = (ring: (logIndex?: number) => void) => () => void;
+/** Subscribes to "the log grew"; the answer unsubscribes. It may call too often, late, or never. */
+export type OnGrowth = (notify: (logIndex?: number) => void) => () => void;
 
 export interface ProjectionState {
   readonly name: string;
@@ -31,7 +31,7 @@ export interface ProjectionsOptions {
   /** As `edgeml_app`, direct. */
   readonly connectionString: string;
   readonly log: LogReader;
-  readonly doorbell?: Doorbell;
+  readonly onGrowth?: OnGrowth;
   readonly signal: AbortSignal;
   readonly logger: Logger;
   /** Told of each change of state: metrics, readiness. */
@@ -57,13 +57,13 @@ async function follow(
   options: {
     projection: Projection;
     log: LogReader;
-    bell: Bell;
-    ring: (logIndex?: number) => void;
+    wakeUp: WakeUp;
+    notify: (logIndex?: number) => void;
     logger: Logger;
     tell: (change: Partial<ProjectionState>) => void;
   },
 ): Promise<void> {
-  const { projection, log, bell, ring, logger, tell } = options;
+  const { projection, log, wakeUp, notify, logger, tell } = options;
   const { client } = session;
   const schema = schemaOf(projection);
   let stoppedAt: number | undefined;
@@ -92,8 +92,8 @@ async function follow(
   await dropEarlier(session, projection, logger).catch((error: unknown) => {
     logger.warn({ err: error, projection: projection.name }, 'what an earlier version left could not be dropped');
   });
-  // The sequencer rings here as well, so a silent NATS costs nothing.
-  await listen(session, 'edgeml_log', (payload) => ring(Number(payload)));
+  // The sequencer notifies here as well, so a silent NATS costs nothing.
+  await listen(session, 'edgeml_log', (payload) => notify(Number(payload)));
   const follower = createFollower({ client, schema, projection, log, budgetMs: BUDGET_MS, maxEvents: MAX_EVENTS });
   while (!signal.aborted) {
     const step = await follower.advance();
@@ -102,7 +102,7 @@ async function follow(
       case 'applied':
         break;
       case 'idle':
-        await bell.wait(POLL_MS, signal);
+        await wakeUp.wait(POLL_MS, signal);
         break;
       case 'moved':
         logger.info({ projection: projection.name }, 'the checkpoint was moved by another; going on from there');
@@ -116,17 +116,17 @@ async function follow(
 }
 
 /**
- * Starts every projection. Needs Postgres only: a bell that is silent costs at most a second. A fact that a projection cannot
+ * Starts every projection. Needs Postgres only: a missing notification costs at most a second. A fact that a projection cannot
  * apply is set aside with its subject (`setAside.ts`) and told to the log; before a gap in the log it stands, says so in its state
  * and its checkpoint row, and tries again every 5 s.
  */
 export function startProjections(options: ProjectionsOptions): RunningProjections {
-  const { connectionString, doorbell, signal, logger, onState } = options;
+  const { connectionString, onGrowth, signal, logger, onState } = options;
   const log = shareReading(options.log);
   const states = new Map<string, ProjectionState>();
   const loops = (options.projections ?? projections).map((projection) => {
     const schema = schemaOf(projection);
-    const bell = createBell();
+    const wakeUp = createWakeUp();
     const idle: ProjectionState = {
       name: projection.name,
       schema,
@@ -141,14 +141,14 @@ export function startProjections(options: ProjectionsOptions): RunningProjection
       onState?.(state);
     };
     tell({});
-    // A relay far behind rings for what is applied long ago.
-    const ring = (logIndex?: number) => {
-      if (logIndex === undefined || logIndex > (states.get(projection.name) ?? idle).position) bell.ring();
+    // A relay far behind notifies for what is applied long ago.
+    const notify = (logIndex?: number) => {
+      if (logIndex === undefined || logIndex > (states.get(projection.name) ?? idle).position) wakeUp.wake();
     };
-    const unsubscribe = doorbell?.(ring);
+    const unsubscribe = onGrowth?.(notify);
     return lead({ connectionString, name: schema, signal, logger }, async (session, until) => {
       try {
-        await follow(session, until, { projection, log, bell, ring, logger, tell });
+        await follow(session, until, { projection, log, wakeUp, notify, logger, tell });
       } finally {
         tell({ role: 'standby' });
       }

@@ -5,9 +5,9 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { abortedFact, openLog, request, until, type LogFixture } from '../test/support/log.ts';
 import { backUp } from '../test/support/published.ts';
 import { startNats } from '../test/support/services.ts';
-import { runNatsRelay, subscribeDoorbell } from './nats.ts';
+import { runNatsRelay, subscribeGrowth } from './nats.ts';
 import { runSequencer } from './sequencer.ts';
-import { LOG_INDEX_HEADER, RING_SUBJECT, STREAM, STREAM_VERSION_HEADER } from './subjects.ts';
+import { LOG_INDEX_HEADER, GROWTH_SUBJECT, STREAM, STREAM_VERSION_HEADER } from './subjects.ts';
 
 const logger = { info: () => undefined, warn: () => undefined, error: () => undefined };
 
@@ -244,57 +244,57 @@ describe('the NATS relay', () => {
   });
 });
 
-describe('the doorbell', () => {
-  it('rings for facts, survives the server, and says nothing while it is away', async () => {
+describe('who waits for the log to grow', () => {
+  it('notifies for facts, survives the server, and says nothing while it is away', async () => {
     running.push(relay());
-    const rings: (number | undefined)[] = [];
-    const onBell = (logIndex?: number) => void rings.push(logIndex);
-    running.push(subscribeDoorbell({ natsUrl: nats.url, signal: stop.signal, onBell }));
-    await until('it rang when it connected', () => rings.length > 0);
-    expect(rings[0]).toBeUndefined();
+    const heard: (number | undefined)[] = [];
+    const onGrowth = (logIndex?: number) => void heard.push(logIndex);
+    running.push(subscribeGrowth({ natsUrl: nats.url, signal: stop.signal, onGrowth }));
+    await until('it notified when it connected', () => heard.length > 0);
+    expect(heard[0]).toBeUndefined();
     await appendMany(3);
-    await until('it rang for the facts', () => rings.at(-1) === 2);
+    await until('it notified for the facts', () => heard.at(-1) === 2);
     await nats.kill();
     await nats.start();
-    await until('it rang when it connected again', () => rings.at(-1) === undefined);
+    await until('it notified when it connected again', () => heard.at(-1) === undefined);
     await appendMany(1);
-    await until('it rings again', () => rings.at(-1) === 3);
+    await until('it notifies again', () => heard.at(-1) === 3);
   });
 
-  it('rings once for many facts, and never beyond what was told', async () => {
+  it('notifies once for many facts, and never beyond what was told', async () => {
     await appendMany(400);
     let last = -1;
-    const rings: number[] = [];
-    const onBell = (logIndex?: number) => {
+    const heard: number[] = [];
+    const onGrowth = (logIndex?: number) => {
       if (logIndex === undefined) return;
       expect(logIndex).toBeLessThanOrEqual(last);
-      rings.push(logIndex);
+      heard.push(logIndex);
     };
-    running.push(subscribeDoorbell({ natsUrl: nats.url, signal: stop.signal, onBell }));
+    running.push(subscribeGrowth({ natsUrl: nats.url, signal: stop.signal, onGrowth }));
     running.push(relay(stop.signal, (index) => (last = index)));
-    await until('it rang for the last', () => rings.at(-1) === 399);
-    expect(rings).toEqual([...rings].sort((a, b) => a - b));
-    expect(rings.length).toBeLessThan(100);
+    await until('it notified for the last', () => heard.at(-1) === 399);
+    expect(heard).toEqual([...heard].sort((a, b) => a - b));
+    expect(heard.length).toBeLessThan(100);
   });
 
-  it('rings for everything where a stranger rings with what is no index', async () => {
-    let rings = 0;
+  it('notifies for everything where a stranger notifies with what is no index', async () => {
+    let heard = 0;
     running.push(
-      subscribeDoorbell({ natsUrl: nats.url, signal: stop.signal, onBell: (i) => (rings += Number(i === undefined)) }),
+      subscribeGrowth({ natsUrl: nats.url, signal: stop.signal, onGrowth: (i) => (heard += Number(i === undefined)) }),
     );
-    await until('it rang when it connected', () => rings === 1);
+    await until('it notified when it connected', () => heard === 1);
     const nc = await connect({ servers: nats.url });
-    for (const text of ['', 'x', '-1', '1e3', '9'.repeat(40)]) nc.publish(RING_SUBJECT, text);
+    for (const text of ['', 'x', '-1', '1e3', '9'.repeat(40)]) nc.publish(GROWTH_SUBJECT, text);
     await nc.flush();
     await nc.close();
-    await until('it rang for each', () => rings === 6);
+    await until('it notified for each', () => heard === 6);
   });
 
   it('ends quietly where there never was a server', async () => {
     const one = new AbortController();
-    const bell = subscribeDoorbell({ natsUrl: 'nats://127.0.0.1:1', signal: one.signal, onBell: () => undefined });
+    const wakeUp = subscribeGrowth({ natsUrl: 'nats://127.0.0.1:1', signal: one.signal, onGrowth: () => undefined });
     one.abort();
-    await expect(bell).resolves.toBeUndefined();
+    await expect(wakeUp).resolves.toBeUndefined();
   });
 
   it('makes the stream anew where its last message is no fact of this log: it was restored to an earlier moment', async () => {

@@ -1,19 +1,20 @@
 /**
- * Log → JetStream. NATS is a doorbell: what it loses or repeats, consumers see by the log index and read from Postgres.
+ * Log → JetStream. NATS only notifies: what it loses or repeats, consumers see by the log index and read from Postgres.
  *
  * Progress is the stream itself. Each publish expects the one before to be the last message, by its sequence and by its id, so many may
  * be on their way: where one is lost or refused, the server refuses all after it, and the tail is read again. The sequence alone would
  * not do: a stranger's message may take the place of the one that was refused. A crash before a publish loses nothing, a crash after
  * it is seen in the tail, and a late twin is refused.
  *
- * Beside the stream a ring says how far it is: one for many facts, for those who only wait for the log to grow.
+ * Beside the stream a notification says how far it is: one for many facts, for those who only wait for the log to grow.
  */
 import { connect, headers, type MsgHdrs, type NatsConnection } from 'nats';
-import { createBell, type Bell } from '../store/bell.ts';
+import { createWakeUp, type WakeUp } from '../store/wakeUp.ts';
 import type { Session } from '../store/connect.ts';
 import { lead, type Logger } from '../store/leader.ts';
 import { listen } from '../store/listen.ts';
 import { pause } from '../store/pause.ts';
+import { retrying } from '../store/retrying.ts';
 import { within } from '../store/within.ts';
 import type { PostgresEventStore } from '../store/log/postgresEventStore.ts';
 import type { RawEvent } from '../store/log/rows.ts';
@@ -21,12 +22,12 @@ import { cloudEventAttributes, headerValue } from './cloudEvent.ts';
 import { readTail, saveTail, type Tail } from './natsTail.ts';
 import { createPublisher, type Publisher } from './publisher.ts';
 import { createPublishWindow, type Sent } from './publishWindow.ts';
-import { factSubject, LOG_INDEX_HEADER, RING_SUBJECT, STREAM, STREAM_VERSION_HEADER } from './subjects.ts';
+import { factSubject, LOG_INDEX_HEADER, GROWTH_SUBJECT, STREAM, STREAM_VERSION_HEADER } from './subjects.ts';
 
 const PAGE = 500;
 const WINDOW = 200;
-/** While there is always more to tell, it rings and saves its place so often. */
-const RING_MS = 20;
+/** While there is always more to tell, it notifies and saves its place so often. */
+const NOTIFY_MS = 20;
 const SAVE_MS = 1_000;
 const IDLE_POLL_MS = 1_000;
 const RETRY_MS = 500;
@@ -76,26 +77,26 @@ async function follow(
   publisher: Publisher,
   session: Session,
   signal: AbortSignal,
-  bell: Bell,
+  wakeUp: WakeUp,
   options: NatsRelayOptions,
 ) {
   const { log, source = '/edgeml', onPublish } = options;
-  // What is acknowledged, and what of it was rung and saved.
+  // What is acknowledged, and what of it was notified and saved.
   let tail: Tail = await readTail(nc, session.client, log.head);
   let sent: Sent = tail;
   let before: string | undefined;
   let saved: Tail | undefined;
-  let rung = tail.logIndex;
-  let [savedAt, rungAt] = [performance.now(), 0];
+  let notified = tail.logIndex;
+  let [savedAt, notifiedAt] = [performance.now(), 0];
   const window = createPublishWindow(WINDOW, (one) => {
     tail = { ...tail, ...one };
     onPublish?.(one.logIndex);
-    if (performance.now() - rungAt >= RING_MS) ring();
+    if (performance.now() - notifiedAt >= NOTIFY_MS) notify();
   });
-  function ring(): void {
-    if (rung === tail.logIndex) return;
-    nc.publish(RING_SUBJECT, String((rung = tail.logIndex)));
-    rungAt = performance.now();
+  function notify(): void {
+    if (notified === tail.logIndex) return;
+    nc.publish(GROWTH_SUBJECT, String((notified = tail.logIndex)));
+    notifiedAt = performance.now();
   }
   async function save(): Promise<void> {
     if (saved?.sequence !== tail.sequence) await saveTail(session.client, (saved = tail));
@@ -124,9 +125,9 @@ async function follow(
       continue;
     }
     await window.drain();
-    ring();
+    notify();
     await save();
-    await bell.wait(IDLE_POLL_MS, signal);
+    await wakeUp.wait(IDLE_POLL_MS, signal);
   }
 }
 
@@ -137,57 +138,55 @@ async function follow(
 export function runNatsRelay(options: NatsRelayOptions): Promise<void> {
   const { connectionString, natsUrl, signal, logger } = options;
   return lead({ connectionString, name: 'nats relay', signal, logger }, async (session, until) => {
-    const bell = createBell();
-    await listen(session, 'edgeml_log', bell.ring);
-    let complained = '';
+    const wakeUp = createWakeUp();
+    await listen(session, 'edgeml_log', wakeUp.wake);
+    const message = 'publishing stopped; reading the tail of the stream again';
+    const again = { signal: until, logger, everyMs: RETRY_MS, fields: { loop: 'nats relay' }, message };
     while (!until.aborted) {
-      let nc: NatsConnection | undefined;
-      try {
-        nc = await connect({ ...CONNECTION, servers: natsUrl, name: 'edgeml relay' });
-        const closed = new AbortController();
-        void nc.closed().then(() => closed.abort());
+      await retrying(again, async (works) => {
+        const nc = await connect({ ...CONNECTION, servers: natsUrl, name: 'edgeml relay' });
         const publisher = createPublisher(nc, CALL_MS);
-        await follow(nc, publisher, session, AbortSignal.any([until, closed.signal]), bell, {
-          ...options,
-          onPublish: (index) => {
-            complained = '';
+        try {
+          const closed = new AbortController();
+          void nc.closed().then(() => closed.abort());
+          const onPublish = (index: number) => {
+            works();
             options.onPublish?.(index);
-          },
-        }).finally(() => publisher.close());
-      } catch (error) {
-        const why = error instanceof Error ? error.message : String(error);
-        if (why !== complained)
-          logger.warn({ loop: 'nats relay', why }, 'publishing stopped; reading the tail of the stream again');
-        complained = why;
-        await pause(RETRY_MS, until);
-      } finally {
-        await nc?.close().catch(() => undefined);
-      }
+          };
+          await follow(nc, publisher, session, AbortSignal.any([until, closed.signal]), wakeUp, {
+            ...options,
+            onPublish,
+          });
+        } finally {
+          publisher.close();
+          await nc.close().catch(() => undefined);
+        }
+      });
     }
   });
 }
 
-/** A stranger may ring as well: what is no index rings for everything. */
+/** A stranger may notify as well: what is no index notifies for everything. */
 const indexIn = (text: string): number | undefined => (/^\d{1,15}$/.test(text) ? Number(text) : undefined);
 
 /**
- * Calls `onBell` with the log index up to which facts were told, and once without at each (re)connection, since rings may have been
- * missed. One ring may stand for thousands of facts. Runs until `signal` aborts and never throws: without NATS nothing rings, and the
+ * Calls `onGrowth` with the log index up to which facts were told, and once without at each (re)connection, since notifications may have been
+ * missed. One notification may stand for thousands of facts. Runs until `signal` aborts and never throws: without NATS nothing notifies, and the
  * caller polls Postgres each second.
  */
-export async function subscribeDoorbell(options: {
+export async function subscribeGrowth(options: {
   readonly natsUrl: string;
   readonly signal: AbortSignal;
-  readonly onBell: (logIndex?: number) => void;
+  readonly onGrowth: (logIndex?: number) => void;
 }): Promise<void> {
-  const { natsUrl, signal, onBell } = options;
+  const { natsUrl, signal, onGrowth } = options;
   while (!signal.aborted) {
     let nc: NatsConnection | undefined;
     try {
-      nc = await connect({ ...CONNECTION, servers: natsUrl, name: 'edgeml doorbell' });
-      nc.subscribe(RING_SUBJECT, { callback: (_, message) => onBell(indexIn(message.string())) });
+      nc = await connect({ ...CONNECTION, servers: natsUrl, name: 'edgeml growth' });
+      nc.subscribe(GROWTH_SUBJECT, { callback: (_, message) => onGrowth(indexIn(message.string())) });
       await within(CALL_MS, 'NATS', nc.flush());
-      onBell();
+      onGrowth();
       const closed = new AbortController();
       void nc.closed().then(() => closed.abort());
       await pause(2 ** 31 - 1, AbortSignal.any([signal, closed.signal]));

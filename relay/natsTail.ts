@@ -35,7 +35,7 @@ async function streamInfo(jsm: JetStreamManager) {
     if (!(error instanceof JetStreamApiError) || error.code !== STREAM_NOT_FOUND) throw error;
     return jsm.streams.add({
       name: STREAM,
-      description: 'Facts of EdgeML Lifecycle in log order; a doorbell, Postgres is the truth',
+      description: 'Facts of EdgeML Lifecycle in log order; a notification, Postgres is the truth',
       subjects: [ALL_SUBJECTS],
       storage: StorageType.File,
       retention: RetentionPolicy.Limits,

@@ -65,8 +65,8 @@ describe('Temporal is killed while the relay runs', () => {
     await resumeRollout(t.commands, person(), { rolloutId: id });
     await temporal.start();
     await expectOnce(id);
-    const { rings } = await historyOf(t.client, rolloutProcess(id));
-    expect(rings.some((r) => ['RolloutPaused', 'RolloutResumed'].includes(r.type))).toBe(true);
+    const { signals } = await historyOf(t.client, rolloutProcess(id));
+    expect(signals.some((r) => ['RolloutPaused', 'RolloutResumed'].includes(r.type))).toBe(true);
   });
 });
 

@@ -1,19 +1,19 @@
-/** Pure. What a batch of facts means to the processes: which begin, which are rung, which are over. */
+/** Pure. What a batch of facts means to the processes: which begin, which are signalled, which are over. */
 import type { SequencedEvent } from '../domain/events/envelope.ts';
-import { processesTouched, type FactRing } from '../domain/events/processes.ts';
+import { processesTouched, type FactSignal } from '../domain/events/processes.ts';
 import type { ProcessChange } from '../store/processes/processTable.ts';
 
 export interface ProcessNews {
   readonly change: ProcessChange;
-  /** The last fact that rings it: one ring a process and batch. */
-  readonly ring: FactRing | undefined;
+  /** The last fact that signals it: one signal a process and batch. */
+  readonly signal: FactSignal | undefined;
 }
 
 /** A process knows what it wrote itself. */
 const wroteIt = (event: SequencedEvent, process: string) =>
   event.actor.kind === 'workflow' && event.actor.id === process;
 
-const ringOf = (event: SequencedEvent): FactRing => ({
+const signalOf = (event: SequencedEvent): FactSignal => ({
   v: 1,
   stream: event.stream,
   streamVersion: event.version,
@@ -30,17 +30,17 @@ export function newsOf(events: readonly SequencedEvent[]): ProcessNews[] {
     const data = event.fact.data as Readonly<Record<string, unknown>>;
     for (const touch of processesTouched(event.stream, event.fact.type, data)) {
       const before = found.get(touch.id);
-      const ring = touch.rings && !wroteIt(event, touch.id) ? ringOf(event) : before?.ring;
+      const signal = touch.signals && !wroteIt(event, touch.id) ? signalOf(event) : before?.signal;
       found.set(touch.id, {
-        ring,
+        signal,
         change: {
           id: touch.id,
           kind: touch.kind,
           stream: event.stream,
           opened: (before?.change.opened ?? false) || touch.starts,
           closed: (before?.change.closed ?? false) || touch.ends,
-          due: ring?.streamVersion ?? 0,
-          rung: 0,
+          due: signal?.streamVersion ?? 0,
+          signalled: 0,
           startedBy: touch.starts ? event.id : (before?.change.startedBy ?? event.id),
           correlationId: touch.starts ? event.correlationId : (before?.change.correlationId ?? event.correlationId),
           at: event.recordedAt,

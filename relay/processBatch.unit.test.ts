@@ -1,4 +1,4 @@
-/** Which facts start, ring and end a process. */
+/** Which facts start, signal and end a process. */
 import { asLogIndex, asStreamVersion } from '../domain/brands.ts';
 import { describe, expect, it } from 'vitest';
 import type { Actor, SequencedEvent } from '../domain/events/envelope.ts';
@@ -34,38 +34,38 @@ function event(
   };
 }
 const brief = (events: SequencedEvent[]) =>
-  newsOf(events).map(({ change: c, ring }) => ({
+  newsOf(events).map(({ change: c, signal }) => ({
     id: c.id,
     opened: c.opened,
     closed: c.closed,
-    ring: ring?.type,
+    signal: signal?.type,
     due: c.due,
   }));
 
 describe('what a batch means to processes', () => {
-  it('starts a rollout once, and rings it once for all that follows', () => {
+  it('starts a rollout once, and signals it once for all that follows', () => {
     const events = [
       event('rollout-1', 1, 'RolloutCreated'),
       event('rollout-1', 2, 'RolloutStarted'),
       event('rollout-1', 3, 'StageEntered'),
       event('rollout-1', 4, 'RolloutPaused'),
     ];
-    expect(brief(events)).toEqual([{ id: 'rollout:1', opened: true, closed: false, ring: 'RolloutPaused', due: 4 }]);
+    expect(brief(events)).toEqual([{ id: 'rollout:1', opened: true, closed: false, signal: 'RolloutPaused', due: 4 }]);
   });
 
-  it('does not ring a workflow for what it wrote itself, but for what others wrote', () => {
+  it('does not signal a workflow for what it wrote itself, but for what others wrote', () => {
     const self: Actor = { kind: 'workflow', id: 'rollout:1' };
     expect(brief([event('rollout-1', 5, 'StageEntered', self)])).toEqual([
-      { id: 'rollout:1', opened: false, closed: false, ring: undefined, due: 0 },
+      { id: 'rollout:1', opened: false, closed: false, signal: undefined, due: 0 },
     ]);
     const other: Actor = { kind: 'workflow', id: 'rollout:2' };
-    expect(brief([event('rollout-1', 5, 'StageEntered', other)])[0]!.ring).toBe('StageEntered');
+    expect(brief([event('rollout-1', 5, 'StageEntered', other)])[0]!.signal).toBe('StageEntered');
   });
 
   it('a rollback ends one process and starts another', () => {
     expect(brief([event('rollout-1', 6, 'RolloutRolledBack')])).toEqual([
-      { id: 'rollout:1', opened: false, closed: true, ring: 'RolloutRolledBack', due: 6 },
-      { id: 'rollback:1', opened: true, closed: false, ring: undefined, due: 0 },
+      { id: 'rollout:1', opened: false, closed: true, signal: 'RolloutRolledBack', due: 6 },
+      { id: 'rollback:1', opened: true, closed: false, signal: undefined, due: 0 },
     ]);
   });
 
@@ -76,6 +76,6 @@ describe('what a batch means to processes', () => {
       event('model-m', 3, 'VersionListed'),
       event(stream, 4, 'VersionPublished', KEY, { n: 2 }),
     ];
-    expect(brief(events)).toEqual([{ id: 'publish:m@1.0.0:2', opened: true, closed: true, ring: undefined, due: 0 }]);
+    expect(brief(events)).toEqual([{ id: 'publish:m@1.0.0:2', opened: true, closed: true, signal: undefined, due: 0 }]);
   });
 });

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { createProcessTable } from '../store/processes/processTable.ts';
 import { openLog, type LogFixture } from '../test/support/log.ts';
-import { reconcile, type ReconcilerDesk } from './reconciler.ts';
+import { reconcile, type ReconcilerParts } from './reconciler.ts';
 import type { CallResult, Life, TemporalCalls } from './temporalCalls.ts';
 
 const MANY = 1_000;
@@ -10,7 +10,7 @@ const AT_ONCE = 16;
 const quiet = { info() {}, warn() {}, error() {} };
 
 let log: LogFixture;
-let desk: ReconcilerDesk;
+let parts: ReconcilerParts;
 /** Ids that Temporal was asked about or told to start, in order. */
 let asked: string[] = [];
 let started: string[] = [];
@@ -30,13 +30,13 @@ beforeAll(async () => {
   const calls: TemporalCalls = {
     life: (id) => answer(() => (asked.push(id), life(id))),
     start: (id) => answer((): CallResult => (started.push(id), 'done')),
-    ring: () => answer((): CallResult => 'done'),
+    signal: () => answer((): CallResult => 'done'),
     cancel: () => answer((): CallResult => 'done'),
     namespaceId: () => Promise.resolve('n'),
     close: () => Promise.resolve(),
   };
   const table = createProcessTable(await log.session());
-  desk = { log: log.store, table, calls, signal: new AbortController().signal, logger: quiet };
+  parts = { log: log.store, table, calls, signal: new AbortController().signal, logger: quiet };
 });
 afterAll(() => log.close());
 beforeEach(async () => {
@@ -64,12 +64,12 @@ describe('a pass over a thousand processes', () => {
   it('settles every closed one, and asks for none again', async () => {
     await processes('closed');
     life = () => 'ended';
-    expect(await reconcile(desk)).toMatchObject({ whole: true, restarted: [] });
+    expect(await reconcile(parts)).toMatchObject({ whole: true, restarted: [] });
     once(asked);
     expect(await unsettled()).toBe(0);
     expect([most > 1, most <= AT_ONCE]).toEqual([true, true]);
     asked = [];
-    expect(await reconcile(desk)).toMatchObject({ whole: true });
+    expect(await reconcile(parts)).toMatchObject({ whole: true });
     expect(asked).toEqual([]);
   });
 
@@ -77,7 +77,7 @@ describe('a pass over a thousand processes', () => {
     await processes('closed');
     await log.admin.query(`UPDATE ops.processes SET closed_at = closed_at - interval '10 min'`);
     life = (id) => (/[1-8]:1$/.test(id) ? 'alive' : 'ended');
-    const { cancelled, whole } = await reconcile(desk);
+    const { cancelled, whole } = await reconcile(parts);
     expect(whole).toBe(true);
     once(asked);
     expect(cancelled).toHaveLength(800);
@@ -87,19 +87,19 @@ describe('a pass over a thousand processes', () => {
   it('starts every open one that Temporal lost, once', async () => {
     await processes('open');
     life = (id) => (started.includes(id) ? 'alive' : 'missing');
-    const { restarted, whole } = await reconcile(desk);
+    const { restarted, whole } = await reconcile(parts);
     expect(whole).toBe(true);
     once(restarted);
     once(started);
     expect([most > 1, most <= AT_ONCE]).toEqual([true, true]);
-    expect(await reconcile(desk)).toMatchObject({ whole: true, restarted: [], rung: [] });
+    expect(await reconcile(parts)).toMatchObject({ whole: true, restarted: [], signalled: [] });
     once(started);
   });
 
   it('ends where Temporal does not answer, without asking for the rest', async () => {
     await processes('open');
     life = () => 'away';
-    expect(await reconcile(desk)).toMatchObject({ whole: false, restarted: [] });
+    expect(await reconcile(parts)).toMatchObject({ whole: false, restarted: [] });
     expect(asked.length).toBeLessThanOrEqual(AT_ONCE);
   });
 });

@@ -2,7 +2,7 @@
  * Compares what the log says is open with what runs in Temporal, and mends Temporal. It writes no facts. In the relay's leader;
  * not a Temporal schedule, which would be lost with Temporal's database.
  */
-import type { Bell } from '../store/bell.ts';
+import type { WakeUp } from '../store/wakeUp.ts';
 import type { Logger } from '../store/leader.ts';
 import type { EventStore } from '../store/log/eventStore.ts';
 import type { ProcessRecord, ProcessTable, UnsettledProcess } from '../store/processes/processTable.ts';
@@ -13,7 +13,7 @@ import { together } from './together.ts';
 const PAGE = 200;
 /** Calls under way at once: an outage may leave thousands of processes, and each call waits some 10 ms for Temporal. */
 const AT_ONCE = 16;
-/** A run whose subject is closed ends by itself; where it has not heard, it is rung, and in the end cancelled. */
+/** A run whose subject is closed ends by itself; where it has not heard, it is signalled, and in the end cancelled. */
 const RING_CLOSED_MS = 5 * 60_000;
 const CANCEL_CLOSED_MS = 10 * 60_000;
 /** After a pass that Temporal did not answer to its end. */
@@ -21,7 +21,7 @@ const AGAIN_MS = 2_000;
 const ALARM_RESTARTS = 3;
 const HOUR_MS = 3_600_000;
 
-export interface ReconcilerDesk {
+export interface ReconcilerParts {
   readonly log: Pick<EventStore, 'readPart'>;
   readonly table: ProcessTable;
   readonly calls: TemporalCalls;
@@ -31,15 +31,15 @@ export interface ReconcilerDesk {
 
 export interface Reconciled {
   readonly restarted: readonly string[];
-  readonly rung: readonly string[];
+  readonly signalled: readonly string[];
   readonly cancelled: readonly string[];
   /** False: Temporal did not answer, and the pass ended there. */
   readonly whole: boolean;
 }
 
-/** The last fact of the stream as a ring: whichever it was, the process reloads. */
-async function lastFact(desk: ReconcilerDesk, { stream }: ProcessRecord) {
-  const [last] = await desk.log.readPart(stream, { limit: 1, fromEnd: true });
+/** The last fact of the stream as a signal: whichever it was, the process reloads. */
+async function lastFact(parts: ReconcilerParts, { stream }: ProcessRecord) {
+  const [last] = await parts.log.readPart(stream, { limit: 1, fromEnd: true });
   if (!last) throw new Error(`${stream} has a process and no facts`);
   return {
     v: 1 as const,
@@ -51,38 +51,38 @@ async function lastFact(desk: ReconcilerDesk, { stream }: ProcessRecord) {
   };
 }
 
-type Act = 'restarted' | 'rung' | 'cancelled' | 'away' | undefined;
+type Act = 'restarted' | 'signalled' | 'cancelled' | 'away' | undefined;
 
-async function mendOpen(desk: ReconcilerDesk, process: ProcessRecord): Promise<Act> {
-  const life = await desk.calls.life(process.id);
+async function mendOpen(parts: ReconcilerParts, process: ProcessRecord): Promise<Act> {
+  const life = await parts.calls.life(process.id);
   if (life === 'away') return 'away';
   if (typeof life === 'object') {
-    desk.logger.error({ alarm: 'temporal_reconciler', process: process.id, why: life.failed }, 'cannot be described');
+    parts.logger.error({ alarm: 'temporal_reconciler', process: process.id, why: life.failed }, 'cannot be described');
     return undefined;
   }
   if (life !== 'alive') {
     // Between the read of the row and now it may have closed; a needless run would only reload and end.
-    if ((await desk.table.find([process.id])).get(process.id)?.state !== 'open') return undefined;
-    const result = await desk.calls.start(process.id, await memoOf(desk.log, process), 'again');
+    if ((await parts.table.find([process.id])).get(process.id)?.state !== 'open') return undefined;
+    const result = await parts.calls.start(process.id, await memoOf(parts.log, process), 'again');
     if (result !== 'done') return result === 'away' ? 'away' : undefined;
-    await desk.table.rung(process.id, process.dueVersion);
+    await parts.table.signalled(process.id, process.dueVersion);
     return 'restarted';
   }
-  if (process.rungVersion >= process.dueVersion) return undefined;
-  if ((await desk.calls.ring(process.id, await lastFact(desk, process))) !== 'done') return undefined;
-  await desk.table.rung(process.id, process.dueVersion);
-  return 'rung';
+  if (process.signalledVersion >= process.dueVersion) return undefined;
+  if ((await parts.calls.signal(process.id, await lastFact(parts, process))) !== 'done') return undefined;
+  await parts.table.signalled(process.id, process.dueVersion);
+  return 'signalled';
 }
 
-async function mendClosed(desk: ReconcilerDesk, process: ProcessRecord, closedMs: number): Promise<Act> {
-  const life = await desk.calls.life(process.id);
+async function mendClosed(parts: ReconcilerParts, process: ProcessRecord, closedMs: number): Promise<Act> {
+  const life = await parts.calls.life(process.id);
   if (life === 'away') return 'away';
   if (life !== 'alive') {
-    if (typeof life !== 'object') await desk.table.settle(process.id);
+    if (typeof life !== 'object') await parts.table.settle(process.id);
     return undefined;
   }
-  if (closedMs > CANCEL_CLOSED_MS) return (await desk.calls.cancel(process.id)) === 'done' ? 'cancelled' : undefined;
-  return (await desk.calls.ring(process.id, await lastFact(desk, process))) === 'done' ? 'rung' : undefined;
+  if (closedMs > CANCEL_CLOSED_MS) return (await parts.calls.cancel(process.id)) === 'done' ? 'cancelled' : undefined;
+  return (await parts.calls.signal(process.id, await lastFact(parts, process))) === 'done' ? 'signalled' : undefined;
 }
 
 /**
@@ -91,7 +91,7 @@ async function mendClosed(desk: ReconcilerDesk, process: ProcessRecord, closedMs
  * @param page rows after the last one of the page before
  */
 async function mendAll<P extends ProcessRecord>(
-  desk: ReconcilerDesk,
+  parts: ReconcilerParts,
   page: (last: P | undefined) => Promise<P[]>,
   mend: (process: P) => Promise<Act>,
   note: (act: Act, id: string) => void,
@@ -100,7 +100,7 @@ async function mendAll<P extends ProcessRecord>(
   for (;;) {
     const rows = await page(last);
     const isWhole = await together(rows, AT_ONCE, async (process) => {
-      if (desk.signal.aborted) return false;
+      if (parts.signal.aborted) return false;
       const act = await mend(process);
       note(act, process.id);
       return act !== 'away';
@@ -112,21 +112,25 @@ async function mendAll<P extends ProcessRecord>(
 }
 
 /** One pass over all that may need it. Idempotent; the caller repeats it. Ends early where Temporal does not answer. */
-export async function reconcile(desk: ReconcilerDesk): Promise<Reconciled> {
-  const { table } = desk;
-  const done: Record<'restarted' | 'rung' | 'cancelled', string[]> = { restarted: [], rung: [], cancelled: [] };
+export async function reconcile(parts: ReconcilerParts): Promise<Reconciled> {
+  const { table } = parts;
+  const done: Record<'restarted' | 'signalled' | 'cancelled', string[]> = {
+    restarted: [],
+    signalled: [],
+    cancelled: [],
+  };
   const note = (act: Act, id: string) => void (act !== undefined && act !== 'away' && done[act].push(id));
   const whole =
     (await mendAll(
-      desk,
+      parts,
       (last) => table.open(last?.id ?? '', PAGE),
-      (process) => mendOpen(desk, process),
+      (process) => mendOpen(parts, process),
       note,
     )) &&
     (await mendAll(
-      desk,
+      parts,
       (last: UnsettledProcess | undefined) => table.unsettled(RING_CLOSED_MS, last, PAGE),
-      (process) => mendClosed(desk, process, process.closedMs),
+      (process) => mendClosed(parts, process, process.closedMs),
       note,
     ));
   return { ...done, whole };
@@ -145,18 +149,21 @@ function createRestartAlarm(logger: Logger) {
 }
 
 /**
- * A pass every `everyMs` and whenever `bell` rings, the first at once, until the signal aborts.
+ * A pass every `everyMs` and whenever `wakeUp` is woken, the first at once, until the signal aborts.
  *
  * @throws what the database throws
  */
-export async function keepReconciling(desk: ReconcilerDesk, everyMs: number, bell: Bell): Promise<void> {
-  const alarm = createRestartAlarm(desk.logger);
-  while (!desk.signal.aborted) {
-    const { restarted, rung, cancelled, whole } = await reconcile(desk);
+export async function keepReconciling(parts: ReconcilerParts, everyMs: number, wakeUp: WakeUp): Promise<void> {
+  const alarm = createRestartAlarm(parts.logger);
+  while (!parts.signal.aborted) {
+    const { restarted, signalled, cancelled, whole } = await reconcile(parts);
     restarted.forEach(alarm);
-    if (restarted.length + rung.length + cancelled.length > 0) {
-      desk.logger.warn({ loop: 'temporal reconciler', restarted, rung, cancelled }, 'mended what Temporal had lost');
+    if (restarted.length + signalled.length + cancelled.length > 0) {
+      parts.logger.warn(
+        { loop: 'temporal reconciler', restarted, signalled, cancelled },
+        'mended what Temporal had lost',
+      );
     }
-    await bell.wait(whole ? everyMs : Math.min(AGAIN_MS, everyMs), desk.signal);
+    await wakeUp.wait(whole ? everyMs : Math.min(AGAIN_MS, everyMs), parts.signal);
   }
 }

@@ -4,11 +4,11 @@
  *
  *   read the facts below the horizon, in (xid, position) order     a crash here leaves everything as it was
  *   move the cursor and write the log rows in one statement        a crash here: both moved, or neither
- *   that statement rings edgeml_log                                a lost ring: followers poll every second
+ *   that statement notifies edgeml_log                                a lost notification: followers poll every second
  *
  * After an unknown result the session is dropped and the next one reads the cursor again.
  */
-import { createBell } from '../store/bell.ts';
+import { createWakeUp } from '../store/wakeUp.ts';
 import type { Client, Session } from '../store/connect.ts';
 import { lead, type Logger } from '../store/leader.ts';
 import { listen } from '../store/listen.ts';
@@ -137,8 +137,8 @@ function createAlarm(client: Client, log: Logger) {
 async function sequence(session: Session, signal: AbortSignal, options: SequencerOptions): Promise<void> {
   const { log, published, onBatch } = options;
   const { client } = session;
-  const bell = createBell();
-  await listen(session, 'edgeml_append', bell.ring);
+  const wakeUp = createWakeUp();
+  await listen(session, 'edgeml_append', wakeUp.wake);
   const alarm = createAlarm(client, log);
   let cursor = await readCursor(client);
   if (published) await refuseFork(client, published);
@@ -153,7 +153,7 @@ async function sequence(session: Session, signal: AbortSignal, options: Sequence
     if (rows.length === LIMIT) continue;
     const waiting = await isWaiting(client, cursor);
     await alarm(waiting, rows.length > 0);
-    await bell.wait(waiting ? HELD_POLL_MS : IDLE_POLL_MS, signal);
+    await wakeUp.wait(waiting ? HELD_POLL_MS : IDLE_POLL_MS, signal);
   }
 }
 

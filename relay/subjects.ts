@@ -6,7 +6,7 @@ export const STREAM = 'EDGEML_EVENTS';
 /** Every fact. */
 export const ALL_SUBJECTS = 'edgeml.events.>';
 /** The log index up to which facts were told, as text; outside the stream, so nobody keeps it. */
-export const RING_SUBJECT = 'edgeml.ring';
+export const GROWTH_SUBJECT = 'edgeml.notify';
 /** Header with the log index, by which consumers order, and relays go on. */
 export const LOG_INDEX_HEADER = 'Edgeml-Log-Index';
 export const STREAM_VERSION_HEADER = 'Edgeml-Stream-Version';

@@ -88,12 +88,12 @@ describe('the relay to Temporal', () => {
     await relay.stop();
   });
 
-  it('rings again where a ring did not arrive', async () => {
+  it('signals again where a signal did not arrive', async () => {
     t.counters = silent;
     let broken = false;
     const lossy = (calls: TemporalCalls): TemporalCalls => ({
       ...calls,
-      ring: (id, fact) => (broken ? Promise.resolve({ failed: 'a fault' }) : calls.ring(id, fact)),
+      signal: (id, fact) => (broken ? Promise.resolve({ failed: 'a fault' }) : calls.signal(id, fact)),
     });
     const relay = t.startRelay({ intercept: lossy, parkAfterMs: 1, reconcileEveryMs: 100 });
     const modelId = await publishedModel(t.commands, ['1.0.0']);
@@ -102,18 +102,18 @@ describe('the relay to Temporal', () => {
     await until('the workflow was started', async () => (await rowOf(process))?.state === 'open');
     broken = true;
     await pauseRollout(t.commands, asKey(), { rolloutId: id, reason: 'r' });
-    await until('the ring is parked', async () => {
+    await until('the signal is parked', async () => {
       const row = await rowOf(process);
       return row.due_version > row.rung_version;
     });
     broken = false;
-    await until('the reconciler rang', async () => {
+    await until('the reconciler signalled', async () => {
       const row = await rowOf(process);
       return row.rung_version >= row.due_version;
     });
     const history = await t.client.workflow.getHandle(process).fetchHistory();
-    const rings = (history.events ?? []).filter((e) => e.workflowExecutionSignaledEventAttributes);
-    expect(rings.length).toBeGreaterThanOrEqual(1);
+    const signals = (history.events ?? []).filter((e) => e.workflowExecutionSignaledEventAttributes);
+    expect(signals.length).toBeGreaterThanOrEqual(1);
     await relay.stop();
   });
 
@@ -134,9 +134,9 @@ describe('the relay to Temporal', () => {
     await relay.stop();
   });
 
-  it('rings a run that outlived its subject, and in the end cancels it', async () => {
+  it('signals a run that outlived its subject, and in the end cancels it', async () => {
     t.counters = silent;
-    const deaf = (calls: TemporalCalls): TemporalCalls => ({ ...calls, ring: () => Promise.resolve('done') });
+    const deaf = (calls: TemporalCalls): TemporalCalls => ({ ...calls, signal: () => Promise.resolve('done') });
     const relay = t.startRelay({ intercept: deaf });
     const modelId = await publishedModel(t.commands, ['1.0.0']);
     const id = await start(t.commands, modelId, quickSpec('1.0.0', [100]));
@@ -153,7 +153,7 @@ describe('the relay to Temporal', () => {
     await closedBefore(process, 6);
     // Nobody works, so the run lives on.
     const again = t.startRelay({ reconcileEveryMs: 100 });
-    await until('the run was rung', async () =>
+    await until('the run was signalled', async () =>
       (await events()).some((e) => e.workflowExecutionSignaledEventAttributes),
     );
     expect(await isAsked()).toBe(false);
@@ -194,7 +194,7 @@ describe('the relay to Temporal', () => {
         readLog: (after, limit) => (pages.push(after), t.log.store.readLog(after, limit)),
         readPart: () => (asked.push('readPart'), Promise.resolve([])),
       },
-      intercept: (calls) => ({ ...calls, start: note('start'), ring: note('ring'), cancel: note('cancel') }),
+      intercept: (calls) => ({ ...calls, start: note('start'), signal: note('signal'), cancel: note('cancel') }),
       onMove: (logIndex) => places.push(logIndex - from),
     });
     await until('the relay is at the end', isThere);

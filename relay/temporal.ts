@@ -1,11 +1,11 @@
 /**
- * Log → Temporal. Facts start workflows and ring them; the log decides, Temporal waits (docs/design/temporal.md "Relay").
+ * Log → Temporal. Facts start workflows and signal them; the log decides, Temporal waits (docs/design/temporal.md "Relay").
  *
  * One leader follows `log_index`: per batch it makes its calls first, then moves cursor and table `processes` in one statement.
- * So each call is made at least once: a start finds the run that is there, a second ring is old news. While Temporal is away it
+ * So each call is made at least once: a start finds the run that is there, a second signal is old news. While Temporal is away it
  * stays where it is and keeps trying; commands never wait for it.
  */
-import { createBell, type Bell } from '../store/bell.ts';
+import { createWakeUp, type WakeUp } from '../store/wakeUp.ts';
 import { lead, type Logger } from '../store/leader.ts';
 import { listen } from '../store/listen.ts';
 import { pause } from '../store/pause.ts';
@@ -50,7 +50,7 @@ export interface TemporalRelayOptions {
   readonly parkAfterMs?: number;
 }
 
-interface Desk {
+interface RelayParts {
   readonly log: TemporalRelayOptions['log'];
   readonly table: ProcessTable;
   readonly calls: TemporalCalls;
@@ -60,69 +60,73 @@ interface Desk {
 }
 
 /** Makes one call until it is answered. `parked`: Temporal refuses it; the row stays behind and the reconciler tries again. */
-async function insist(desk: Desk, id: string, call: () => Promise<CallResult>): Promise<'done' | 'missing' | 'parked'> {
+async function insist(
+  parts: RelayParts,
+  id: string,
+  call: () => Promise<CallResult>,
+): Promise<'done' | 'missing' | 'parked'> {
   const began = performance.now();
   let waitMs = AWAY_MS.least;
-  for (let tries = 1; !desk.signal.aborted; tries += 1) {
+  for (let tries = 1; !parts.signal.aborted; tries += 1) {
     const result = await call();
     if (result === 'done' || result === 'missing') return result;
     const why = result === 'away' ? 'Temporal does not answer' : result.failed;
-    if (tries === 1) desk.logger.warn({ loop: 'temporal relay', process: id, why }, 'a call failed; trying again');
-    if (result !== 'away' && performance.now() - began > desk.parkAfterMs) {
-      desk.logger.error({ alarm: 'temporal_relay_parked', process: id, why }, 'left to the reconciler');
+    if (tries === 1) parts.logger.warn({ loop: 'temporal relay', process: id, why }, 'a call failed; trying again');
+    if (result !== 'away' && performance.now() - began > parts.parkAfterMs) {
+      parts.logger.error({ alarm: 'temporal_relay_parked', process: id, why }, 'left to the reconciler');
       return 'parked';
     }
-    await pause(waitMs, desk.signal);
+    await pause(waitMs, parts.signal);
     waitMs = Math.min(AWAY_MS.most, waitMs * 2);
   }
   throw new Error('stopped while a call was under way');
 }
 
-/** Starts or rings one process. @returns its change, with the version that Temporal took the ring of */
+/** Starts or signals one process. @returns its change, with the version that Temporal took the signal of */
 async function tell(
-  desk: Desk,
-  { change, ring }: ProcessNews,
+  parts: RelayParts,
+  { change, signal }: ProcessNews,
   known: ProcessRecord | undefined,
 ): Promise<ProcessChange> {
   const { id } = change;
-  const rung: ProcessChange = { ...change, rung: change.due };
+  const signalled: ProcessChange = { ...change, signalled: change.due };
   const start = async (how: 'once' | 'again') => {
-    const memo = await memoOf(desk.log, known ?? change);
-    return insist(desk, id, () => desk.calls.start(id, memo, how));
+    const memo = await memoOf(parts.log, known ?? change);
+    return insist(parts, id, () => parts.calls.start(id, memo, how));
   };
   const open = change.opened || known?.state === 'open';
   // What began and ended within one batch needs no run, but for a rollback: people must still be told.
   const isWanted = change.opened && (!change.closed || change.kind === 'rollback');
   if (isWanted && (await start('once')) === 'parked') return change;
   // No run waits for what was over before this batch, or never began.
-  if (!ring || !open) return rung;
-  const result = await insist(desk, id, () => desk.calls.ring(id, ring));
+  if (!signal || !open) return signalled;
+  const result = await insist(parts, id, () => parts.calls.signal(id, signal));
   if (result === 'parked') return change;
   // Without a run: moot if the subject is closed; else the run was lost, and its start reloads everything.
   if (result === 'missing' && !change.closed && (await start('again')) === 'parked') return change;
-  return rung;
+  return signalled;
 }
 
-async function follow(desk: Desk, bell: Bell, onMove: (logIndex: number) => void): Promise<void> {
-  let cursor = await desk.table.cursor();
-  while (!desk.signal.aborted) {
-    const { events, upTo, unread, isEnd } = await readPast(desk.log, cursor, PAGE);
+async function follow(parts: RelayParts, wakeUp: WakeUp, onMove: (logIndex: number) => void): Promise<void> {
+  let cursor = await parts.table.cursor();
+  while (!parts.signal.aborted) {
+    const { events, upTo, unread, isEnd } = await readPast(parts.log, cursor, PAGE);
     // Its own process cannot fold it either; the others must not wait for it. `audit verify` and the read models name it.
-    if (unread) desk.logger.error({ alarm: 'undecodable_fact', log_index: upTo, why: unread.message }, 'passed over');
+    if (unread) parts.logger.error({ alarm: 'undecodable_fact', log_index: upTo, why: unread.message }, 'passed over');
     if (upTo > cursor) {
       const news = newsOf(events);
-      const known = news.length > 0 ? await desk.table.find(news.map((n) => n.change.id)) : new Map<string, never>();
+      const known = news.length > 0 ? await parts.table.find(news.map((n) => n.change.id)) : new Map<string, never>();
       const changes: ProcessChange[] = [];
-      // A crash here makes these calls again: starts find their runs, rings are old news.
+      // A crash here makes these calls again: starts find their runs, signals are old news.
       await together(news, AT_ONCE, async (one) => {
-        changes.push(await tell(desk, one, known.get(one.change.id)));
+        changes.push(await tell(parts, one, known.get(one.change.id)));
         return true;
       });
-      await desk.table.move(cursor, upTo, changes);
+      await parts.table.move(cursor, upTo, changes);
       cursor = upTo;
       onMove(cursor);
     }
-    if (isEnd) await bell.wait(IDLE_POLL_MS, desk.signal);
+    if (isEnd) await wakeUp.wait(IDLE_POLL_MS, parts.signal);
   }
 }
 
@@ -133,11 +137,11 @@ async function follow(desk: Desk, bell: Bell, onMove: (logIndex: number) => void
 export function runTemporalRelay(options: TemporalRelayOptions): Promise<void> {
   const { connectionString, signal, logger, log, onMove = () => undefined, intercept = (calls) => calls } = options;
   return lead({ connectionString, name: 'temporal relay', signal, logger }, async (session, until) => {
-    const bell = createBell();
-    await listen(session, 'edgeml_log', bell.ring);
+    const wakeUp = createWakeUp();
+    await listen(session, 'edgeml_log', wakeUp.wake);
     const failed = new AbortController();
     const calls = intercept(createTemporalCalls(options.temporal, options.taskQueue));
-    const desk: Desk = {
+    const parts: RelayParts = {
       log,
       calls,
       logger,
@@ -151,11 +155,11 @@ export function runTemporalRelay(options: TemporalRelayOptions): Promise<void> {
         throw error;
       });
     try {
-      const returned = createBell();
+      const returned = createWakeUp();
       const loops = [
-        orStop(follow(desk, bell, onMove)),
-        orStop(keepReconciling(desk, options.reconcileEveryMs ?? 60_000, returned)),
-        watchReturn(calls, desk.signal, returned.ring),
+        orStop(follow(parts, wakeUp, onMove)),
+        orStop(keepReconciling(parts, options.reconcileEveryMs ?? 60_000, returned)),
+        watchReturn(calls, parts.signal, returned.wake),
       ];
       const results = await Promise.allSettled(loops);
       const fault = results.find((r) => r.status === 'rejected');

@@ -11,7 +11,7 @@ import {
   type WorkflowClient,
 } from '@temporalio/client';
 import { NamespaceNotFoundError } from '@temporalio/common';
-import { parseProcess, PROCESSES, type FactRing } from '../domain/events/processes.ts';
+import { parseProcess, PROCESSES, type FactSignal } from '../domain/events/processes.ts';
 
 const DEADLINE_MS = 2_000;
 
@@ -41,7 +41,7 @@ export interface TemporalCalls {
    * a new run although one ended (the log says that it is open).
    */
   start(id: string, memo: Memo, how: 'once' | 'again'): Promise<CallResult>;
-  ring(id: string, fact: FactRing): Promise<CallResult>;
+  signal(id: string, fact: FactSignal): Promise<CallResult>;
   cancel(id: string): Promise<CallResult>;
   life(id: string): Promise<Life>;
   /** Id of our namespace: another database has another. undefined where Temporal does not answer, or not to us. */
@@ -77,7 +77,7 @@ export function createTemporalCalls(temporal: TemporalAddress, taskQueue: string
     ...(temporal.tls ? { tls: true } : {}),
     ...(temporal.apiKey === undefined ? {} : { apiKey: temporal.apiKey }),
     channelArgs: {
-      // grpc-js waits up to two minutes between tries otherwise, and rings would wait with it.
+      // grpc-js waits up to two minutes between tries otherwise, and signals would wait with it.
       'grpc.initial_reconnect_backoff_ms': 100,
       'grpc.max_reconnect_backoff_ms': 2_000,
       // A host that has vanished closes nothing: without these its connection is used until TCP gives it up, a quarter of an hour.
@@ -109,7 +109,7 @@ export function createTemporalCalls(temporal: TemporalAddress, taskQueue: string
         }),
       );
     },
-    ring: (id, fact) => attempt(() => workflows.getHandle(id).signal('fact', fact)),
+    signal: (id, fact) => attempt(() => workflows.getHandle(id).signal('fact', fact)),
     cancel: (id) => attempt(() => workflows.getHandle(id).cancel()),
     async life(id) {
       try {

@@ -5,7 +5,7 @@ import { keepAsking, openSession } from '../store/connect.ts';
 import { openLog, request, until, type LogFixture } from '../test/support/log.ts';
 import { openRelay, type Relay } from '../test/support/relay.ts';
 import { startNats } from '../test/support/services.ts';
-import { runNatsRelay, subscribeDoorbell } from './nats.ts';
+import { runNatsRelay, subscribeGrowth } from './nats.ts';
 import { runSequencer } from './sequencer.ts';
 import { createTemporalCalls } from './temporalCalls.ts';
 
@@ -27,7 +27,7 @@ async function withLog(work: (log: LogFixture, toPostgres: Relay) => Promise<voi
   }
 }
 
-it.concurrent('the NATS relay and the doorbell connect anew', () =>
+it.concurrent('the NATS relay and who waits for it connect anew', () =>
   withLog(async (log) => {
     const nats = await startNats();
     const relays = await Promise.all([openRelay(nats.url), openRelay(nats.url)]);
@@ -35,17 +35,17 @@ it.concurrent('the NATS relay and the doorbell connect anew', () =>
     const stop = new AbortController();
     const { signal } = stop;
     let told = -1;
-    let rings = 0;
-    const [natsUrl, bellUrl] = relays.map((one) => one.url(nats.url).replace(/\/$/, '')) as [string, string];
+    let heard = 0;
+    const [natsUrl, growthUrl] = relays.map((one) => one.url(nats.url).replace(/\/$/, '')) as [string, string];
     const connectionString = log.appUrl;
     const running = [
       runSequencer({ connectionString, signal, log: logger }),
       runNatsRelay({ log: log.store, connectionString, natsUrl, signal, logger, onPublish: (index) => (told = index) }),
-      subscribeDoorbell({ natsUrl: bellUrl, signal, onBell: () => (rings += 1) }),
+      subscribeGrowth({ natsUrl: growthUrl, signal, onGrowth: () => (heard += 1) }),
     ];
     try {
       await append(log);
-      await until('the first fact is told', () => told === 0 && rings > 1);
+      await until('the first fact is told', () => told === 0 && heard > 1);
       const made = [forRelay.made, forBell.made] as const;
       relays.forEach((one) => one.swallow());
       await append(log);
@@ -54,10 +54,10 @@ it.concurrent('the NATS relay and the doorbell connect anew', () =>
         () => forRelay.made > made[0] && forBell.made > made[1],
         PATIENCE_MS,
       );
-      const before = rings;
+      const before = heard;
       relays.forEach((one) => one.resume());
       await until('the second fact is told', () => told === 1, PATIENCE_MS);
-      await until('the doorbell rings again', () => rings > before, PATIENCE_MS);
+      await until('it is notified again', () => heard > before, PATIENCE_MS);
     } finally {
       relays.forEach((one) => one.resume());
       stop.abort();

@@ -63,7 +63,7 @@ export interface PoolOptions {
   readonly name?: string;
   /** Whose time a statement takes; `work` without it. */
   readonly waits?: Waits;
-  /** False: commits do not wait for the disk. Only for what may be lost, such as a ring. */
+  /** False: commits do not wait for the disk. Only for what may be lost, such as a notification. */
   readonly isDurable?: boolean;
   /** Told of connections that break while idle; the pool replaces them. */
   readonly onError?: (error: Error) => void;

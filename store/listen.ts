@@ -1,4 +1,4 @@
-/** NOTIFY of Postgres as rings. One may be lost with its connection, so whoever listens also looks by itself now and then. */
+/** NOTIFY of Postgres as calls. One may be lost with its connection, so whoever listens also looks by itself now and then. */
 import { keepAsking, openSession, type Session } from './connect.ts';
 
 /**
@@ -8,9 +8,9 @@ import { keepAsking, openSession, type Session } from './connect.ts';
 export type Channel =
   'edgeml_append' | 'edgeml_log' | 'edgeml_devices' | 'edgeml_device_released' | 'edgeml_key_revoked';
 
-/** Calls `ring` for each NOTIFY until the session ends. @throws the driver's error if the session is gone */
-export async function listen({ client }: Session, channel: Channel, ring: (payload: string) => void): Promise<void> {
-  client.on('notification', (message) => ring(message.payload ?? ''));
+/** Calls `notify` for each NOTIFY until the session ends. @throws the driver's error if the session is gone */
+export async function listen({ client }: Session, channel: Channel, notify: (payload: string) => void): Promise<void> {
+  client.on('notification', (message) => notify(message.payload ?? ''));
   await client.query(`LISTEN ${channel}`);
 }
 
@@ -24,13 +24,13 @@ export interface Listener {
 /**
  * A session of its own that does nothing but listen; not connected yet. The caller closes it.
  *
- * @param onConnected called when it begins to listen: rings before that were missed
+ * @param onConnected called when it begins to listen: notifications before that were missed
  */
 export function createListener(
   connectionString: string,
   name: string,
   channel: Channel,
-  ring: (payload: string) => void,
+  notify: (payload: string) => void,
   onConnected: () => void = () => undefined,
 ): Listener {
   let session: Promise<Session | undefined> | undefined;
@@ -40,7 +40,7 @@ export function createListener(
     const opened = await openSession(connectionString, name);
     opened.gone.addEventListener('abort', () => (session = undefined), { once: true });
     try {
-      await listen(opened, channel, ring);
+      await listen(opened, channel, notify);
     } catch (error) {
       await opened.end();
       throw error;

@@ -23,7 +23,7 @@ const HOUSE: Readonly<Record<string, string>> = {
   'store/dev.ts': `import '../dev/stack.ts';`, // nothing-imports-dev
   'store/check.ts': `import './fine.unit.test.ts';`, // nothing-imports-checks
   'store/fine.unit.test.ts': `import '../api/open.ts'; import '../dev/stack.ts'; import 'pg';`,
-  'commands/pg.ts': `import 'pg';`, // door-pg
+  'commands/pg.ts': `import 'pg';`, // library-pg
   'commands/lost.ts': `import './nowhere.ts';`, // resolvable
   'activities/fine.ts': `import '../commands/pg.ts'; export interface Activities { a: 1 }`,
   'workflows/types.ts': `import type { Activities } from '../activities/fine.ts'; export type A = Activities;`,
@@ -37,9 +37,9 @@ const HOUSE: Readonly<Record<string, string>> = {
   'api/open.ts': `import '../audit/fine.ts'; import '../wire/fine.ts';`,
   'api/server.ts': `import './lifecycle/fine.ts'; import './edgeml/fine.ts';`,
   'api/lifecycle/fine.ts': `import '../open.ts';`,
-  'api/lifecycle/across.ts': `import '../edgeml/fine.ts';`, // doors-do-not-meet, only-the-server-mounts-edgeml
+  'api/lifecycle/across.ts': `import '../edgeml/fine.ts';`, // apis-do-not-meet, only-the-server-mounts-edgeml
   'api/edgeml/fine.ts': `import '../open.ts';`,
-  'api/edgeml/across.ts': `import '../lifecycle/fine.ts';`, // doors-do-not-meet
+  'api/edgeml/across.ts': `import '../lifecycle/fine.ts';`, // apis-do-not-meet
   'api/metrics.ts': `import './edgeml/fine.ts';`, // only-the-server-mounts-edgeml
   'cli/main.ts': `import '../sdk/http.ts'; import '../environment.ts';`,
   'cli/config.ts': `import '../config.ts';`, // floor-cli
@@ -100,18 +100,18 @@ beforeAll(async () => {
 afterAll(() => rmSync(house, { recursive: true, force: true }));
 
 describe('the floors of the house', () => {
-  it('refuse each import that goes up, sideways, in a circle or past a door, and none of the others', () => {
+  it('refuse each import that goes up, sideways, in a circle or past the one room of a library, and none of the others', () => {
     expect([...new Set(violations)].sort()).toEqual(
       [
-        'api/edgeml/across.ts: doors-do-not-meet',
-        'api/lifecycle/across.ts: doors-do-not-meet',
+        'api/edgeml/across.ts: apis-do-not-meet',
+        'api/lifecycle/across.ts: apis-do-not-meet',
         'api/lifecycle/across.ts: only-the-server-mounts-edgeml',
         'api/metrics.ts: only-the-server-mounts-edgeml',
         'cli/api.ts: floor-cli',
         'cli/config.ts: floor-cli',
         'cli/api.ts: only-processes-import-api',
         'commands/lost.ts: resolvable',
-        'commands/pg.ts: door-pg',
+        'commands/pg.ts: library-pg',
         'domain/rollout/neighbour.ts: ground',
         'domain/upwards.ts: floor-domain',
         'relay/sideways.ts: floor-relay',

@@ -76,7 +76,7 @@ export const Guard = Type.Object(
 /** Of a stream of any kind; `None` before its first fact. */
 export const StreamState = wordOf(STREAM_STATES);
 
-/** RFC 9457 and what existing SDKs read: one body for every error, on both doors. Codes may add members of their own. */
+/** RFC 9457 and what existing SDKs read: one body for every error, on both APIs. Codes may add members of their own. */
 export const Problem = Type.Object(
   {
     type: Type.String(),

@@ -42,7 +42,7 @@ describe('continue-as-new', () => {
     await t.untilFact(id, 'StageEntered', 4); // in its second run or later
     await pauseRollout(t.commands, person(), { rolloutId: id, reason: 'lunch' });
     await until('a later run heard of the pause', async () =>
-      (await historyOf(t.client, process)).rings.some((r) => r.type === 'RolloutPaused'),
+      (await historyOf(t.client, process)).signals.some((r) => r.type === 'RolloutPaused'),
     );
     await resumeRollout(t.commands, person(), { rolloutId: id });
     await t.untilFact(id, 'RolloutCompleted');

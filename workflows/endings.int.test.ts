@@ -30,7 +30,7 @@ import {
   type WorkflowFixture,
 } from '../test/support/workflows.ts';
 
-// Seen: 26; 35; 31 to 34; 54 to 67 with the evaluation. A lost workflow task or a late ring costs a few more.
+// Seen: 26; 35; 31 to 34; 54 to 67 with the evaluation. A lost workflow task or a late signal costs a few more.
 const STAGE = 35;
 const PAUSE_AND_RESUME = 40;
 const ROUND = 60;
@@ -64,11 +64,11 @@ const untilStep = (id: string, activity: string, count = 1) =>
     const history = await historyOf(t.client, id).catch(() => undefined);
     return (history?.steps ?? []).filter((s) => s.activity === activity).length >= count;
   });
-/** One ring may stand for several facts: a test that reads the rings waits for each. */
+/** One signal may stand for several facts: a test that reads the signals waits for each. */
 const untilRung = (id: string, type: string) =>
-  until(`${id} is rung for ${type}`, async () => {
+  until(`${id} is signalled for ${type}`, async () => {
     const history = await historyOf(t.client, id).catch(() => undefined);
-    return history?.rings.some((ring) => ring.type === type) ?? false;
+    return history?.signals.some((signal) => signal.type === type) ?? false;
   });
 /** Events from each submission of `command` to the next one. */
 function between({ steps }: History, command: string): number[] {
@@ -103,7 +103,7 @@ describe('rolloutVersion', () => {
     t.counters = healthy;
     const { state, history } = await ended(rolloutProcess(id));
     expect(state).toBe('Completed');
-    expect(history.rings.map((r) => r.type)).toEqual(expect.arrayContaining(['RolloutPaused', 'RolloutResumed']));
+    expect(history.signals.map((r) => r.type)).toEqual(expect.arrayContaining(['RolloutPaused', 'RolloutResumed']));
     keep('rollout-resumed', history);
   });
 
@@ -186,7 +186,7 @@ describe('trainModel', () => {
     await answerAll(t.commands, runId, 1);
     const { state, history } = await ended(trainingProcess(runId));
     expect(state).toBe('Succeeded');
-    expect(history.rings.map((r) => r.type)).toEqual(expect.arrayContaining(['TrainingPaused', 'TrainingResumed']));
+    expect(history.signals.map((r) => r.type)).toEqual(expect.arrayContaining(['TrainingPaused', 'TrainingResumed']));
     keep('training-paused', history);
   });
 });

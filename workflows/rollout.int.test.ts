@@ -118,7 +118,7 @@ describe('rolloutVersion', () => {
     await t.untilFact(id, 'RolloutCompleted');
   });
 
-  it('alerts once and waits where its stream cannot be read on, however often it was rung', async () => {
+  it('alerts once and waits where its stream cannot be read on, however often it was signalled', async () => {
     t.counters = { canary: arm(0, 0, 0), control: arm(0, 0, 0) };
     const modelId = await publishedModel(t.commands, ['1.0.0']);
     const id = await start(t.commands, modelId, quickSpec('1.0.0', [10, 100]));
@@ -128,16 +128,19 @@ describe('rolloutVersion', () => {
     const events = [{ id: randomUUID(), stream, machine: 'rollout@1', schemaVersion: 1, fact }];
     await t.log.store.append(request({ [stream]: 'any' }, { events }));
     const handle = t.client.workflow.getHandle(rolloutProcess(id));
-    await until('it waits for an hour after the ring', async () => {
+    await until('it waits for an hour after the signal', async () => {
       const { events: history } = await handle.fetchHistory();
       const all = history ?? [];
-      const rung = all.findLastIndex((e) => e.workflowExecutionSignaledEventAttributes);
+      const signalled = all.findLastIndex((e) => e.workflowExecutionSignaledEventAttributes);
       const failed = all.findLastIndex((e) => e.activityTaskFailedEventAttributes);
       const waits = all.findLastIndex(
         (e) => Number(e.timerStartedEventAttributes?.startToFireTimeout?.seconds ?? 0) === 3_600,
       );
       return (
-        rung >= 0 && failed > rung && waits > failed && !all.slice(waits).some((e) => e.timerCanceledEventAttributes)
+        signalled >= 0 &&
+        failed > signalled &&
+        waits > failed &&
+        !all.slice(waits).some((e) => e.timerCanceledEventAttributes)
       );
     });
     const told = (await t.deps.notices.list(1_000)).filter((n) => n.eventId.includes(rolloutProcess(id)));

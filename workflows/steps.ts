@@ -19,7 +19,7 @@ import { cutText } from '../domain/text.ts';
 /** For operators and tests. */
 export const viewQuery = defineQuery<unknown>('view');
 
-/** An idle wait loads again after this long; a ring that was lost comes again from the reconciler long before. */
+/** An idle wait loads again after this long; a signal that was lost comes again from the reconciler long before. */
 export const IDLE_MS = 3_600_000;
 /** Replaying a run must stay quick: past this many events it begins anew. */
 const LONG_RUN = 2_000;
@@ -84,7 +84,7 @@ export function createSteps(activities: ActivityProxies, signals: FactSignals): 
       return result;
     },
     async surviving(turn) {
-      const heard = signals.rung();
+      const heard = signals.newest();
       try {
         await turn();
       } catch (error) {
@@ -100,7 +100,7 @@ export function createSteps(activities: ActivityProxies, signals: FactSignals): 
           if (isCancellation(other)) throw other;
           log.error('the alert could not be delivered', { error: String(other) });
         }
-        // What rang before this turn has had its try: a load that fails sees nothing, and must not fail again and again for it.
+        // What was signalled before this turn has had its try: a load that fails sees nothing, and must not fail again and again for it.
         signals.seen(heard);
         await firstOf(IDLE_MS);
       }

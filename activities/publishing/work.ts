@@ -1,4 +1,4 @@
-/** The door of this room: what Temporal activities call, without Temporal. */
+/** The entry of this room: what Temporal activities call, without Temporal. */
 export { buildBase, type BaseToBuild, type BuiltBase } from './buildBase.ts';
 export type { GateRefused } from './gate.ts';
 export { runPublication, type PublishableVersion, type VersionToPublish } from './publishVersion.ts';

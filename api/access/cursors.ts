@@ -1,4 +1,4 @@
-/** Cursors of lists as they leave the door: nobody can make or edit one, so what comes back is what a list wrote. */
+/** Cursors of lists as they leave the API: nobody can make or edit one, so what comes back is what a list wrote. */
 import { createHmac, hkdfSync, timingSafeEqual } from 'node:crypto';
 import { LifecycleError } from '../../domain/errors.ts';
 

@@ -1,5 +1,5 @@
 /**
- * The SDK door: shapes that existing SDKs read (docs/design/http.md "Calls of existing SDKs"). Unknown members are ignored;
+ * The EdgeML API: shapes that existing SDKs read (docs/design/http.md "Calls of existing SDKs"). Unknown members are ignored;
  * answers never hold null, and times are whole seconds.
  */
 import Type, { type Static } from 'typebox';

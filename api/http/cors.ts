@@ -2,7 +2,7 @@
 import cors from '@fastify/cors';
 import type { App } from '../app.ts';
 
-/** Headers of a request that our doors read. */
+/** Headers of a request that our APIs read. */
 const ALLOWED = [
   'authorization',
   'content-type',

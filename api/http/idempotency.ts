@@ -1,4 +1,4 @@
-/** Under which id the log remembers a command of the door: a repeat gets the first outcome. */
+/** Under which id the log remembers a command of the API: a repeat gets the first outcome. */
 import { createHash, randomUUID } from 'node:crypto';
 import type { FastifyRequest } from 'fastify';
 import { canonicalJson } from '../../domain/hash/canonicalJson.ts';
@@ -6,7 +6,7 @@ import { LifecycleError } from '../../domain/errors.ts';
 import type { Caller } from '../../commands/context.ts';
 import { whoAsks } from '../access/principal.ts';
 import { ifMatchOf } from './conditional.ts';
-import { isOwnDoor } from './problem.ts';
+import { isLifecycleApi } from './problem.ts';
 
 const headerOf = (request: FastifyRequest, name: string): string | undefined => {
   const value = request.headers[name];
@@ -35,10 +35,10 @@ export function commandHashOf(request: FastifyRequest): Uint8Array {
     .digest();
 }
 
-/** A route hook: own-door POSTs that change something bring a key; stops and device calls need none. */
+/** A route hook: Lifecycle API POSTs that change something bring a key; stops and device calls need none. */
 export function requireIdempotencyKey(request: FastifyRequest): void {
   const { config } = request.routeOptions;
-  if (request.method !== 'POST' || !isOwnDoor(request) || config.stop || config.repeatable) return;
+  if (request.method !== 'POST' || !isLifecycleApi(request) || config.stop || config.repeatable) return;
   if (idempotencyKeyOf(request) === undefined) {
     throw new LifecycleError('idempotency_key_required', 'This call changes something. Send a fresh Idempotency-Key.');
   }

@@ -52,14 +52,14 @@ function valueOf(text: string): unknown {
     }
     const at = offsetOf(error, text);
     const where = at === undefined ? '' : ` at ${placeOf(text, at)}`;
-    throw new LifecycleError('invalid_json', `The body is not JSON${where}: ${messageOf(error)}.`);
+    throw new LifecycleError('invalid_json', `The body is not JSON${where}: ${parserMessage(error)}.`);
   }
 }
 
-const messageOf = (error: unknown) => (error instanceof Error ? cutText(error.message.replace(/\s+/g, ' '), 200) : '');
+const parserMessage = (error: unknown) => (error instanceof Error ? cutText(error.message.replace(/\s+/g, ' '), 200) : '');
 
 function offsetOf(error: unknown, text: string): number | undefined {
-  const message = messageOf(error);
+  const message = parserMessage(error);
   if (message.startsWith('Unexpected end')) return text.length;
   const found = /position (\d+)/.exec(message);
   return found ? Number(found[1]) : undefined;

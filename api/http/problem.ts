@@ -1,4 +1,4 @@
-/** The one error body of both doors, and how faults of the framework become ours. */
+/** The one error body of both APIs, and how faults of the framework become ours. */
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { ERRORS, Fatal, LifecycleError, type ErrorCode, type ErrorEvidence } from '../../domain/errors.ts';
 import { printable } from '../../domain/hash/soundJson.ts';
@@ -9,7 +9,7 @@ import type { Problem } from '../../wire/common.ts';
 
 export const OWN_PREFIX = '/lifecycle/v1';
 /** By the route that was found: a path may be spelled with escapes. */
-export const isOwnDoor = (request: FastifyRequest) => isOwnPath(request.routeOptions.url ?? request.url);
+export const isLifecycleApi = (request: FastifyRequest) => isOwnPath(request.routeOptions.url ?? request.url);
 const isOwnPath = (path: string) => path.startsWith(OWN_PREFIX);
 /** Media type of errors at a path. */
 export const mediaTypeFor = (path: string) => (isOwnPath(path) ? 'application/problem+json' : 'application/json');
@@ -110,7 +110,7 @@ function frameworkError(error: unknown): LifecycleError | undefined {
 
 export const isServerFault = (error: LifecycleError) => ERRORS[error.code].status >= 500;
 
-/** Fastify's error handler. Answers the problem body, in the media type of the door. */
+/** Fastify's error handler. Answers the problem body, in the media type of the API. */
 export function createErrorHandler(base: string) {
   return (error: FastifyError | Error, request: FastifyRequest, reply: FastifyReply) => {
     const known = lifecycleErrorOf(error);
@@ -133,6 +133,6 @@ export function sendProblem(request: FastifyRequest, reply: FastifyReply, error:
   if (status >= 500 && body.appended === undefined) body.appended = false;
   return reply
     .code(status)
-    .type(isOwnDoor(request) ? mediaTypeFor(OWN_PREFIX) : mediaTypeFor('/'))
+    .type(isLifecycleApi(request) ? mediaTypeFor(OWN_PREFIX) : mediaTypeFor('/'))
     .send(body);
 }

@@ -82,7 +82,7 @@ function sentence(error: ErrorObject): string {
   return error.message ?? 'does not fit';
 }
 
-/** On the SDK door `null` means absent: removed from objects, at any depth. Arrays keep their length. */
+/** On the EdgeML API `null` means absent: removed from objects, at any depth. Arrays keep their length. */
 export function withoutNulls(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(withoutNulls);
   if (value === null || typeof value !== 'object') return value;

@@ -1,6 +1,6 @@
 /**
  * Pure, and free of any library: relay, worker and workflows share it. One row per process: its id, its queue, and the facts
- * that start it, ring it and end it. The log says which processes are open; Temporal only waits for them.
+ * that start it, signal it and end it. The log says which processes are open; Temporal only waits for them.
  */
 import { parseStream } from './streams.ts';
 
@@ -9,7 +9,7 @@ export type ProcessKind = 'training' | 'publish' | 'rollout' | 'rollback';
 export interface ProcessRow {
   readonly workflow: 'trainModel' | 'publishVersion' | 'rolloutVersion' | 'rollbackVersion';
   readonly starts: readonly string[];
-  readonly rings: readonly string[];
+  readonly signals: readonly string[];
   readonly ends: readonly string[];
 }
 
@@ -17,19 +17,19 @@ export const PROCESSES: Readonly<Record<ProcessKind, ProcessRow>> = {
   training: {
     workflow: 'trainModel',
     starts: ['TrainingRequested'],
-    rings: ['RoundClosed', 'TrainingPaused', 'TrainingResumed', 'TrainingStopped', 'TrainingAborted'],
+    signals: ['RoundClosed', 'TrainingPaused', 'TrainingResumed', 'TrainingStopped', 'TrainingAborted'],
     ends: ['TrainingSucceeded', 'TrainingAborted'],
   },
   publish: {
     workflow: 'publishVersion',
     starts: ['PublishRequested'],
-    rings: [],
+    signals: [],
     ends: ['VersionPublished', 'PublishRefused'],
   },
   rollout: {
     workflow: 'rolloutVersion',
     starts: ['RolloutStarted'],
-    rings: [
+    signals: [
       'StageEntered',
       'RolloutPaused',
       'RolloutResumed',
@@ -43,7 +43,7 @@ export const PROCESSES: Readonly<Record<ProcessKind, ProcessRow>> = {
   rollback: {
     workflow: 'rollbackVersion',
     starts: ['RolloutRolledBack'],
-    rings: ['RootCauseRecorded'],
+    signals: ['RootCauseRecorded'],
     ends: ['RootCauseRecorded'],
   },
 };
@@ -74,7 +74,7 @@ export interface ProcessTouch {
   readonly id: string;
   readonly kind: ProcessKind;
   readonly starts: boolean;
-  readonly rings: boolean;
+  readonly signals: boolean;
   readonly ends: boolean;
 }
 
@@ -99,10 +99,10 @@ export function processesTouched(
       id,
       kind,
       starts: PROCESSES[kind].starts.includes(type),
-      rings: PROCESSES[kind].rings.includes(type),
+      signals: PROCESSES[kind].signals.includes(type),
       ends: PROCESSES[kind].ends.includes(type),
     }))
-    .filter((t) => t.starts || t.rings || t.ends);
+    .filter((t) => t.starts || t.signals || t.ends);
 }
 
 /** Default task queue of workflows and short activities. Tests bring their own name; the others derive from it. */
@@ -111,8 +111,8 @@ export const MAIN_QUEUE = 'edgeml-main';
 export const watchQueue = (main: string) => `${main}-watch`;
 export const computeQueue = (main: string) => `${main}-compute`;
 
-/** The doorbell's payload: which fact to look for. */
-export interface FactRing {
+/** The payload of the Temporal signal: which fact to look for. */
+export interface FactSignal {
   readonly v: 1;
   readonly stream: string;
   readonly streamVersion: number;

@@ -1,4 +1,4 @@
-/** Pure. The door of the learning room: the arithmetic of federated rounds. */
+/** Pure. The entry of the learning room: the arithmetic of federated rounds. */
 export { acceptedRoot, type AcceptedUpdate } from './acceptedRoot.ts';
 export { openGate, openingTerms, type AdmissionTerms, type Admitted, type Gate } from './admission.ts';
 export { accumulate, gridFor, limitFor, sgdStep, weightOf, type Grid } from './grid.ts';

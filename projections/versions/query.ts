@@ -43,7 +43,7 @@ export async function listVersions(
   return closePage('versions', filter, page, rows, (row) => [row.precedence, row.version]);
 }
 
-/** Statuses of the SDK door, as the span of `listing` that has each. */
+/** Statuses of the EdgeML API, as the span of `listing` that has each. */
 const SPANS: Readonly<Record<string, readonly [from: string, below: string]>> = {
   rolled_back: [LISTED.rolledBack, LISTED.onTheirWay],
   draft: [LISTED.onTheirWay, LISTED.previews],
@@ -56,7 +56,7 @@ export interface ListedFilter {
   readonly status?: string;
 }
 
-/** A model's versions as they are now, in the order of the SDK door. A status that the door does not know has none. */
+/** A model's versions as they are now, in the order of the EdgeML API. A status that the API does not know has none. */
 export async function listedVersions(
   db: ReadDb,
   { orgId, modelId, status }: ListedFilter,

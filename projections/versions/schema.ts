@@ -11,7 +11,7 @@ export interface VersionRow {
   version: string;
   /** Sorts as versions do (`precedenceKey`). */
   precedence: string;
-  /** Place in the list of the SDK door, highest first ({@link listingOf}). */
+  /** Place in the list of the EdgeML API, highest first ({@link listingOf}). */
   listing: string;
   /** As the version's machine names it: `Trained.ready`. */
   state: VersionStateName;
@@ -85,7 +85,7 @@ export const newestVersions = historyTable<NewestVersionRow>('newest_versions', 
   columns: { model_id: 'text', version: 'text', lifecycle_state: 'text', created_at: 'text' },
 });
 
-/** First letters of {@link VersionRow.listing}: a status of the SDK door is one or two of them. */
+/** First letters of {@link VersionRow.listing}: a status of the EdgeML API is one or two of them. */
 export const LISTED = { rolledBack: '0', onTheirWay: '1', previews: '2', releases: '3' } as const;
 
 /**

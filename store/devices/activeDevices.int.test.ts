@@ -87,7 +87,7 @@ describe('a device that asks', () => {
     await log.admin.query(
       `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'edgeml listen devices'`,
     );
-    await log.admin.query(`UPDATE ops.devices SET os_version = '19' WHERE id = $1`, [device.id]); // rung to nobody
+    await log.admin.query(`UPDATE ops.devices SET os_version = '19' WHERE id = $1`, [device.id]); // nobody is notified
     await until('it is read again', async () => (await one.active.find(A, identifier))?.osVersion === '19');
   });
 });

@@ -1,6 +1,6 @@
 /**
  * The devices that ask now, in memory: what an assignment needs of each, and what it was told last, so that the version question of a known
- * device reaches no database. A change that another server hears of is told by NOTIFY; a ring that is lost costs ten minutes of old words.
+ * device reaches no database. A change that another server hears of is told by NOTIFY; a notification that is lost costs ten minutes of old words.
  */
 import { LRUCache } from 'lru-cache';
 import type { Watch } from '../../domain/rollout/verdict/index.ts';
@@ -47,7 +47,7 @@ export interface ActiveDevices {
 
 const MOST = 100_000;
 const KNOWN_MS = 10 * 60_000;
-const RING_MS = 100;
+const NOTIFY_MS = 100;
 const RECONNECT_MS = 1_000;
 const IDS_IN_A_RING = 200; // a payload has fewer than 8,000 bytes
 /** The last question of a device is known to this part of `silence.after`. */
@@ -89,18 +89,18 @@ export function createActiveDevices(
   );
   /** A device that is read while it changes must not be kept. */
   let changes = 0;
-  const ringing = new Set<string>();
-  let ringer: NodeJS.Timeout | undefined;
+  const notifying = new Set<string>();
+  let timer: NodeJS.Timeout | undefined;
 
   function forget(id: string): void {
     changes += 1;
     known.delete(id);
   }
 
-  function ring(): void {
-    ringer = undefined;
-    const all = [...ringing];
-    ringing.clear();
+  function notify(): void {
+    timer = undefined;
+    const all = [...notifying];
+    notifying.clear();
     for (let i = 0; i < all.length; i += IDS_IN_A_RING) {
       const payload = all.slice(i, i + IDS_IN_A_RING).join(',');
       pool.query('SELECT pg_notify($1, $2)', [CHANNEL, payload]).catch(() => undefined); // old words end by themselves
@@ -114,7 +114,7 @@ export function createActiveDevices(
     (payload) => payload.split(',').forEach(forget),
     () => {
       changes += 1;
-      known.clear(); // rings were missed
+      known.clear(); // notifications were missed
     },
   );
   listener.keepConnected();
@@ -152,14 +152,14 @@ export function createActiveDevices(
     },
     changed(id) {
       forget(id);
-      ringing.add(id);
-      ringer ??= setTimeout(ring, RING_MS);
+      notifying.add(id);
+      timer ??= setTimeout(notify, NOTIFY_MS);
     },
     flush: marks.flush,
     async close() {
       clearInterval(reconnect);
-      clearTimeout(ringer);
-      if (ringing.size > 0) ring();
+      clearTimeout(timer);
+      if (notifying.size > 0) notify();
       await marks.close();
       await listener.close();
     },

@@ -1,9 +1,9 @@
 /**
  * Which tokens of devices are revoked: the devices whose generation was raised while a token of the one before could still be good.
- * Held in memory, brought by a ring and by a look each half second, so a token is checked without asking the database. While the
+ * Held in memory, brought by a notification and by a look each half second, so a token is checked without asking the database. While the
  * look fails, the row of each device is asked.
  */
-import { createBell } from '../bell.ts';
+import { createWakeUp } from '../wakeUp.ts';
 import { createPool } from '../connect.ts';
 import { createListener } from '../listen.ts';
 
@@ -20,7 +20,7 @@ export interface RaisedGenerations {
   /** Whether a token of this generation, not expired, is good. @throws the driver's error where the row must be asked */
   isCurrent(deviceId: string, generation: number): Promise<boolean>;
   /** Tells every server of a raise that is committed. Waits for nobody; a server that does not hear it finds it by itself. */
-  ring(): void;
+  notify(): void;
   close(): Promise<void>;
 }
 
@@ -38,12 +38,12 @@ export interface RaisedOptions {
 export function createRaisedGenerations(options: RaisedOptions): RaisedGenerations {
   const { connectionString, tokenMs, stored, after } = options;
   const pool = createPool({ connectionString, max: 1, name: 'listen tokens', waits: 'question' });
-  // Its own: a ring that hangs holds up no look.
-  const rings = createPool({ connectionString, max: 1, name: 'listen tokens ring', waits: 'question' });
-  let ringing: Promise<unknown> | undefined;
+  // Its own: a notification that hangs holds up no look.
+  const notifies = createPool({ connectionString, max: 1, name: 'listen tokens notify', waits: 'question' });
+  let notifying: Promise<unknown> | undefined;
   const keepMs = tokenMs + SKEW_MS;
   const raised = new Map<string, { readonly generation: number; readonly at: number }>(); // by device, the longest known first
-  const bell = createBell();
+  const wakeUp = createWakeUp();
   const stop = new AbortController();
   /** By the clock of the database: a process that was stopped for a while misses nothing. */
   let since: Date | undefined;
@@ -69,14 +69,14 @@ export function createRaisedGenerations(options: RaisedOptions): RaisedGeneratio
     since = new Date(now.getTime() - OVERLAP_MS);
     lookedAt = asked;
   }
-  const listener = createListener(connectionString, 'listen tokens', CHANNEL, () => bell.ring());
+  const listener = createListener(connectionString, 'listen tokens', CHANNEL, () => wakeUp.wake());
 
   async function follow(): Promise<void> {
     await after;
     while (!stop.signal.aborted) {
       listener.keepConnected();
       await look().catch(() => undefined); // the next look begins where this one did
-      await bell.wait(POLL_MS, stop.signal);
+      await wakeUp.wait(POLL_MS, stop.signal);
     }
   }
   const done = follow();
@@ -86,18 +86,18 @@ export function createRaisedGenerations(options: RaisedOptions): RaisedGeneratio
       const isKnown = performance.now() - lookedAt < TRUSTED_MS;
       return isKnown ? generation >= (raised.get(deviceId)?.generation ?? 0) : generation === (await stored(deviceId));
     },
-    ring() {
-      bell.ring();
-      ringing ??= rings
+    notify() {
+      wakeUp.wake();
+      notifying ??= notifies
         .query(`NOTIFY ${CHANNEL}`)
         .catch(() => undefined)
-        .finally(() => (ringing = undefined));
+        .finally(() => (notifying = undefined));
     },
     async close() {
       stop.abort();
       await done;
       await listener.close();
-      await Promise.all([pool.end(), rings.end()]);
+      await Promise.all([pool.end(), notifies.end()]);
     },
   };
 }

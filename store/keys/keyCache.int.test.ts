@@ -78,7 +78,7 @@ describe('a key in memory', () => {
     const { key, secret } = await newKey();
     const deaf = cached();
     await warmed(deaf, secret);
-    // No ring: as if NOTIFY were lost.
+    // No notification: as if NOTIFY were lost.
     await log.admin.query(`UPDATE ops.api_keys SET revoked_at = clock_timestamp() WHERE id = $1`, [key.id]);
     await until('it is refused', async () => (await deaf.keys.findBySecret(secret)) === undefined, 1_000);
   });

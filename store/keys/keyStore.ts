@@ -73,7 +73,7 @@ const COLUMNS = [
 ] as const;
 const LEAST_LENGTH = 32;
 export const NOTE_USE_MS = 60_000;
-/** Rung with the id of a key that was revoked. */
+/** Notified with the id of a key that was revoked. */
 export const KEY_REVOKED: Channel = 'edgeml_key_revoked';
 
 const keyOf = (row: KeyRow): ApiKey => ({

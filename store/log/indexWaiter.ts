@@ -6,7 +6,7 @@ const POLL_MS = 50;
 
 /**
  * @param lookup  log indexes of those of `ids` that have one
- * @returns `wait(id, ms)`: the index, or null if the sequencer needs longer (or is down). A lost bell only costs the 50 ms poll.
+ * @returns `wait(id, ms)`: the index, or null if the sequencer needs longer (or is down). A lost notification only costs the 50 ms poll.
  */
 export function createIndexWaiter(
   connectionString: string,

@@ -153,10 +153,10 @@ describe('writes', () => {
     expect(await count()).toBe(1);
   });
 
-  it('rings after an append in each of its forms, and not for a conflict', async () => {
+  it('notifies after an append in each of its forms, and not for a conflict', async () => {
     const listener = await log.session();
-    let rings = 0;
-    listener.on('notification', () => (rings += 1));
+    let heard = 0;
+    listener.on('notification', () => (heard += 1));
     await listener.query('LISTEN edgeml_append');
     const stream = fresh();
     const ways = [
@@ -165,15 +165,15 @@ describe('writes', () => {
       () => log.store.transaction('upload', (tx) => tx.append(request({ [stream]: 'any' }))),
     ];
     for (const way of ways) {
-      const before = rings;
+      const before = heard;
       await way();
-      await until('it rings', () => rings > before);
+      await until('it notifies', () => heard > before);
     }
-    const before = rings;
+    const before = heard;
     await log.store.append(request({ [stream]: 'none' }));
-    await log.admin.query(`NOTIFY edgeml_append, 'the next ring is this one'`);
-    await until('our own ring', () => rings > before);
-    expect(rings).toBe(before + 1);
+    await log.admin.query(`NOTIFY edgeml_append, 'the next notification is this one'`);
+    await until('our own notification', () => heard > before);
+    expect(heard).toBe(before + 1);
   });
 
   it('refuses a transaction whose failed statement was swallowed', async () => {

@@ -7,7 +7,7 @@ import { mapInTurns } from '../turns.ts';
 import { shareNext } from '../shareNext.ts';
 import { namedSql } from '../sql/namedSql.ts';
 import { resolveAsOf } from './asOf.ts';
-import { createDoorbell } from './doorbell.ts';
+import { createAppendNotifier } from './appendNotifier.ts';
 import { createSnapshotTable } from '../snapshots/snapshotTable.ts';
 import type { Snapshot } from '../snapshots/snapshot.ts';
 import type { AppendedEvent, AppendResult, Beginning, EventStore, Lane, Loaded, StreamPart } from './eventStore.ts';
@@ -90,14 +90,14 @@ function loadedOf(streams: readonly string[], rows: readonly LoadRow[]): Loaded 
 export function createEventStore(options: EventStoreOptions): PostgresEventStore {
   const { connectionString, logger, waits = 'question' } = options;
   const sizes = { ...CONNECTIONS, ...options.connections };
-  const pool = (name: Lane | 'read' | 'bell' | 'snapshots', max: number) =>
+  const pool = (name: Lane | 'read' | 'notify' | 'snapshots', max: number) =>
     createPool({
       connectionString,
       max,
       name: waits === 'stop' ? `stop ${name}` : name,
       waits: name === 'stop' ? 'stop' : waits,
       // NOTIFY commits like a write; its loss costs a poll, and a snapshot's a longer fold.
-      isDurable: name !== 'bell' && name !== 'snapshots',
+      isDurable: name !== 'notify' && name !== 'snapshots',
       onError: (error) => logger?.warn({ pool: name, error: error.message }, 'an idle connection to Postgres was lost'),
     });
   const lanes = {
@@ -106,12 +106,12 @@ export function createEventStore(options: EventStoreOptions): PostgresEventStore
     upload: pool('upload', sizes.upload),
   };
   const reads = pool('read', sizes.read);
-  const bell = pool('bell', 1);
+  const notifying = pool('notify', 1);
   const behind = pool('snapshots', 1);
   const snapshots = createSnapshotTable(behind, logger);
   const db = new Kysely<LogDatabase>({ dialect: new PostgresDialect({ pool: reads }) });
-  const doorbell = createDoorbell(bell);
-  const ring = () => doorbell.ring();
+  const notifier = createAppendNotifier(notifying);
+  const notify = () => notifier.notify();
 
   async function logIndexes(ids: string[]): Promise<Map<string, LogIndex | null>> {
     const rows = await db
@@ -137,7 +137,7 @@ export function createEventStore(options: EventStoreOptions): PostgresEventStore
     tendSnapshots: (upkeep) => snapshots.tend(upkeep),
 
     append(request, { lane = 'command', also } = {}): Promise<AppendResult> {
-      if (!also) return appendAlone(lanes[lane], request, ring);
+      if (!also) return appendAlone(lanes[lane], request, notify);
       return store.transaction(lane, async (tx) => {
         const result = await tx.append(request);
         if (result.outcome === 'appended') await also(tx);
@@ -145,7 +145,7 @@ export function createEventStore(options: EventStoreOptions): PostgresEventStore
       });
     },
 
-    transaction: (lane, body) => inTransaction(lanes[lane], body, ring),
+    transaction: (lane, body) => inTransaction(lanes[lane], body, notify),
 
     readStream: (stream, upTo) => store.readPart(stream, { upTo }),
 
@@ -193,9 +193,9 @@ export function createEventStore(options: EventStoreOptions): PostgresEventStore
       resolveAsOf(asOf, { pool: reads, head: () => store.head(), logIndexOf: (id) => store.logIndexOf(id) }),
 
     async close() {
-      doorbell.close();
+      notifier.close();
       await Promise.all([waiter.close(), snapshots.idle()]);
-      await Promise.all([...Object.values(lanes), bell, behind].map((p) => p.end()));
+      await Promise.all([...Object.values(lanes), notifying, behind].map((p) => p.end()));
       await db.destroy(); // ends `reads`, unless nothing was ever read through it
       if (!reads.ended) await reads.end();
     },

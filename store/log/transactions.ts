@@ -23,15 +23,15 @@ async function callAppend(client: PoolClient, request: AppendRequest): Promise<A
   return appendResult(request, rows[0]!.result);
 }
 
-/** One append alone: autocommit, one round trip. `ring` is called after it was stored. */
-export function appendAlone(pool: Pool, request: AppendRequest, ring: () => void): Promise<AppendResult> {
+/** One append alone: autocommit, one round trip. `notify` is called after it was stored. */
+export function appendAlone(pool: Pool, request: AppendRequest, notify: () => void): Promise<AppendResult> {
   return persistently(`append ${request.commandId}`, async (sent) => {
     const client = await pool.connect();
     let broken = false;
     try {
       sent();
       const result = await callAppend(client, request);
-      if (result.outcome === 'appended') ring();
+      if (result.outcome === 'appended') notify();
       return result;
     } catch (error) {
       broken = isConnectionLost(error);
@@ -45,14 +45,14 @@ export function appendAlone(pool: Pool, request: AppendRequest, ring: () => void
 /**
  * BEGIN, `body`, COMMIT; ROLLBACK if `body` throws. `body` may run more than once, since lost connections and deadlocks are
  * tried again: everything it writes must follow from what it read or carry the same command id. A conflict keeps the locks of
- * its streams until `body` ends, so end it at once. `ring` is called after a commit with an append in it.
+ * its streams until `body` ends, so end it at once. `notify` is called after a commit with an append in it.
  *
  * A crash before COMMIT leaves nothing; after it, the answer is lost and the same command id reads `duplicate`.
  */
 export function inTransaction<T>(
   pool: Pool,
   body: (tx: AppendTransaction) => Promise<T>,
-  ring: () => void,
+  notify: () => void,
 ): Promise<T> {
   return persistently('transaction', async (sent) => {
     const client = await pool.connect();
@@ -73,7 +73,7 @@ export function inTransaction<T>(
       // Postgres answers COMMIT of a failed transaction with ROLLBACK, not with an error.
       if (end.command !== 'COMMIT')
         throw new Error('a statement of the transaction failed and its error was swallowed');
-      if (hasAppended) ring();
+      if (hasAppended) notify();
       return result;
     } catch (error) {
       broken =

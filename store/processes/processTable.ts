@@ -14,7 +14,7 @@ const MOVE = namedSql('processes_move');
  */
 const FOLLOW_UP_DAYS = 30;
 
-/** What one batch of facts changed of one process. `due` and `rung` are stream versions; 0 where nothing rings. */
+/** What one batch of facts changed of one process. `due` and `signalled` are stream versions; 0 where nothing signals. */
 export interface ProcessChange {
   readonly id: string;
   readonly kind: ProcessKind;
@@ -22,7 +22,7 @@ export interface ProcessChange {
   readonly opened: boolean;
   readonly closed: boolean;
   readonly due: number;
-  readonly rung: number;
+  readonly signalled: number;
   readonly startedBy: string;
   readonly correlationId: string | null;
   readonly at: string;
@@ -34,7 +34,7 @@ export interface ProcessRecord {
   readonly stream: string;
   readonly state: 'open' | 'closed';
   readonly dueVersion: number;
-  readonly rungVersion: number;
+  readonly signalledVersion: number;
   readonly startedBy: string;
   readonly correlationId: string | null;
 }
@@ -45,7 +45,7 @@ export interface UnsettledProcess extends ProcessRecord {
   readonly closedMs: number;
 }
 
-const COLUMNS = `id, kind, stream, state, due_version AS "dueVersion", rung_version AS "rungVersion",
+const COLUMNS = `id, kind, stream, state, due_version AS "dueVersion", rung_version AS "signalledVersion",
   started_by AS "startedBy", correlation_id AS "correlationId"`;
 type Row = Record<string, unknown> & ProcessRecord;
 
@@ -64,7 +64,7 @@ export interface ProcessTable {
     limit: number,
   ): Promise<UnsettledProcess[]>;
   settle(id: string): Promise<void>;
-  rung(id: string, version: number): Promise<void>;
+  signalled(id: string, version: number): Promise<void>;
 }
 
 /** A session takes one statement at a time. */
@@ -121,7 +121,7 @@ export function createProcessTable(session: Client): ProcessTable {
     async settle(id) {
       await db.query(`UPDATE ops.processes SET settled = true WHERE id = $1 AND state = 'closed'`, [id]);
     },
-    async rung(id, version) {
+    async signalled(id, version) {
       await db.query('UPDATE ops.processes SET rung_version = greatest(rung_version, $2) WHERE id = $1', [id, version]);
     },
   };

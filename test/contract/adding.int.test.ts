@@ -8,7 +8,7 @@ import type { ApiDeps } from '../../api/context.ts';
 import { existingModel, viewOf } from '../../api/reading.ts';
 import { createServer } from '../../api/server.ts';
 import { draftVersion } from '../../commands/draftVersion.ts';
-import { OWN, openTestDoor, type TestDoor } from './door.ts';
+import { OWN, openTestApi, type TestApi } from './testApi.ts';
 
 const closed = { additionalProperties: false };
 
@@ -44,14 +44,14 @@ function fakeRoutes(app: App, deps: ApiDeps): void {
   });
 }
 
-let t: TestDoor;
+let t: TestApi;
 let app: App;
 beforeAll(async () => {
-  t = await openTestDoor();
-  app = createServer(t.door.deps);
+  t = await openTestApi();
+  app = createServer(t.api.deps);
   await app.register(
     (scoped: App) => {
-      fakeRoutes(scoped, t.door.deps);
+      fakeRoutes(scoped, t.api.deps);
       return Promise.resolve();
     },
     { prefix: OWN },
@@ -108,7 +108,7 @@ describe('a route that is added to the app', () => {
   });
 
   it('is refused at the start where it names no scope', () => {
-    const other = createServer(t.door.deps);
+    const other = createServer(t.api.deps);
     expect(() => other.get('/open', () => 'for everybody')).toThrow(/declares no scope/);
   });
 });

@@ -1,4 +1,4 @@
-/** An audit through the door: it runs beside the API, which answers all the while; one at a time; it ends with its client and its server. */
+/** An audit through the API: it runs beside the API, which answers all the while; one at a time; it ends with its client and its server. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { projections } from '../../projections/registry.ts';
 import { schemaOf } from '../../projections/table.ts';
@@ -7,12 +7,12 @@ import { Audit } from '../../sdk/audit.ts';
 import { Http } from '../../sdk/http.ts';
 import { openSession, type Session } from '../../store/connect.ts';
 import { until } from '../support/log.ts';
-import { openTestDoor, OWN, textOf, type TestDoor } from './door.ts';
+import { openTestApi, OWN, textOf, type TestApi } from './testApi.ts';
 
-let t: TestDoor;
+let t: TestApi;
 let device: string;
 beforeAll(async () => {
-  t = await openTestDoor();
+  t = await openTestApi();
   await t.published('watched', '1.0.0');
   const body = { device_identifier: 'phone', platform: 'ios' };
   device = textOf((await t.call('POST', '/api/v1/devices/register', { body, as: 'device' })).body, 'id');
@@ -109,7 +109,7 @@ describe('POST /audit/verify', () => {
   });
 
   it('tells why it ended, after it had begun: the server is stopped, which no audit holds up', async () => {
-    const own = await openTestDoor();
+    const own = await openTestApi();
     const hold = await holding(own);
     const told = sdk(own)
       .verify()

@@ -14,7 +14,7 @@ import { createPool, type Pool } from '../../store/connect.ts';
 import { createEventStore, type PostgresEventStore } from '../../store/log/postgresEventStore.ts';
 import { startServer, type ServerProcess } from '../support/serverProcess.ts';
 import { createDatabase, startNats, type TestDatabase, type TestNats } from '../support/services.ts';
-import { OWN } from './door.ts';
+import { OWN } from './testApi.ts';
 
 const ORG = asOrgId('org_local');
 const SIZE = { firstDeep: 1, models: 15_000, deep: 3, versions: 2_000, rollouts: 1, judgements: 10_000 };

@@ -1,12 +1,12 @@
 /** Requests that HTTP, URLs, UTF-8 or JSON do not allow: each gets the body that every error has. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ERRORS, type ErrorCode } from '../../domain/errors.ts';
-import { OWN, openTestDoor, SDK, textOf, type TestDoor } from './door.ts';
+import { OWN, openTestApi, SDK, textOf, type TestApi } from './testApi.ts';
 import { sendBytes } from './rawHttp.ts';
 
-let t: TestDoor;
+let t: TestApi;
 beforeAll(async () => {
-  t = await openTestDoor();
+  t = await openTestApi();
 });
 afterAll(() => t.close());
 

@@ -1,13 +1,13 @@
 /** Scripts of other origins: those that the operator names may call and read, refusals too; all others may not. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { openTestDoor, OWN, SDK, type TestDoor } from './door.ts';
+import { openTestApi, OWN, SDK, type TestApi } from './testApi.ts';
 
 const HOME = 'https://console.example';
-let t: TestDoor;
-let closed: TestDoor;
+let t: TestApi;
+let closed: TestApi;
 beforeAll(async () => {
-  t = await openTestDoor(undefined, { corsOrigins: [HOME, 'http://localhost:5173'] });
-  closed = await openTestDoor();
+  t = await openTestApi(undefined, { corsOrigins: [HOME, 'http://localhost:5173'] });
+  closed = await openTestApi();
 });
 afterAll(async () => {
   await t.close();

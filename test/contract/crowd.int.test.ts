@@ -3,13 +3,13 @@ import { randomUUID } from 'node:crypto';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { until } from '../support/log.ts';
-import { OWN, openTestDoor, SDK, type Answer, type TestDoor } from './door.ts';
+import { OWN, openTestApi, SDK, type Answer, type TestApi } from './testApi.ts';
 
-let t: TestDoor;
+let t: TestApi;
 let admin: pg.Client;
 const rollouts: number[] = [];
 beforeAll(async () => {
-  t = await openTestDoor();
+  t = await openTestApi();
   admin = new pg.Client({ connectionString: t.adminUrl });
   await admin.connect();
   for (const name of ['crowded', 'crowded-too']) {
@@ -38,7 +38,7 @@ const asked = (path: string) => Promise.all(Array.from({ length: MANY }, () => a
 
 describe('what anybody may ask', () => {
   it('is made a few times at most, however many ask at once', async () => {
-    const { deps, app } = t.door;
+    const { deps, app } = t.api;
     const collections = vi.spyOn(deps.metrics.registry, 'metrics');
     const looks = vi.spyOn(deps, 'parts');
     const descriptions = vi.spyOn(app, 'swagger');

@@ -8,7 +8,7 @@ import { withAdmin } from '../../dev/postgres.ts';
 import { until } from '../support/log.ts';
 import { startServer, type ServerProcess } from '../support/serverProcess.ts';
 import { createDatabase, type TestDatabase } from '../support/services.ts';
-import { OWN, publishAll, SDK } from './door.ts';
+import { OWN, publishAll, SDK } from './testApi.ts';
 
 const env = { EDGEML_DEVICE_AUTH: 'device' };
 let database: TestDatabase;
@@ -141,7 +141,7 @@ describe('a token that is revoked', () => {
     }
   });
 
-  it('is refused on both where nobody rings, just after both have lost their connections', async () => {
+  it('is refused on both where nobody notifies, just after both have lost their connections', async () => {
     const first = await register(fleet, 'b-2');
     const id = String(first.body['id']);
     await withAdmin(database.adminUrl, async (db) => {

@@ -6,7 +6,7 @@ import { scopesOf } from '../../api/access/roles.ts';
 import { withAdmin } from '../../dev/postgres.ts';
 import { asOrgId } from '../../domain/org.ts';
 import { until } from '../support/log.ts';
-import { OWN, SDK, textOf, type Answer } from './door.ts';
+import { OWN, SDK, textOf, type Answer } from './testApi.ts';
 import { everyRow } from './orgs/ledgerOfRows.ts';
 import { openTwoOrgs, type TwoOrgs } from './orgs/twoOrgs.ts';
 import { routesOf, type Route } from './routes.ts';
@@ -18,7 +18,7 @@ let x: { readonly id: string; readonly token: string };
 let tokens: ReturnType<typeof createDeviceTokens>;
 beforeAll(async () => {
   two = await openTwoOrgs();
-  tokens = two.t.door.deps.deviceAuth.tokens;
+  tokens = two.t.api.deps.deviceAuth.tokens;
   const ofDevices = new Set<string>(scopesOf(['device']));
   routes = (await routesOf(two.t)).filter(({ scopes }) => scopes.some((s) => s === 'any' || ofDevices.has(s)));
   x = await register('phone-x');
@@ -273,8 +273,8 @@ describe('a device with its own token', () => {
     expect(isRefused(await beat(token))).toBe(true);
   });
 
-  it('is refused also where no ring came, and renews nothing on a server that does not know yet', async () => {
-    const { id, beat, token } = await held('not rung');
+  it('is refused also where no notification came, and renews nothing on a server that does not know yet', async () => {
+    const { id, beat, token } = await held('not notified');
     await raise(id);
     const due = tokens.issue(tokens.read(token)!, Date.now() - TOKEN_TTL_MS / 2 - 60_000).token;
     expect(isRefused(await beat(due))).toBe(true); // by its row, at once
@@ -285,7 +285,7 @@ describe('a device with its own token', () => {
   it('works on the same machine only where a test key registered it, and so does what renews it', async () => {
     const from = async (remoteAddress: string, token: string) => {
       const headers = { authorization: `Bearer ${token}` };
-      return (await two.t.door.app.inject({ url: `${OWN}/access/me`, headers, remoteAddress })).statusCode;
+      return (await two.t.api.app.inject({ url: `${OWN}/access/me`, headers, remoteAddress })).statusCode;
     };
     const again = await two.t.call('POST', `${SDK}/devices/register`, {
       body: { device_identifier: 'phone-x' },
@@ -302,8 +302,8 @@ describe('a device with its own token', () => {
     const { id, token } = await held('looked at');
     const path = `${SDK}/devices/${id}/models/${two.a.model}/version`;
     const told = async () => {
-      await two.t.door.deps.active.flush();
-      return (await two.t.door.deps.devices.deviceModel({ id }, two.a.model))?.toldVersion;
+      await two.t.api.deps.active.flush();
+      return (await two.t.api.deps.devices.deviceModel({ id }, two.a.model))?.toldVersion;
     };
     for (const role of ['viewer', 'operator', 'monitor', 'auditor'] as const) {
       expect((await two.t.call('GET', path, { as: role })).status).toBe(200);

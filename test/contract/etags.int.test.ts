@@ -1,10 +1,10 @@
 /** A tag changes whenever what is shown does, whatever made it change; and one that was read is one that If-Match takes. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { OWN, openTestDoor, SDK, type Answer, type TestDoor } from './door.ts';
+import { OWN, openTestApi, SDK, type Answer, type TestApi } from './testApi.ts';
 
-let t: TestDoor;
+let t: TestApi;
 beforeAll(async () => {
-  t = await openTestDoor();
+  t = await openTestApi();
 });
 afterAll(() => t.close());
 

@@ -1,14 +1,14 @@
 /** A fleet that cannot be counted now: another session holds its tables, so every count waits for real. */
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { OWN, openTestDoor, SDK, type TestDoor } from './door.ts';
+import { OWN, openTestApi, SDK, type TestApi } from './testApi.ts';
 
-let t: TestDoor;
+let t: TestApi;
 let holder: pg.Client;
 let watcher: pg.Client;
 let rolloutId: number;
 beforeAll(async () => {
-  t = await openTestDoor();
+  t = await openTestApi();
   await t.published('fleet', '1.0.0');
   const body = { version: '1.0.0', stages: [{ percent: 50, ramp: '0s', min_bake: '1h', max_bake: '2h' }], start: true };
   rolloutId = Number((await t.call('POST', `${OWN}/models/fleet/rollouts`, { body })).body['id']);

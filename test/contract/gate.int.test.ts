@@ -1,10 +1,10 @@
-/** What the log cannot hold is refused at the door with a pointer, and nothing of it is stored. */
+/** What the log cannot hold is refused by the API with a pointer, and nothing of it is stored. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { openTestDoor, OWN, textOf, type TestDoor } from './door.ts';
+import { openTestApi, OWN, textOf, type TestApi } from './testApi.ts';
 
-let t: TestDoor;
+let t: TestApi;
 beforeAll(async () => {
-  t = await openTestDoor();
+  t = await openTestApi();
 });
 afterAll(() => t.close());
 

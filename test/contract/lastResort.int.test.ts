@@ -1,17 +1,17 @@
-/** What the door does where nothing before it did: a value that Postgres refuses, a request that stays away, a server that goes down. */
+/** What the API does where nothing before it did: a value that Postgres refuses, a request that stays away, a server that goes down. */
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createServer } from '../../api/server.ts';
 import { createPool, type Pool } from '../../store/connect.ts';
-import { freePort, openTestDoor, type TestDoor } from './door.ts';
+import { freePort, openTestApi, type TestApi } from './testApi.ts';
 import { createDatabase, type TestDatabase } from '../support/services.ts';
 
-let t: TestDoor;
+let t: TestApi;
 let database: TestDatabase;
 let pool: Pool;
 beforeAll(async () => {
-  t = await openTestDoor();
+  t = await openTestApi();
   database = await createDatabase();
   pool = createPool({ connectionString: database.appUrl, max: 1 });
 });
@@ -21,15 +21,15 @@ afterAll(async () => {
   await t.close();
 });
 
-/** The door with one more route. */
+/** The API with one more route. */
 function doorWith(handler: () => Promise<unknown>) {
-  const app = createServer(t.door.deps);
+  const app = createServer(t.api.deps);
   app.get('/more', { config: { scope: 'none' } }, handler);
   return app;
 }
 
 const counted = async () =>
-  /^edgeml_database_refusals_total (\d+)$/m.exec(await t.door.deps.metrics.registry.metrics())?.[1];
+  /^edgeml_database_refusals_total (\d+)$/m.exec(await t.api.deps.metrics.registry.metrics())?.[1];
 
 describe('a value that only Postgres refuses', () => {
   it.each([

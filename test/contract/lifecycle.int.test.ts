@@ -8,7 +8,7 @@ import { rolloutMachine } from '../../machines/rollout.ts';
 import { weights } from '../support/commands.ts';
 import {
   OWN,
-  openTestDoor,
+  openTestApi,
   SDK,
   systemCaller,
   textOf,
@@ -16,12 +16,12 @@ import {
   type Answer,
   type Body,
   type CallOptions,
-  type TestDoor,
-} from './door.ts';
+  type TestApi,
+} from './testApi.ts';
 
-let t: TestDoor;
+let t: TestApi;
 beforeAll(async () => {
-  t = await openTestDoor();
+  t = await openTestApi();
 });
 afterAll(() => t.close());
 
@@ -106,7 +106,7 @@ describe('a rollout', () => {
       expect((await t.call('POST', reports, { body, as: 'device' })).status).toBe(200);
     };
     await failing(1, 3);
-    const { commands } = t.door.deps;
+    const { commands } = t.api.deps;
     const none = { devices: 0, predictions: 0, errors: 0, downloads: 0, download_failures: 0, latency: {} };
     const rollout = rolloutMachine.fold(await commands.log.readStream(`rollout-${rolloutId}`));
     const counters = { canary: { ...none, downloads: 4, download_failures: 3 }, control: none };
@@ -168,7 +168,7 @@ describe('a rollout', () => {
     expect(sdk.body).toMatchObject({ status: 409, code: 'conflict', rollout_id: first });
   });
 
-  it('of a pre-release needs a cohort, which it keeps: it never becomes stable, on either door', async () => {
+  it('of a pre-release needs a cohort, which it keeps: it never becomes stable, on either API', async () => {
     await t.published('pre', '1.0.0-rc.1');
     const body = { version: '1.0.0-rc.1', stages: [stage(100)], start: true };
     const everyone = await t.call('POST', `${OWN}/models/pre/rollouts`, { body });

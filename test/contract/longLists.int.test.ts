@@ -4,16 +4,16 @@ import { createServer } from '../../api/server.ts';
 import { byPrecedenceDesc } from '../../domain/semver.ts';
 import type { ReadModels } from '../../projections/readModels.ts';
 import { until } from '../support/log.ts';
-import { openTestDoor, OWN, SDK, type Body, type TestDoor } from './door.ts';
+import { openTestApi, OWN, SDK, type Body, type TestApi } from './testApi.ts';
 import { grow, MANY } from './work/grow.ts';
 
 const SIZE = { models: 2_200, versions: 130, rollouts: 0 };
-/** Models of one query, as the door reads them. */
+/** Models of one query, as the API reads them. */
 const PAGE = 500;
 
-let t: TestDoor;
+let t: TestApi;
 beforeAll(async () => {
-  t = await openTestDoor();
+  t = await openTestApi();
   await grow(t, { models: 0, versions: 0, rollouts: 0 }, SIZE);
 }, 300_000);
 afterAll(() => t.close());
@@ -21,7 +21,7 @@ afterAll(() => t.close());
 const itemsOf = (body: Body, member: string) => body[member] as readonly Body[]; // the answer fits its schema
 const get = async (path: string) => (await t.call('GET', path)).body;
 
-/** Every page of a list of the own door. */
+/** Every page of a list of the Lifecycle API. */
 async function pages(path: string): Promise<Body[][]> {
   const found: Body[][] = [];
   for (let cursor = ''; ;) {
@@ -32,7 +32,7 @@ async function pages(path: string): Promise<Body[][]> {
   }
 }
 
-describe('all models of the SDK door', () => {
+describe('all models of the EdgeML API', () => {
   it('are in one document, each once, with their number', async () => {
     const body = await get(`${SDK}/models`);
     const names = itemsOf(body, 'models').map((model) => model['name']);
@@ -71,17 +71,17 @@ describe('all models of the SDK door', () => {
   });
 });
 
-/** The same door over reads whose pages of models are as `page` has it; answers how many were asked for. */
-async function doorWhere(page: (n: number) => Promise<void>) {
+/** The same API over reads whose pages of models are as `page` has it; answers how many were asked for. */
+async function apiWhere(page: (n: number) => Promise<void>) {
   let asked = 0;
   const reads: ReadModels = {
-    ...t.door.deps.reads,
+    ...t.api.deps.reads,
     async modelsNow(...of) {
       await page((asked += 1));
-      return t.door.deps.reads.modelsNow(...of);
+      return t.api.deps.reads.modelsNow(...of);
     },
   };
-  const app = createServer({ ...t.door.deps, reads });
+  const app = createServer({ ...t.api.deps, reads });
   const url = await app.listen({ host: '127.0.0.1', port: 0 });
   const ask = (path: string, signal?: AbortSignal) =>
     fetch(url + path, { headers: { authorization: `Bearer ${t.secretOf('admin')}` }, ...(signal ? { signal } : {}) });
@@ -94,33 +94,33 @@ async function doorWhere(page: (n: number) => Promise<void>) {
 
 describe('the document of all models', () => {
   it('is never whole where a query fails in the middle of it', async () => {
-    const door = await doorWhere((n) => (n === 3 ? Promise.reject(new Error('a test')) : Promise.resolve()));
-    const answer = await door.ask(`${SDK}/models`);
+    const api = await apiWhere((n) => (n === 3 ? Promise.reject(new Error('a test')) : Promise.resolve()));
+    const answer = await api.ask(`${SDK}/models`);
     expect(answer.status).toBe(200);
     await expect(answer.text()).rejects.toThrow();
-    await door.close();
+    await api.close();
   });
 
   it('is a problem where the first query fails', async () => {
-    const door = await doorWhere(() => Promise.reject(new Error('a test')));
-    expect((await door.ask(`${SDK}/models`)).status).toBe(500);
-    await door.close();
+    const api = await apiWhere(() => Promise.reject(new Error('a test')));
+    expect((await api.ask(`${SDK}/models`)).status).toBe(500);
+    await api.close();
   });
 
   it('lets others be answered between its pages, and ends with its client', async () => {
     let goOn: () => void = () => undefined;
     const held = new Promise<void>((resolve) => (goOn = resolve));
-    const door = await doorWhere((n) => (n === 2 ? held : Promise.resolve()));
+    const api = await apiWhere((n) => (n === 2 ? held : Promise.resolve()));
     const leave = new AbortController();
-    const answer = await door.ask(`${SDK}/models`, leave.signal);
-    await until('the second page is asked for', () => door.asked() === 2);
-    expect((await door.ask('/livez')).status).toBe(200);
+    const answer = await api.ask(`${SDK}/models`, leave.signal);
+    await until('the second page is asked for', () => api.asked() === 2);
+    expect((await api.ask('/livez')).status).toBe(200);
     leave.abort();
     await expect(answer.text()).rejects.toThrow();
     await new Promise((resolve) => setTimeout(resolve, 50)); // the server hears of it by its socket
     goOn();
-    await door.close();
-    expect(door.asked()).toBeLessThanOrEqual(3);
+    await api.close();
+    expect(api.asked()).toBeLessThanOrEqual(3);
   });
 });
 

@@ -6,11 +6,11 @@ import { judgeRollout } from '../../commands/judgeRollout.ts';
 import { rollBack } from '../../commands/rollBack.ts';
 import { judgement } from '../../machines/facts.fixture.ts';
 import { facts, person, spec, stopper } from '../support/commands.ts';
-import { openTestDoor, type TestDoor } from './door.ts';
+import { openTestApi, type TestApi } from './testApi.ts';
 
-let t: TestDoor;
+let t: TestApi;
 beforeAll(async () => {
-  t = await openTestDoor();
+  t = await openTestApi();
 });
 afterAll(() => t.close());
 
@@ -25,7 +25,7 @@ describe('/metrics', () => {
   it('counts what entered the log, and says how far behind each relay is', async () => {
     const before = await scrape();
     expect(before.get('edgeml_rollbacks_total{trigger="manual"}')).toBe(0);
-    const { commands } = t.door.deps;
+    const { commands } = t.api.deps;
     const modelId = await t.published('metered', '1.0.0', '1.1.0', '1.2.0');
     const at = async (version: string, once = false) => {
       const done = once ? { completeAtOnce: { reason: 'a test' } } : {};

@@ -1,36 +1,36 @@
-/** A name that one door takes is found again at both, in every spelling; one that could not be found is refused at both. */
+/** A name that one API takes is found again at both, in every spelling; one that could not be found is refused at both. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { OWN, openTestDoor, SDK, textOf, type TestDoor } from './door.ts';
+import { OWN, openTestApi, SDK, textOf, type TestApi } from './testApi.ts';
 
-let t: TestDoor;
+let t: TestApi;
 beforeAll(async () => {
-  t = await openTestDoor();
+  t = await openTestApi();
 });
 afterAll(() => t.close());
 
 const model = (name: string) => ({ name, framework: 'pytorch', use_case: 'fraud' });
-const at = (door: string, name: string) => `${door}/models/${encodeURIComponent(name)}`;
+const at = (api: string, name: string) => `${api}/models/${encodeURIComponent(name)}`;
 
 describe.each([
   [OWN, SDK],
   [SDK, OWN],
-])('a model made at %s', (door, other) => {
-  const word = door === OWN ? 'own' : 'sdk';
+])('a model made at %s', (api, other) => {
+  const word = api === OWN ? 'own' : 'sdk';
 
   it.each([
     [` ${word}-trail\u2003`, `${word}-trail`],
     [`${word}-cafe\u0301`, `${word}-caf\u00e9`],
   ])('as %j is called %j, and says so', async (sent, name) => {
-    const made = await t.call('POST', `${door}/models`, { body: model(sent) });
+    const made = await t.call('POST', `${api}/models`, { body: model(sent) });
     expect(made).toMatchObject({
       status: 201,
       body: { name, warnings: [expect.stringContaining(JSON.stringify(name))] },
     });
     const id = textOf(made.body, 'id');
     for (const [asked, at_] of [
-      [sent, door],
+      [sent, api],
       [name, other],
-      [name.toUpperCase().normalize('NFD'), door],
+      [name.toUpperCase().normalize('NFD'), api],
       [`${name.normalize('NFD')}:7b`, other],
       [id.toUpperCase(), other],
     ] as const) {
@@ -54,21 +54,21 @@ describe.each([
     'x'.repeat(201),
   ])('cannot be called %j', async (name) => {
     const before = await t.facts();
-    const answer = await t.call('POST', `${door}/models`, { body: model(name) });
+    const answer = await t.call('POST', `${api}/models`, { body: model(name) });
     expect(answer).toMatchObject({ status: 422, body: { code: 'invalid_input', errors: [{ pointer: '/name' }] } });
     expect(await t.facts()).toBe(before);
   });
 
   it('may have the longest name there is, spelled in the longest way', async () => {
     const name = `${word}${'\u1ea4'.repeat(197)}`; // one letter that is three, apart
-    const made = await t.call('POST', `${door}/models`, { body: model(name.normalize('NFD')) });
+    const made = await t.call('POST', `${api}/models`, { body: model(name.normalize('NFD')) });
     expect(made).toMatchObject({ status: 201, body: { name } });
     expect((await t.call('GET', at(other, name.normalize('NFD')))).body['id']).toBe(made.body['id']);
   });
 
   it('is found by every filter that takes a name', async () => {
     const name = `${word}-na\u00efve`;
-    const modelId = textOf((await t.call('POST', `${door}/models`, { body: model(name) })).body, 'id');
+    const modelId = textOf((await t.call('POST', `${api}/models`, { body: model(name) })).body, 'id');
     await t.settle();
     const spelled = encodeURIComponent(` ${name.toUpperCase().normalize('NFD')}`);
     const { body } = await t.call('GET', `${OWN}/events?model=${spelled}`);

@@ -1,11 +1,11 @@
-/** Both doors over real HTTP: what is answered is what is documented, and what is refused writes nothing. */
+/** Both APIs over real HTTP: what is answered is what is documented, and what is refused writes nothing. */
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { OWN, openTestDoor, textOf, type TestDoor } from './door.ts';
+import { OWN, openTestApi, textOf, type TestApi } from './testApi.ts';
 
-let t: TestDoor;
+let t: TestApi;
 beforeAll(async () => {
-  t = await openTestDoor();
+  t = await openTestApi();
 });
 afterAll(() => t.close());
 
@@ -72,7 +72,7 @@ describe('models', () => {
     const made = await t.call('POST', `${OWN}/models`, { body: model('as-of') });
     const [event] = made.body['events'] as { id: string }[];
     await t.settle();
-    const position = (await t.door.deps.log.logIndexOf(event!.id))!;
+    const position = (await t.api.deps.log.logIndexOf(event!.id))!;
     const path = `${OWN}/models/as-of?as_of=`;
     const then = await t.call('GET', path + String(position));
     expect(then.status).toBe(200);
@@ -123,7 +123,7 @@ describe('idempotency', () => {
     expect(await t.facts()).toBe(before);
   });
 
-  it('is required on the own door, and two principals may use one key', async () => {
+  it('is required on the Lifecycle API, and two principals may use one key', async () => {
     const without = await t.call('POST', `${OWN}/models`, { body: model('no-key'), idempotent: false });
     expect(without.body).toMatchObject({ status: 400, code: 'idempotency_key_required' });
     const headers = { 'idempotency-key': 'shared' };

@@ -1,7 +1,7 @@
 /** What one organisation once could do to another on the same server, one by one; and who makes organisations. */
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { OWN, SDK, textOf, type Body } from './door.ts';
+import { OWN, SDK, textOf, type Body } from './testApi.ts';
 import { openTwoOrgs, shaOf, type TwoOrgs } from './orgs/twoOrgs.ts';
 
 let two: TwoOrgs;
@@ -18,7 +18,7 @@ const report = (model: string) => ({
 });
 
 describe('a device of another organisation', () => {
-  it('is told no version, whichever door and spelling it asks by', async () => {
+  it('is told no version, whichever API and spelling it asks by', async () => {
     const { a, b, asRoleOfB } = two;
     for (const model of [a.model, a.model.toUpperCase(), `${a.model}:1.0.0`, a.modelName]) {
       for (const path of [

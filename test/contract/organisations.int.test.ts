@@ -1,6 +1,6 @@
 /** Two organisations on one server: on every route, what is A's does not exist for B, and nothing that B does moves A. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Answer, Body } from './door.ts';
+import type { Answer, Body } from './testApi.ts';
 import { everyRow, type Rows } from './orgs/ledgerOfRows.ts';
 import { notOffered, PROBES, type Expected, type Probe, type Probes } from './orgs/probes.ts';
 import { openTwoOrgs, type TwoOrgs } from './orgs/twoOrgs.ts';

@@ -11,13 +11,13 @@ import { schemaOf } from '../../projections/table.ts';
 import { createPool, openSession, type Pool } from '../../store/connect.ts';
 import { tryLock } from '../../store/leader.ts';
 import { appendUnchecked, until } from '../support/log.ts';
-import { openTestDoor, OWN, SDK, textOf, type Answer, type TestDoor } from './door.ts';
+import { openTestApi, OWN, SDK, textOf, type Answer, type TestApi } from './testApi.ts';
 
-let t: TestDoor;
+let t: TestApi;
 let pool: Pool;
 let device: string;
 beforeAll(async () => {
-  t = await openTestDoor();
+  t = await openTestApi();
   pool = createPool({ connectionString: t.adminUrl, max: 1 });
   const registered = await t.call('POST', `${SDK}/devices/register`, {
     body: { device_identifier: 'phone', platform: 'ios' },
@@ -66,9 +66,9 @@ async function isSetAside(projection: string, subject: string, first: number): P
   );
   expect(found).toMatchObject([{ step: 'read_model', index: first }]);
   expect(findings.filter((f) => ['row_differs', 'unprojectable', 'projection_stopped'].includes(f.code))).toEqual([]);
-  const before = (await t.door.deps.reads.status()).find((m) => m.name === projection)!.setAside;
+  const before = (await t.api.deps.reads.status()).find((m) => m.name === projection)!.setAside;
   expect(resultOf(await rebuild(projection))).toMatchObject({ differences: 0, set_aside: before.count });
-  expect((await t.door.deps.reads.status()).find((m) => m.name === projection)!.setAside).toEqual(before);
+  expect((await t.api.deps.reads.status()).find((m) => m.name === projection)!.setAside).toEqual(before);
 }
 
 /** The set-aside one stands still; a model made after it shows that the read model goes on. */
@@ -170,7 +170,7 @@ describe('a fact that one projection cannot apply', () => {
     await othersGoOn();
     const stopped = await t.call('POST', `${OWN}/rollouts/${rollout}/rollback`, { body: { reason: 'it is bad' } });
     expect(stopped.status).toBe(200);
-    const types = (await t.door.deps.log.readStream(`version-${id}@1.1.0`)).map((e) => e.fact.type);
+    const types = (await t.api.deps.log.readStream(`version-${id}@1.1.0`)).map((e) => e.fact.type);
     expect(types).toContain('VersionRolledBack');
     await t.settle();
     expect((await versionOf('in-pointers')).status).toBe(503);
@@ -190,7 +190,7 @@ describe('a fact that one projection cannot apply', () => {
   });
 });
 
-describe('the door of rebuilds', () => {
+describe('the call of rebuilds', () => {
   it('is for the instance, names the read models, and takes one at a time', async () => {
     const stranger = { body: {}, as: 'operator' as const };
     expect((await t.call('POST', `${OWN}/admin/read-models/catalog/rebuild`, stranger)).status).toBe(403);

@@ -1,16 +1,16 @@
-/** Bad input at each door: a clear answer, and nothing written. Long: a table. */
+/** Bad input at each API: a clear answer, and nothing written. Long: a table. */
 import { asOrgId } from '../../domain/org.ts';
 import { createHash, randomUUID } from 'node:crypto';
 import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ERRORS } from '../../domain/errors.ts';
-import { MAX_UPLOAD, OWN, openTestDoor, SDK, textOf, type CallOptions, type TestDoor } from './door.ts';
+import { MAX_UPLOAD, OWN, openTestApi, SDK, textOf, type CallOptions, type TestApi } from './testApi.ts';
 
-let t: TestDoor;
+let t: TestApi;
 let modelId: string;
 let rolloutId: number;
 beforeAll(async () => {
-  t = await openTestDoor();
+  t = await openTestApi();
   modelId = await t.published('refusals', '1.0.0', '1.1.0');
   const spec = { version: '1.0.0', stages: [{ percent: 100, ramp: '0s', min_bake: '1h', max_bake: '2h' }] };
   const rollout = await t.call('POST', `${OWN}/models/refusals/rollouts`, { body: spec });
@@ -19,7 +19,7 @@ beforeAll(async () => {
 });
 afterAll(() => t.close());
 
-/** Calls, and holds the refusal to its promises: one body, the door's media type, the catalogue's status, no new fact. */
+/** Calls, and holds the refusal to its promises: one body, the API's media type, the catalogue's status, no new fact. */
 async function refused(method: string, path: string, options: CallOptions, code: string) {
   const before = await t.facts();
   const answer = await t.call(method, path, options);
@@ -68,7 +68,7 @@ const writes = (): [path: string, body: Record<string, unknown>][] => [
   [`${OWN}/audit/verify`, { fast: true }],
 ];
 
-describe('every route of the own door that takes a body', () => {
+describe('every route of the Lifecycle API that takes a body', () => {
   it('names an unknown member by its pointer', async () => {
     for (const [path, body] of writes()) {
       const answer = await refused('POST', path, { body: { ...body, 'a/b': 1 } }, 'unknown_field');
@@ -191,7 +191,7 @@ describe('a number that nothing here could hold', () => {
     [{ increment_step: 0.0001 }, '/increment_step'],
     [{ rollout_percentage: 0.01, increment_step: 0.01 }, '/increment_step'],
     [{ rollout_percentage: 1e300 }, '/rollout_percentage'],
-  ])('a deploy of the SDK door by %j', async (numbers, pointer) => {
+  ])('a deploy of the EdgeML API by %j', async (numbers, pointer) => {
     const body = { version: '1.1.0', ...numbers };
     const { errors } = (await refused('POST', `${SDK}/models/refusals/rollouts`, { body }, 'invalid_input')).body;
     expect((errors as { pointer: string }[]).map((e) => e.pointer)).toContain(pointer);
@@ -329,12 +329,12 @@ describe('blobs', () => {
       (await t.call('GET', `${OWN}/blobs/${digest}`, { headers: { 'if-none-match': `"${digest}"` } })).status,
     ).toBe(304);
 
-    const link = t.door.deps.links.sign(digest, 'w.bin', Date.now());
+    const link = t.api.deps.links.sign(digest, 'w.bin', Date.now());
     const path = link.url.slice(t.url.length);
     expect((await t.call('GET', path, { as: null })).status).toBe(200);
     await refused('GET', path.replace('w.bin', 'v.bin'), { as: null }, 'link_invalid');
     await refused('GET', path.replace(digest, '0'.repeat(64)), { as: null }, 'link_invalid');
-    const old = t.door.deps.links.sign(digest, 'w.bin', Date.now() - 16 * 60_000).url.slice(t.url.length);
+    const old = t.api.deps.links.sign(digest, 'w.bin', Date.now() - 16 * 60_000).url.slice(t.url.length);
     await refused('GET', old, { as: null }, 'link_expired');
     await refused('GET', `/blobs/${digest}`, { as: null }, 'invalid_api_key');
     await refused('GET', `/blobs/${digest}`, { as: 'device' }, 'insufficient_scope');
@@ -366,7 +366,7 @@ describe('a signed link and the key are not the same thing', () => {
   });
 });
 
-describe('the door of SDKs', () => {
+describe('the EdgeML API', () => {
   it('ignores what it does not know, takes null as absent, and needs no Idempotency-Key', async () => {
     const body = {
       name: 'sdk-model',
@@ -426,7 +426,7 @@ describe('the door of SDKs', () => {
       createdBy: 'test',
       kind: 'test' as const,
     };
-    const { secret } = await t.door.keys.createKey(other);
+    const { secret } = await t.api.keys.createKey(other);
     const listed = await t.call('GET', `${OWN}/streams/model-${modelId}`);
     const [first] = listed.body['events'] as { id: string }[]; // the schema of the route says so
     expect((await t.call('GET', `${OWN}/events/${first!.id}`)).body).toMatchObject({ id: first!.id });

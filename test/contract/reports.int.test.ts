@@ -7,7 +7,7 @@ import { createTelemetryReader } from '../../store/telemetry/telemetryReader.ts'
 import { drawsFrom } from '../support/draws.ts';
 import { startServer, type ServerProcess } from '../support/serverProcess.ts';
 import { createDatabase, type TestDatabase } from '../support/services.ts';
-import { OWN } from './door.ts';
+import { OWN } from './testApi.ts';
 
 let database: TestDatabase;
 let pool: Pool;

@@ -1,6 +1,6 @@
 /** The route table of the server itself, for tests that must leave no route out. */
 import { createServer } from '../../api/server.ts';
-import type { TestDoor } from './door.ts';
+import type { TestApi } from './testApi.ts';
 
 export interface Route {
   readonly method: string;
@@ -12,9 +12,9 @@ export interface Route {
 }
 
 /** Every route of the server, documented or not. */
-export async function routesOf(t: TestDoor): Promise<Route[]> {
+export async function routesOf(t: TestApi): Promise<Route[]> {
   const found: Route[] = [];
-  const app = createServer(t.door.deps);
+  const app = createServer(t.api.deps);
   app.addHook('onRoute', ({ method, url, config, schema }) => {
     for (const one of [method].flat())
       found.push({

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { until } from '../support/log.ts';
 import { startServer, type ServerProcess } from '../support/serverProcess.ts';
 import { createDatabase, type TestDatabase } from '../support/services.ts';
-import { OWN, publishAll, SDK } from './door.ts';
+import { OWN, publishAll, SDK } from './testApi.ts';
 
 let database: TestDatabase;
 let server: ServerProcess;

@@ -6,11 +6,11 @@ import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { ERRORS } from '../../domain/errors.ts';
 import { checkJson } from '../../domain/hash/soundJson.ts';
 import { asOrgId } from '../../domain/org.ts';
-import { OWN } from './door.ts';
+import { OWN } from './testApi.ts';
 import { openTwoOrgs, type TwoOrgs } from './orgs/twoOrgs.ts';
 import { createClient, type Client, type Got } from './text/client.ts';
 import { operationsOf, textPlaces, type Operation, type Schema } from './text/document.ts';
-import { casesOf, goodRequest, shuffled, type Case, type Door } from './text/requests.ts';
+import { casesOf, goodRequest, shuffled, type Case, type Access } from './text/requests.ts';
 import { routeOf, type Things } from './text/samples.ts';
 
 const ROLES = ['admin', 'operator', 'monitor', 'auditor', 'viewer', 'device', 'instance'] as const;
@@ -36,21 +36,21 @@ function randomFrom(start: number): () => number {
 
 let two: TwoOrgs;
 let things: Things;
-let door: Door;
+let access: Access;
 let client: Client;
 let operations: readonly Operation[];
 beforeAll(async () => {
   two = await openTwoOrgs();
   const { t, a } = two;
   const key = { name: 'all', orgId: asOrgId('org_local'), roles: ROLES, createdBy: 'test', kind: 'test' as const };
-  const { secret } = await t.door.keys.createKey(key);
-  const unused = await t.door.keys.createKey({ ...key, name: 'unused', roles: ['viewer'] });
+  const { secret } = await t.api.keys.createKey(key);
+  const unused = await t.api.keys.createKey({ ...key, name: 'unused', roles: ['viewer'] });
   const rolledOut = await t.published('rolled-out', '1.0.0');
   const spec = { version: '1.0.0', stages: [{ percent: 50, min_bake: '1h', max_bake: '2h' }, { percent: 100 }] };
   const pending = await t.call('POST', `${OWN}/models/rolled-out/rollouts`, { body: spec });
   let n = 1_000;
   things = { a, rolledOut, pending: Number(pending.body['id']), key: unused.key.id, next: () => (n += 1) };
-  door = { secret, lease: a.lease };
+  access = { secret, lease: a.lease };
   client = createClient(t.url, CONNECTIONS);
   // Our own document; the generator fails where it is not as it expects.
   const document: unknown = await (await fetch(`${t.url}/openapi.json`)).json();
@@ -134,7 +134,7 @@ describe('hostile texts', () => {
   it('are told from good ones: the good request of every route is not refused as such', async () => {
     const refused: string[] = [];
     for (const operation of operations) {
-      const sent = goodRequest(door, things, operation);
+      const sent = goodRequest(access, things, operation);
       if (ENDS.test(operation.path) && !sent.target.includes('dry_run')) continue;
       const { status, text } = await client.send(sent);
       if (status >= 400 && !FINE.test(text)) refused.push(`${routeOf(operation)}: ${status} ${text.slice(0, 300)}`);
@@ -146,7 +146,7 @@ describe('hostile texts', () => {
     const random = randomFrom(seed);
     const of = (some: readonly Operation[]) =>
       shuffled(
-        some.flatMap((operation) => casesOf(door, things, operation, random, SHARE)),
+        some.flatMap((operation) => casesOf(access, things, operation, random, SHARE)),
         random,
       );
     const cases = [

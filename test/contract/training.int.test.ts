@@ -4,7 +4,7 @@ import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openRound } from '../../commands/openRound.ts';
 import { encodeUpdate, f32Tensor, writeSafetensors } from '../../domain/formats/safetensors/index.ts';
-import { OWN, openTestDoor, SDK, systemCaller, textOf, type Answer, type Body, type TestDoor } from './door.ts';
+import { OWN, openTestApi, SDK, systemCaller, textOf, type Answer, type Body, type TestApi } from './testApi.ts';
 
 interface Task {
   readonly task_id: string;
@@ -14,10 +14,10 @@ interface Task {
   readonly upload: { readonly max_bytes: number };
 }
 
-let t: TestDoor;
+let t: TestApi;
 let runId: string;
 beforeAll(async () => {
-  t = await openTestDoor();
+  t = await openTestApi();
   await t.call('POST', `${OWN}/models`, { body: { name: 'learner', framework: 'f', use_case: 'u' } });
   const base = writeSafetensors([f32Tensor('w', [2], Float32Array.of(0, 0))]);
   const sha256 = createHash('sha256').update(base).digest('hex');
@@ -36,7 +36,7 @@ beforeAll(async () => {
   expect(again.body['id']).toBe(asked.body['id']);
   const other = await t.call('POST', `${OWN}/models/learner/train`, { body: { ...body, rounds: 2 } });
   expect(other.body).toMatchObject({ status: 409, code: 'version_reserved' });
-  await openRound(t.door.deps.commands, systemCaller(), { runId });
+  await openRound(t.api.deps.commands, systemCaller(), { runId });
 });
 afterAll(() => t.close());
 

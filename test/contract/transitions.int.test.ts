@@ -15,15 +15,15 @@ import { rolloutMachine } from '../../machines/rollout.ts';
 import { trainingMachine } from '../../machines/trainingRun.ts';
 import { facts, lease, newModel, openRun, publish, publishing, updateFor, workflow } from '../support/commands.ts';
 import { requestRun } from '../support/training.ts';
-import { OWN, openTestDoor, type Answer, type Body, type TestDoor } from './door.ts';
+import { OWN, openTestApi, type Answer, type Body, type TestApi } from './testApi.ts';
 
-let t: TestDoor;
+let t: TestApi;
 beforeAll(async () => {
-  t = await openTestDoor();
+  t = await openTestApi();
 });
 afterAll(() => t.close());
 
-const deps = () => t.door.deps.commands;
+const deps = () => t.api.deps.commands;
 const why = { reason: 'r' };
 
 /** A POST that must be taken. */

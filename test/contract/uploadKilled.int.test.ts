@@ -13,7 +13,7 @@ import { createPool } from '../../store/connect.ts';
 import { createEventStore } from '../../store/log/postgresEventStore.ts';
 import { startServer, type ServerProcess } from '../support/serverProcess.ts';
 import { createDatabase, type TestDatabase } from '../support/services.ts';
-import { OWN, systemCaller } from './door.ts';
+import { OWN, systemCaller } from './testApi.ts';
 
 let database: TestDatabase;
 let server: ServerProcess;

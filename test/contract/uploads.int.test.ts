@@ -10,24 +10,24 @@ import { openRound } from '../../commands/openRound.ts';
 import { encodeUpdate, f32Tensor, writeSafetensors } from '../../domain/formats/safetensors/index.ts';
 import { Http } from '../../sdk/http.ts';
 import { until } from '../support/log.ts';
-import { OWN, openTestDoor, SDK, systemCaller, textOf, type Body, type TestDoor } from './door.ts';
+import { OWN, openTestApi, SDK, systemCaller, textOf, type Body, type TestApi } from './testApi.ts';
 
 const PARAMETERS = 2 ** 18; // 1 MiB
 const PLACES = 5;
 const BYTES = PLACES * 1_100_000;
 const COUNT = 8;
 
-let t: TestDoor;
+let t: TestApi;
 let runId: string;
 beforeAll(async () => {
   const uploads = { bytes: BYTES, count: COUNT, pace: { ms: 60_000, bytes: 1 } };
-  t = await openTestDoor(undefined, { maxUploadBytes: 2 ** 21, uploads });
+  t = await openTestApi(undefined, { maxUploadBytes: 2 ** 21, uploads });
   runId = await beginRun(t, PARAMETERS, 100);
 });
 afterAll(() => t.close());
 
 /** A run with its first round open, on zeros. */
-async function beginRun(on: TestDoor, parameters: number, goal: number): Promise<string> {
+async function beginRun(on: TestApi, parameters: number, goal: number): Promise<string> {
   const name = `learner-${randomUUID()}`;
   await on.call('POST', `${OWN}/models`, { body: { name, framework: 'f', use_case: 'u' } });
   const base = writeSafetensors([f32Tensor('w', [parameters], new Float32Array(parameters))]);
@@ -36,7 +36,7 @@ async function beginRun(on: TestDoor, parameters: number, goal: number): Promise
   const body = { new_version: '1.0.0', init_artifact: init, rounds: 1, min_updates: goal, admission };
   const asked = await on.call('POST', `${OWN}/models/${name}/train`, { body });
   const id = textOf(asked.body, 'id').slice('training:'.length);
-  await openRound(on.door.deps.commands, systemCaller(), { runId: id });
+  await openRound(on.api.deps.commands, systemCaller(), { runId: id });
   return id;
 }
 
@@ -47,7 +47,7 @@ interface Task {
   readonly base: { readonly sha256: string };
 }
 
-async function leased(on: TestDoor = t, run: string = runId): Promise<Task> {
+async function leased(on: TestApi = t, run: string = runId): Promise<Task> {
   const device = { device_identifier: randomUUID(), platform: 'ios' };
   const { body } = await on.call('POST', `${SDK}/devices/register`, { body: device, as: 'device' });
   const asked = {
@@ -65,12 +65,12 @@ function updateOf(task: Task, value = 0.001, more: Body = {}, parameters = PARAM
 }
 const digestOf = (bytes: Uint8Array) => `sha-256=:${createHash('sha256').update(bytes).digest('base64')}:`;
 const pathOf = (task: Task) => `${OWN}/training/tasks/${task.task_id}/update`;
-const headersOf = (task: Task, on: TestDoor = t) => ({
+const headersOf = (task: Task, on: TestApi = t) => ({
   authorization: `Bearer ${on.secretOf('device')}`,
   'content-type': 'application/octet-stream',
   'edgeml-lease': task.lease,
 });
-const spooled = (on: TestDoor = t) => readdir(join(on.blobDir, 'spool')).catch((): string[] => []);
+const spooled = (on: TestApi = t) => readdir(join(on.blobDir, 'spool')).catch((): string[] => []);
 
 interface Said {
   readonly status: number;
@@ -89,7 +89,7 @@ function exchange(
     send,
     agent,
     on = t,
-  }: { send?: (write: (b: Uint8Array) => void) => Promise<void> | void; agent?: Agent; on?: TestDoor } = {},
+  }: { send?: (write: (b: Uint8Array) => void) => Promise<void> | void; agent?: Agent; on?: TestApi } = {},
 ): Promise<Said & { readonly continued: boolean }> {
   return new Promise((resolve, reject) => {
     let continued = false;
@@ -133,7 +133,7 @@ const inPieces = (bytes: Uint8Array) => async (write: (b: Uint8Array) => void) =
 };
 
 /** Begins an upload that stays away after its first bytes. */
-function stalled(path: string, headers: Record<string, string>, length: number, on: TestDoor = t): Socket {
+function stalled(path: string, headers: Record<string, string>, length: number, on: TestApi = t): Socket {
   const { hostname, port } = new URL(on.url);
   const lines = Object.entries({ host: hostname, ...headers, 'content-length': String(length) });
   const socket = connect(Number(port), hostname);
@@ -300,7 +300,7 @@ describe('an update whose bytes are cut anywhere', () => {
     expect(said).toMatchObject({ status, body: { code }, headers: { 'edgeml-reason': code } });
     expect(await spooled()).toEqual([]);
     const sha256 = createHash('sha256').update(bytes).digest('hex');
-    expect(await t.door.deps.blobs.stat(sha256)).toBeUndefined();
+    expect(await t.api.deps.blobs.stat(sha256)).toBeUndefined();
   });
 
   function loud() {
@@ -344,7 +344,7 @@ describe('what needs no byte', () => {
 
 describe('a sender that drips', () => {
   it('loses its place, and is told', async () => {
-    const slow = await openTestDoor(undefined, { uploads: { count: 1, pace: { ms: 1_500, bytes: 1_000 } } });
+    const slow = await openTestApi(undefined, { uploads: { count: 1, pace: { ms: 1_500, bytes: 1_000 } } });
     try {
       const asAdmin = { authorization: `Bearer ${slow.secretOf('admin')}` };
       const socket = stalled(`${OWN}/blobs/${'0'.repeat(64)}`, asAdmin, 10_000, slow);

@@ -5,20 +5,20 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { clusterOf } from '../support/services.ts';
 import { openRelay, type Relay } from '../support/relay.ts';
 import { until } from '../support/log.ts';
-import { OWN, openTestDoor, SDK, type Answer, type TestDoor } from './door.ts';
+import { OWN, openTestApi, SDK, type Answer, type TestApi } from './testApi.ts';
 
 const VANISHED_MS = 15_000;
 const ANSWERED_MS = 10_000;
 const BACK_MS = 2_000;
 
 let relay: Relay;
-let t: TestDoor;
+let t: TestApi;
 let admin: pg.Client;
 const rollouts = new Map<string, number>();
 
 beforeAll(async () => {
   relay = await openRelay(clusterOf().appUrl);
-  t = await openTestDoor((url) => relay.url(url));
+  t = await openTestApi((url) => relay.url(url));
   admin = new pg.Client({ connectionString: t.adminUrl });
   await admin.connect();
   for (const name of ['by-rollout', 'by-model', 'mid-append', 'paused', 'again']) {
@@ -117,7 +117,7 @@ describe('while the host of the database has vanished', () => {
       return (await Promise.all(paths.map((path) => t.call('GET', path)))).every((a) => a.status === 200);
     });
     await t.settle();
-    const report = await t.door.deps.verify({});
+    const report = await t.api.deps.verify({});
     expect(report.findings).toEqual([]);
     expect(report.passed).toBe(true);
   });

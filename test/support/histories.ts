@@ -34,8 +34,8 @@ export interface History {
   readonly runId: string;
   readonly events: number;
   readonly steps: readonly Step[];
-  /** Numbers of the events that rang, by the type of the fact. */
-  readonly rings: readonly { readonly type: string; readonly at: number }[];
+  /** Numbers of the events that signalled, by the type of the fact. */
+  readonly signals: readonly { readonly type: string; readonly at: number }[];
   /** The run that went on after this one. */
   readonly continuedAs: string | undefined;
   /** As JSON that replays, without anything of the machine that recorded it. */
@@ -72,7 +72,7 @@ export async function historyOf(client: Client, workflowId: string, runId?: stri
   const handle = client.workflow.getHandle(workflowId, runId);
   const history = await handle.fetchHistory();
   const steps: Step[] = [];
-  const rings: { type: string; at: number }[] = [];
+  const signals: { type: string; at: number }[] = [];
   let continuedAs: string | undefined;
   let run = '';
   for (const event of history.events ?? []) {
@@ -84,12 +84,12 @@ export async function historyOf(client: Client, workflowId: string, runId?: stri
       steps.push({ activity: scheduled.activityType?.name ?? '', at, command: input.command?.kind });
     }
     const signaled = event.workflowExecutionSignaledEventAttributes;
-    // Our own ring.
-    if (signaled) rings.push({ type: (parsed(signaled.input?.payloads?.[0]?.data) as { type: string }).type, at });
+    // Our own signal.
+    if (signaled) signals.push({ type: (parsed(signaled.input?.payloads?.[0]?.data) as { type: string }).type, at });
     continuedAs = event.workflowExecutionContinuedAsNewEventAttributes?.newExecutionRunId ?? continuedAs;
     run = event.workflowExecutionStartedEventAttributes?.originalExecutionRunId ?? run;
   }
-  return { runId: run, events: history.events?.length ?? 0, steps, rings, continuedAs, json: jsonOf(history) };
+  return { runId: run, events: history.events?.length ?? 0, steps, signals, continuedAs, json: jsonOf(history) };
 }
 
 /** Every run of an id, the first one first. */

@@ -3,7 +3,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { freePort } from '../contract/door.ts';
+import { freePort } from '../contract/testApi.ts';
 import { until } from './log.ts';
 import { testHome, type TestDatabase } from './services.ts';
 

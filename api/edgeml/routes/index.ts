@@ -1,4 +1,4 @@
-/** The door of existing SDKs: `/api/v1`, and the few calls they make without that prefix. */
+/** The EdgeML API, which existing SDKs speak: `/api/v1`, and the few calls they make without that prefix. */
 import type { App } from '../../app.ts';
 import type { ApiDeps } from '../../context.ts';
 import { assignmentRoute, sdkDeviceRoutes } from './devices.ts';

@@ -6,7 +6,7 @@ const UPLOADS =
   'Uploads by SDK are not in this release. PUT the bytes to /lifecycle/v1/blobs/{sha256}, then POST them as an artifact.';
 const PERCENT = 'Moving a percentage by number is not in this release. Use POST /lifecycle/v1/rollouts/{id}/advance.';
 const TRAINING =
-  'Training through this door is not in this release. Use POST /lifecycle/v1/models/{m}/train and /lifecycle/v1/training/checkin.';
+  'Training through this API is not in this release. Use POST /lifecycle/v1/models/{m}/train and /lifecycle/v1/training/checkin.';
 const EXPERIMENTS = 'Experiments are not in this release. Deploy a rollout to a share of devices instead.';
 const TELEMETRY = 'Event telemetry is not in this release. Use POST /lifecycle/v1/devices/{d}/reports.';
 const FEDERATIONS =

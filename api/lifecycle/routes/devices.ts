@@ -60,7 +60,7 @@ export function deviceRoutes(app: App, deps: ApiDeps): void {
       const { orgId, keyId } = whoAsks(request);
       const device = await deps.devices.releaseDevice(orgId, asked, keyId);
       if (!device) throw notRegistered(asked);
-      deps.deviceAuth.raised.ring();
+      deps.deviceAuth.raised.notify();
       const { id, identifier, generation, raisedAt, raisedBy } = device;
       return {
         id,

@@ -1,4 +1,4 @@
-/** The own door: everything under `/lifecycle/v1`. */
+/** The Lifecycle API: everything under `/lifecycle/v1`. */
 import type { App } from '../../app.ts';
 import type { ApiDeps } from '../../context.ts';
 import { blobReads, blobWrites } from '../../blobs.ts';

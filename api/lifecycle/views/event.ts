@@ -1,4 +1,4 @@
-/** An event as the own door shows it. */
+/** An event as the Lifecycle API shows it. */
 import type { StoredEvent } from '../../../domain/events/envelope.ts';
 import type { Event } from '../../../wire/event.ts';
 

@@ -1,4 +1,4 @@
-/** A model as the doors show it. */
+/** A model as the APIs show it. */
 import type { ModelState } from '../../../machines/model.ts';
 import type { View } from '../../reading.ts';
 import type { Model } from '../../../wire/model.ts';

@@ -1,4 +1,4 @@
-/** Long work as the own door shows it: its state is a fold of facts, so any process answers the same. */
+/** Long work as the Lifecycle API shows it: its state is a fold of facts, so any process answers the same. */
 import { ERRORS, LifecycleError, type ErrorCode } from '../../../domain/errors.ts';
 import { parseProcess, publishProcess, trainingProcess } from '../../../domain/events/processes.ts';
 import type { StoredEventOf } from '../../../domain/events/envelope.ts';

@@ -1,4 +1,4 @@
-/** A rollout as the own door shows it. */
+/** A rollout as the Lifecycle API shows it. */
 import { clockMs } from '../../../domain/rollout/stageClock.ts';
 import type { Existing } from '../../../machines/fold.ts';
 import type { RolloutState } from '../../../machines/rollout.ts';

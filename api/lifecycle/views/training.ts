@@ -1,4 +1,4 @@
-/** A training run and its rounds as the own door shows them. */
+/** A training run and its rounds as the Lifecycle API shows them. */
 import type { StoredEventOf } from '../../../domain/events/envelope.ts';
 import type { TrainingFact } from '../../../domain/events/training.ts';
 import type { Existing } from '../../../machines/fold.ts';

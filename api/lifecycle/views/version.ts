@@ -1,4 +1,4 @@
-/** A version as the own door shows it. */
+/** A version as the Lifecycle API shows it. */
 import type { Existing } from '../../../machines/fold.ts';
 import { lifecycleState, type VersionState } from '../../../machines/modelVersion.ts';
 import type { TrainingCompletedData } from '../../../domain/events/version.ts';

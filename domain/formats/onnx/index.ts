@@ -1,4 +1,4 @@
-/** Pure. The door of the ONNX room. */
+/** Pure. The entry of the ONNX room. */
 export { buildMlp, OPSET } from './build.ts';
 export { compareOutputs, GOLDEN_ROWS, goldenInputs, isConstant, type Comparison } from './golden.ts';
 export { readInitialisers } from './initialisers.ts';

@@ -55,7 +55,7 @@ export function nameProblem(name: string, most: number): string | undefined {
   return undefined;
 }
 
-/** Why the text is no header, thrown and caught within this file's one door. */
+/** Why the text is no header, thrown and caught within this file's one entry. */
 class Malformed extends Error {}
 
 class Scanner {

@@ -1,4 +1,4 @@
-/** Pure. The door of the safetensors room. */
+/** Pure. The entry of the safetensors room. */
 export { DTYPES, elementsOf, isDtype, isOtherFloat, sizeOf, type Dtype } from './dtype.ts';
 export { compareTensors, compareUtf8 } from './order.ts';
 export {

@@ -1,5 +1,5 @@
 /** What B tries on each route, with what it knows of A. One line a route: a route without a line fails the test. */
-import type { CallOptions } from '../door.ts';
+import type { CallOptions } from '../testApi.ts';
 import type { TwoOrgs } from './twoOrgs.ts';
 
 /**

@@ -5,7 +5,7 @@ import { openRound } from '../../../commands/openRound.ts';
 import { f32Tensor, writeSafetensors } from '../../../domain/formats/safetensors/index.ts';
 import {
   OWN,
-  openTestDoor,
+  openTestApi,
   publish,
   SDK,
   systemCaller,
@@ -13,8 +13,8 @@ import {
   type Answer,
   type Body,
   type CallOptions,
-} from '../door.ts';
-import type { TestDoor } from '../door.ts';
+} from '../testApi.ts';
+import type { TestApi } from '../testApi.ts';
 import { heldOut } from '../../support/commands.ts';
 
 type Call = (method: string, path: string, options?: Omit<CallOptions, 'as'>) => Promise<Answer>;
@@ -47,7 +47,7 @@ export interface Known {
 }
 
 export interface TwoOrgs {
-  readonly t: TestDoor;
+  readonly t: TestApi;
   readonly a: Known;
   readonly b: {
     readonly orgId: string;
@@ -71,9 +71,9 @@ const ROLES = ['admin', 'operator', 'monitor', 'auditor', 'viewer', 'device'] as
 const octets = { 'content-type': 'application/octet-stream' };
 export const shaOf = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
 
-/** Opens the door and makes both. The caller closes the door. */
+/** Opens the API and makes both. The caller closes the API. */
 export async function openTwoOrgs(through?: (url: string) => string): Promise<TwoOrgs> {
-  const t = await openTestDoor(through);
+  const t = await openTestApi(through);
   const asA: Call = (method, path, options) => t.call(method, path, options);
   const a = await makeA(t, asA);
   const made = await t.call('POST', `${OWN}/orgs`, { body: { id: 'org_b', name: 'B' }, as: 'instance' });
@@ -89,7 +89,7 @@ export async function openTwoOrgs(through?: (url: string) => string): Promise<Tw
   for (const role of ROLES) roles.set(role, as(textOf(await keyOf(role, [role]), 'key')));
   const asB = as(textOf(all, 'key'));
   const model = await register(asB, 'model-of-b');
-  await publish(t.door.deps, model, '1.0.0');
+  await publish(t.api.deps, model, '1.0.0');
   await everyone(asB, model, '1.0.0');
   const empty = await register(asB, 'empty-of-b');
   const weights = await upload(asB, weightsOf(7));
@@ -123,11 +123,11 @@ async function everyone(call: Call, model: string, version: string): Promise<voi
   await call('POST', `${OWN}/rollouts/${String(made.body['id'])}/advance`, { body });
 }
 
-async function makeA(t: TestDoor, call: Call): Promise<Known> {
+async function makeA(t: TestApi, call: Call): Promise<Known> {
   const modelName = 'model-of-a';
   const model = await register(call, modelName);
   await register(call, 'shared');
-  for (const version of ['1.0.0', '1.1.0']) await publish(t.door.deps, model, version);
+  for (const version of ['1.0.0', '1.1.0']) await publish(t.api.deps, model, version);
   await everyone(call, model, '1.0.0');
   const stages = [10, 100].map((percent) => ({ percent, ramp: '0s', min_bake: '1h', max_bake: '2h' }));
   const live = await call('POST', `${OWN}/models/${model}/rollouts`, {
@@ -150,7 +150,7 @@ async function makeA(t: TestDoor, call: Call): Promise<Known> {
   };
   const run = await train('1.0.0');
   await train('1.1.0');
-  await openRound(t.door.deps.commands, systemCaller(), { runId: run });
+  await openRound(t.api.deps.commands, systemCaller(), { runId: run });
   const device = await deviceOf(call, 'phone-of-a');
   const leased = await call('POST', `${OWN}/training/checkin`, { body: { device_id: device, runs: [run] } });
   const task = leased.body['task'] as Body; // the answer fits its schema

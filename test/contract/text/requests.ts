@@ -43,13 +43,13 @@ const MOST_URL = 12_000;
 /** Where free objects and what devices say are cut. */
 const CUTS = [100, 500];
 
-export interface Door {
+export interface Access {
   readonly secret: string;
   readonly lease: string;
 }
 
 function assemble(
-  door: Door,
+  access: Access,
   { method, path }: Operation,
   good: Sample,
   more: {
@@ -69,8 +69,8 @@ function assemble(
   const json = good.body === undefined ? undefined : Buffer.from(JSON.stringify(good.body));
   const body = more.body ?? (isUpload ? Buffer.from('bytes of A') : json);
   const headers = {
-    authorization: `Bearer ${door.secret}`,
-    'edgeml-lease': door.lease,
+    authorization: `Bearer ${access.secret}`,
+    'edgeml-lease': access.lease,
     'idempotency-key': randomUUID(),
     ...(body === undefined ? {} : { 'content-type': isUpload ? 'application/octet-stream' : 'application/json' }),
     ...more.headers,
@@ -79,9 +79,9 @@ function assemble(
 }
 
 /** The good request itself, as a dry run where there is one. */
-export function goodRequest(door: Door, things: Things, operation: Operation): Sent {
+export function goodRequest(access: Access, things: Things, operation: Operation): Sent {
   const isDry = operation.parameters.some((p) => p.name === 'dry_run');
-  return assemble(door, operation, sample(things, operation), isDry ? { query: 'dry_run=true' } : {})!;
+  return assemble(access, operation, sample(things, operation), isDry ? { query: 'dry_run=true' } : {})!;
 }
 
 function bodyWith(
@@ -97,33 +97,33 @@ function bodyWith(
   return Buffer.concat([Buffer.from(marked.slice(0, at)), json, Buffer.from(marked.slice(at + MARK.length))]);
 }
 
-function targetsOf(door: Door, things: Things, operation: Operation): Target[] {
+function targetsOf(access: Access, things: Things, operation: Operation): Target[] {
   const good = () => sample(things, operation);
   const parameters = operation.parameters.map((p): Target => ({
     what: `${p.in} ${p.name}`,
     limits: p.schema.maxLength === undefined ? [] : [p.schema.maxLength],
     put(hostile) {
-      if (p.in === 'path') return assemble(door, operation, good(), { path: { [p.name]: inUrl(hostile) } });
+      if (p.in === 'path') return assemble(access, operation, good(), { path: { [p.name]: inUrl(hostile) } });
       const { [p.name]: _, ...query } = good().query;
-      return assemble(door, operation, { ...good(), query }, { query: `${p.name}=${inUrl(hostile)}` });
+      return assemble(access, operation, { ...good(), query }, { query: `${p.name}=${inUrl(hostile)}` });
     },
   }));
   const undeclared: Target = {
     what: 'a query member nobody knows',
     limits: [],
-    put: (hostile) => assemble(door, operation, good(), { query: `${inUrl(hostile)}=${inUrl(hostile)}` }),
+    put: (hostile) => assemble(access, operation, good(), { query: `${inUrl(hostile)}=${inUrl(hostile)}` }),
   };
   const members = (operation.body ? textPlaces(operation.body) : []).map((place): Target => ({
     what: `body /${place.place.join('/')}${place.isKey ? ' (a name)' : ''}`,
     limits: place.schema.maxLength === undefined ? CUTS : [place.schema.maxLength],
-    put: ({ json }) => assemble(door, operation, good(), { body: bodyWith(good(), operation, place, json, things) }),
+    put: ({ json }) => assemble(access, operation, good(), { body: bodyWith(good(), operation, place, json, things) }),
   }));
   const headers = (LONG.test(operation.path) ? [] : HEADERS).map((name): Target => ({
     what: `header ${name}`,
     limits: [],
     put(hostile) {
       const value = inHeader(hostile);
-      return value === undefined ? undefined : assemble(door, operation, good(), { headers: { [name]: value } });
+      return value === undefined ? undefined : assemble(access, operation, good(), { headers: { [name]: value } });
     },
   }));
   return [...parameters, undeclared, ...members, ...headers];
@@ -144,8 +144,14 @@ export function shuffled<T>(all: readonly T[], random: () => number): T[] {
  *
  * @param share how many hostile texts a place gets; a header, and a run over the whole log, a fifth
  */
-export function casesOf(door: Door, things: Things, operation: Operation, random: () => number, share: number): Case[] {
-  return targetsOf(door, things, operation).flatMap(({ what, limits, put }) => {
+export function casesOf(
+  access: Access,
+  things: Things,
+  operation: Operation,
+  random: () => number,
+  share: number,
+): Case[] {
+  return targetsOf(access, things, operation).flatMap(({ what, limits, put }) => {
     const few = what.startsWith('header') || LONG.test(operation.path);
     const some = shuffled(HOSTILE, random).slice(0, few ? Math.ceil(share / 5) : share);
     return [...some, ...atLimits(limits)].flatMap((hostile) => {

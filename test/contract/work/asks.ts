@@ -1,6 +1,6 @@
 /** What each route is asked, as A, who has one of everything; a route without a line here fails the test. */
 import { randomUUID } from 'node:crypto';
-import type { CallOptions } from '../door.ts';
+import type { CallOptions } from '../testApi.ts';
 import type { TwoOrgs } from '../orgs/twoOrgs.ts';
 import { manyId, MANY } from './grow.ts';
 

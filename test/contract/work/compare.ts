@@ -5,7 +5,7 @@ import { openTwoOrgs, type TwoOrgs } from '../orgs/twoOrgs.ts';
 import { routesOf, type Route } from '../routes.ts';
 import { asksOf, LINES, type Ask } from './asks.ts';
 import { grow, type Size } from './grow.ts';
-import { openMeter, throughDoorHost, type Meter, type Work } from './meter.ts';
+import { openMeter, throughApiHost, type Meter, type Work } from './meter.ts';
 
 /** A page or a write may fall on either side of one. */
 const FACTOR = 1.5;
@@ -26,7 +26,7 @@ export function describeWork(small: Size, large: Size): void {
   let meter: Meter;
   let routes: readonly Route[];
   beforeAll(async () => {
-    two = await openTwoOrgs(throughDoorHost);
+    two = await openTwoOrgs(throughApiHost);
     meter = await openMeter(two.t.adminUrl);
     routes = await routesOf(two.t);
     await grow(two.t, { models: 0, versions: 0, rollouts: 0 }, small);

@@ -5,7 +5,7 @@ import { modelIdOf } from '../../../domain/hash/uuid.ts';
 import { asOrgId } from '../../../domain/org.ts';
 import { parseRolloutRequest } from '../../../domain/rollout/spec.ts';
 import { tell, type Told } from '../../support/tell.ts';
-import type { TestDoor } from '../door.ts';
+import type { TestApi } from '../testApi.ts';
 
 const ORG = asOrgId('org_local');
 const MOST_STREAMS = 60;
@@ -46,7 +46,7 @@ function created(n: number): Told {
 }
 
 /** Adds what is missing from one size to the other, and waits until every list holds it. */
-export async function grow(t: TestDoor, from: Size, to: Size): Promise<void> {
+export async function grow(t: TestApi, from: Size, to: Size): Promise<void> {
   const count = (a: number, b: number) => Array.from({ length: b - a }, (_, i) => a + i);
   const facts = [
     ...(from.models === 0 ? [registered(MANY)] : []),
@@ -54,6 +54,6 @@ export async function grow(t: TestDoor, from: Size, to: Size): Promise<void> {
     ...count(from.versions, to.versions).map((n) => drafted(versionOf(n))),
     ...count(from.rollouts, to.rollouts).map((n) => created(n)),
   ];
-  for (let i = 0; i < facts.length; i += MOST_STREAMS) await tell(t.door.deps.log, facts.slice(i, i + MOST_STREAMS));
+  for (let i = 0; i < facts.length; i += MOST_STREAMS) await tell(t.api.deps.log, facts.slice(i, i + MOST_STREAMS));
   await t.settle(600_000);
 }

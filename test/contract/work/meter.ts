@@ -9,7 +9,7 @@ export interface Work {
 export interface Meter {
   /** Tells the planner what there is. */
   analyze(): Promise<void>;
-  /** Work of the door's own connections while `run` runs. */
+  /** Work of the API's own connections while `run` runs. */
   measure(run: () => Promise<unknown>): Promise<Work>;
   /**
    * Sequential scans of tables with over five thousand rows (a smaller one may be cheaper to read whole), in the plans of every statement that the product made since the meter was opened,
@@ -25,9 +25,9 @@ interface Statement {
   readonly values: readonly unknown[];
 }
 
-/** Where only the door connects to; everybody else names the address. */
+/** Where only the API connects to; everybody else names the address. */
 const DOOR_HOST = 'localhost';
-export const throughDoorHost = (url: string): string => {
+export const throughApiHost = (url: string): string => {
   const named = new URL(url);
   named.hostname = DOOR_HOST;
   return named.href;
@@ -39,8 +39,8 @@ const IS_PLANNED = /^\s*(--[^\n]*\n\s*)*(SELECT|WITH|INSERT|UPDATE|DELETE)\b/i;
 /** A schema of a read model that is being filled comes and goes. */
 const GONE: ReadonlySet<unknown> = new Set(['42P01', '3F000']);
 
-/** Connections of the door that follow the log, whoever asks. */
-const FOLLOWS = /pointers|watch|listen|bell/;
+/** Connections of the API that follow the log, whoever asks. */
+const FOLLOWS = /pointers|watch|listen|notify/;
 /** A plain read: whoever explains it with its values changes nothing. */
 const READS = /^\s*(--[^\n]*\n\s*)*(SELECT|WITH)\b/i;
 const WRITES = /\b(INSERT|UPDATE|DELETE|nextval|append\w*|pg_notify|pg_advisory\w*|set_config)\b/i;

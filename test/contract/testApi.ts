@@ -1,10 +1,10 @@
-/** The door as tests use it: a real server on a real database, and a client that holds every answer against /openapi.json. */
+/** The API as tests use it: a real server on a real database, and a client that holds every answer against /openapi.json. */
 import { verify, type VerifyReport } from '../../audit/verify.ts';
 import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import { createServer } from 'node:net';
 import pino from 'pino';
 import type { Role } from '../../api/access/roles.ts';
-import { openDoor, type OpenDoor, type OpenOptions } from '../../api/open.ts';
+import { openApi, type RunningApi, type OpenOptions } from '../../api/open.ts';
 import { createCommandDeps } from '../../commands/createDeps.ts';
 import { f32Tensor, writeSafetensors } from '../../domain/formats/safetensors/index.ts';
 import { asOrgId } from '../../domain/org.ts';
@@ -43,14 +43,14 @@ export interface CallOptions {
   readonly idempotent?: false;
 }
 
-export interface TestDoor {
+export interface TestApi {
   readonly url: string;
   /** Of its database, as a superuser. */
   readonly adminUrl: string;
-  readonly door: OpenDoor;
+  readonly api: RunningApi;
   readonly blobDir: string;
   readonly contract: Contract;
-  /** The audit in this process; the door's own takes seconds to begin. */
+  /** The audit in this process; the API's own takes seconds to begin. */
   verify(): Promise<VerifyReport>;
   call(method: string, path: string, options?: CallOptions): Promise<Answer>;
   /** Facts in the database, sequenced or not. */
@@ -90,9 +90,9 @@ export async function freePort(): Promise<number> {
 /**
  * Opens all of it. The caller closes it.
  *
- * @param through how the door itself reaches the database; the sequencer, the projections and the test reach it directly
+ * @param through how the API itself reaches the database; the sequencer, the projections and the test reach it directly
  */
-export async function openTestDoor(
+export async function openTestApi(
   through: (url: string) => string = (url) => url,
   {
     corsOrigins = [],
@@ -100,7 +100,7 @@ export async function openTestDoor(
     uploads = {},
     deviceAuth = 'fleet',
   }: Partial<Pick<OpenOptions, 'corsOrigins' | 'maxUploadBytes' | 'uploads' | 'deviceAuth'>> = {},
-): Promise<TestDoor> {
+): Promise<TestApi> {
   const database = await createDatabase();
   const connectionString = database.appUrl;
   const stop = new AbortController();
@@ -109,7 +109,7 @@ export async function openTestDoor(
   const blobDir = testHome('blobs');
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
-  const door = openDoor({
+  const api = openApi({
     connectionString: through(connectionString),
     blobs: createFileStore(blobDir),
     secret: randomBytes(32),
@@ -121,14 +121,14 @@ export async function openTestDoor(
     version: '0.0.0-test',
     logger,
   });
-  const { watch } = door.deps;
+  const { watch } = api.deps;
   const log = createEventStore({ connectionString });
   const loops = [
     runSequencer({ connectionString, signal: stop.signal, log: logger }),
-    startProjections({ connectionString, log, doorbell: watch.onGrowth, signal: stop.signal, logger }).done,
+    startProjections({ connectionString, log, onGrowth: watch.onGrowth, signal: stop.signal, logger }).done,
   ];
-  await door.app.listen({ host: '127.0.0.1', port });
-  const isStarting = async () => (await door.deps.parts()).some((part) => part.state === 'starting');
+  await api.app.listen({ host: '127.0.0.1', port });
+  const isStarting = async () => (await api.deps.parts()).some((part) => part.state === 'starting');
   await until('its read models are there', async () => !(await isStarting()));
 
   const secrets = new Map<Role, string>();
@@ -136,7 +136,7 @@ export async function openTestDoor(
     // The admin's key is that of the bootstrap file: it operates the instance too.
     const roles = role === 'admin' ? [role, 'instance'] : [role];
     const key = { name: role, orgId: asOrgId('org_local'), roles, createdBy: 'test', kind: 'test' as const };
-    secrets.set(role, (await door.keys.createKey(key)).secret);
+    secrets.set(role, (await api.keys.createKey(key)).secret);
   }
   const secretOf = (role: Role) => secrets.get(role)!;
   // Our own document; its shape is what the checker needs, or the checker fails.
@@ -169,7 +169,7 @@ export async function openTestDoor(
   return {
     url,
     adminUrl: database.adminUrl,
-    door,
+    api,
     blobDir,
     contract,
     async verify() {
@@ -187,17 +187,17 @@ export async function openTestDoor(
       });
       return sha256;
     },
-    settle: (patienceMs) => settled(door, facts, patienceMs),
+    settle: (patienceMs) => settled(api, facts, patienceMs),
     async published(name, ...versions) {
       const model = { name, framework: 'pytorch', use_case: 'test' };
       const { body } = await call('POST', `${OWN}/models`, { body: model });
       const modelId = textOf(body, 'id');
-      for (const version of versions) await publish(door.deps, modelId, version);
-      await settled(door, facts);
+      for (const version of versions) await publish(api.deps, modelId, version);
+      await settled(api, facts);
       return modelId;
     },
     async close() {
-      await door.close();
+      await api.close();
       stop.abort();
       await Promise.all(loops);
       await log.close();
@@ -256,7 +256,7 @@ export async function publish(
 const LISTS = ['catalog', 'versions', 'rollouts', 'training', 'activity', 'pointers'] as const;
 
 /** Waits until every fact has its place in the log, and every read model and the pointers hold it. */
-async function settled({ deps }: OpenDoor, facts: () => Promise<number>, patienceMs = 20_000): Promise<void> {
+async function settled({ deps }: RunningApi, facts: () => Promise<number>, patienceMs = 20_000): Promise<void> {
   const last = (await facts()) - 1;
   const isThere = await Promise.all([
     ...LISTS.map((name) => deps.reads.waitFor(name, last, patienceMs)),

@@ -1,32 +1,32 @@
-/** A loop that looks and then waits misses no ring. */
+/** A loop that looks and then waits misses no notification. */
 import { getEventListeners } from 'node:events';
 import { describe, expect, it } from 'vitest';
-import { createBell } from './bell.ts';
+import { createWakeUp } from './wakeUp.ts';
 
 const LONG_MS = 60_000;
 const open = () => new AbortController().signal;
 
-describe('bell', () => {
-  it('counts a ring from before the wait, once', async () => {
-    const bell = createBell();
-    bell.ring();
-    expect(await bell.wait(LONG_MS, open())).toBe(true);
-    expect(await bell.wait(1, open())).toBe(false);
+describe('a wake-up', () => {
+  it('counts a wake from before the wait, once', async () => {
+    const wakeUp = createWakeUp();
+    wakeUp.wake();
+    expect(await wakeUp.wait(LONG_MS, open())).toBe(true);
+    expect(await wakeUp.wait(1, open())).toBe(false);
   });
 
   it('wakes who waits', async () => {
-    const bell = createBell();
-    const waiting = bell.wait(LONG_MS, open());
-    bell.ring();
+    const wakeUp = createWakeUp();
+    const waiting = wakeUp.wait(LONG_MS, open());
+    wakeUp.wake();
     expect(await waiting).toBe(true);
   });
 
   it('leaves nothing on a signal that outlives it', async () => {
-    const bell = createBell();
+    const wakeUp = createWakeUp();
     const { signal } = new AbortController();
     for (let n = 0; n < 1_000; n += 1) {
-      const waiting = bell.wait(LONG_MS, signal);
-      bell.ring();
+      const waiting = wakeUp.wait(LONG_MS, signal);
+      wakeUp.wake();
       await waiting;
     }
     expect(getEventListeners(signal, 'abort')).toEqual([]);
@@ -36,11 +36,11 @@ describe('bell', () => {
   });
 
   it('ends at once where its signal aborts, before or meanwhile', async () => {
-    const bell = createBell();
+    const wakeUp = createWakeUp();
     const stop = new AbortController();
-    const waiting = bell.wait(LONG_MS, stop.signal);
+    const waiting = wakeUp.wait(LONG_MS, stop.signal);
     stop.abort();
     expect(await waiting).toBe(false);
-    expect(await bell.wait(LONG_MS, stop.signal)).toBe(false);
+    expect(await wakeUp.wait(LONG_MS, stop.signal)).toBe(false);
   });
 });
