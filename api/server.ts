@@ -15,6 +15,7 @@ import { answerByUs, answerClientError, answerRouterFault } from './http/brokenR
 import { DryRunEnd } from './http/dryRun.ts';
 import { requireIdempotencyKey } from './http/idempotency.ts';
 import { checkCharset, parseJson } from './http/parseJson.ts';
+import { limitKeys } from './http/rateLimit.ts';
 import { createErrorHandler, isOwnDoor, OWN_PREFIX, PARAM_MOST, sendProblem } from './http/problem.ts';
 import { laneFor } from './lane.ts';
 import { compileValidator, withoutNulls } from './http/validate.ts';
@@ -79,6 +80,7 @@ export function createServer(deps: ApiDeps, logger?: FastifyBaseLogger): App {
   // Before the hooks that refuse: a refusal, too, is for a script to read.
   if (deps.corsOrigins.length > 0) allowOrigins(app, deps.corsOrigins);
   void app.after(() => addHooks(app, deps));
+  if (deps.rateLimit !== undefined) limitKeys(app, deps.rateLimit);
   answerByUs(app.server, deps.publicUrl);
   answerExpectations(app);
 
