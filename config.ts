@@ -31,6 +31,8 @@ export interface Config {
   /** Who speaks for a registered device: a key of its organisation too, or its own token alone. */
   readonly deviceAuth: 'fleet' | 'device';
   readonly logLevel: LogLevel;
+  /** Requests a minute of one key; no limit without it. */
+  readonly rateLimit?: number;
   readonly maxUploadBytes: number;
   /** Of one server: bodies under way, and their bytes together. */
   readonly uploads: { readonly bytes: number; readonly count: number };
@@ -236,6 +238,7 @@ export function readConfig(env: Environment = processEnvironment()): Config {
   const temporal = readTemporal(faults, env);
   const workerMetricsPort = integer(faults, env, 'WORKER_METRICS_PORT', [1, 65_535]);
   const org = readOrg(faults, env);
+  const rateLimit = integer(faults, env, 'EDGEML_RATE_LIMIT', [1, 1_000_000]);
   const maxUploadBytes = integer(faults, env, 'MAX_UPLOAD_BYTES', [1024, 2 ** 40]) ?? 256 * 1024 * 1024;
   const uploads = {
     bytes: integer(faults, env, 'EDGEML_UPLOAD_BUDGET_BYTES', [1024, 2 ** 40]) ?? 256 * 1024 * 1024,
@@ -254,6 +257,7 @@ export function readConfig(env: Environment = processEnvironment()): Config {
     org,
     deviceAuth: deviceAuth === 'device' ? 'device' : 'fleet',
     logLevel,
+    ...(rateLimit === undefined ? {} : { rateLimit }),
     maxUploadBytes,
     uploads,
     ...(workerMetricsPort === undefined ? {} : { workerMetricsPort }),

@@ -40,6 +40,9 @@ describe('readConfig', () => {
     });
     expect(read({ EDGEML_HOME: '/srv/edgeml' })).toMatchObject({ home: '/srv/edgeml', blobDir: '/srv/edgeml/blobs' });
     expect(read()).not.toHaveProperty('workerMetricsPort');
+    expect(read()).not.toHaveProperty('rateLimit');
+    expect(read({ EDGEML_RATE_LIMIT: '600' })).toMatchObject({ rateLimit: 600 });
+    expect(() => read({ EDGEML_RATE_LIMIT: '0' })).toThrow(/EDGEML_RATE_LIMIT/);
     expect(read()).not.toHaveProperty('database.migrateUrl');
   });
 

@@ -123,6 +123,7 @@ async function runApi(service: Service, preparing: Preparing): Promise<void> {
       publicUrl: http.publicUrl,
       deviceAuth: config.deviceAuth,
       corsOrigins: http.corsOrigins,
+      rateLimit: config.rateLimit,
       maxUploadBytes: config.maxUploadBytes,
       uploads: config.uploads,
       version: versionOfBuild(),

@@ -67,6 +67,8 @@ export interface ApiDeps {
   readonly publicUrl: string;
   /** Origins whose scripts may read answers; none: no other than this API's own. */
   readonly corsOrigins: readonly string[];
+  /** Requests a minute of one key; no limit without it. */
+  readonly rateLimit: number | undefined;
   readonly maxUploadBytes: number;
   readonly uploads: Uploads;
   readonly version: string;

@@ -53,6 +53,8 @@ export interface OpenOptions {
   readonly deviceAuth?: DeviceAuthMode;
   /** None without it. */
   readonly corsOrigins?: readonly string[];
+  /** Requests a minute of one key; no limit without it. */
+  readonly rateLimit?: number | undefined;
   readonly maxUploadBytes: number;
   /** What is left out is as in `UPLOAD_LIMITS`. */
   readonly uploads?: Partial<UploadLimits>;
@@ -163,6 +165,7 @@ export function openApi(options: OpenOptions): RunningApi {
     },
     publicUrl: options.publicUrl,
     corsOrigins: options.corsOrigins ?? [],
+    rateLimit: options.rateLimit,
     maxUploadBytes: options.maxUploadBytes,
     uploads: createUploads({ ...UPLOAD_LIMITS, ...options.uploads }),
     version: options.version,

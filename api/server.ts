@@ -16,6 +16,8 @@ import { DryRunEnd } from './http/dryRun.ts';
 import { requireIdempotencyKey } from './http/idempotency.ts';
 import { checkCharset, parseJson } from './http/parseJson.ts';
 import { createErrorHandler, isLifecycleApi, OWN_PREFIX, PARAM_MOST, sendProblem } from './http/problem.ts';
+import { limitKeys } from './http/rateLimit.ts';
+
 import { laneFor } from './lane.ts';
 import { compileValidator, withoutNulls } from './http/validate.ts';
 import { checkRequest, pathOf } from './http/wellFormed.ts';
@@ -79,6 +81,7 @@ export function createServer(deps: ApiDeps, logger?: FastifyBaseLogger): App {
   // Before the hooks that refuse: a refusal, too, is for a script to read.
   if (deps.corsOrigins.length > 0) allowOrigins(app, deps.corsOrigins);
   void app.after(() => addHooks(app, deps));
+  if (deps.rateLimit !== undefined) limitKeys(app, deps.rateLimit);
   answerByUs(app.server, deps.publicUrl);
   answerExpectations(app);
 

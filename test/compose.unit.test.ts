@@ -98,7 +98,13 @@ describe('docker-compose.yml', () => {
       const others =
         name === 'server'
           ? ['WORKER_METRICS_PORT']
-          : ['DATABASE_MIGRATE_URL', 'DATABASE_MIGRATE_PASSWORD', 'EDGEML_CORS_ORIGINS', 'EDGEML_DEVICE_AUTH'];
+          : [
+              'DATABASE_MIGRATE_URL',
+              'DATABASE_MIGRATE_PASSWORD',
+              'EDGEML_CORS_ORIGINS',
+              'EDGEML_RATE_LIMIT',
+              'EDGEML_DEVICE_AUTH',
+            ];
       expect(left).toEqual([...others, 'TEMPORAL_API_KEY'].sort());
     }
   });

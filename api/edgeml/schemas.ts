@@ -210,3 +210,28 @@ export const HeartbeatAnswer = Type.Object(
   shut,
 );
 export type HeartbeatAnswer = Static<typeof HeartbeatAnswer>;
+
+/** What mobile SDKs ask at their start; the same for every device. */
+export const DevicePolicy = Type.Object({ battery_threshold: Count, network_policy: Type.Literal('wifi_only') }, shut);
+/** Devices have no groups here: `groups` for one generation of SDKs, `memberships` for another. */
+export const DeviceGroups = Type.Object(
+  {
+    groups: Type.Array(Type.Object({}, shut)),
+    memberships: Type.Array(Type.Object({}, shut)),
+    count: Type.Literal(0),
+  },
+  shut,
+);
+export const DeviceBucket = Type.Object(
+  {
+    device_id: Type.String(),
+    model_id: Type.String(),
+    bucket: Type.Integer({ minimum: 0, maximum: 9_999 }),
+    device_bucket: Type.Integer({ minimum: 0, maximum: 99 }),
+  },
+  shut,
+);
+export const AssignReported = Type.Object(
+  { device_id: Type.String(), model_id: Type.String(), pinned: Type.Literal(false), version: Told },
+  shut,
+);

@@ -114,7 +114,9 @@ export const isServerFault = (error: LifecycleError) => ERRORS[error.code].statu
 export function createErrorHandler(base: string) {
   return (error: FastifyError | Error, request: FastifyRequest, reply: FastifyReply) => {
     const known = lifecycleErrorOf(error);
-    if (isServerFault(known)) request.log.error({ err: error, code: known.code }, 'the request failed');
+    // What is not offered is no fault: it says which calls are asked for.
+    if (known.code === 'not_implemented') request.log.info({ code: known.code, detail: known.message }, 'not offered');
+    else if (isServerFault(known)) request.log.error({ err: error, code: known.code }, 'the request failed');
     return sendProblem(request, reply, known, base);
   };
 }
@@ -128,7 +130,7 @@ export function sendProblem(request: FastifyRequest, reply: FastifyReply, error:
   const instance = request.url.split('?')[0]!;
   const body = problemOf(error, { base, instance, requestId: request.id });
   if (status === 401) reply.header('www-authenticate', 'Bearer realm="edgeml"');
-  if (status === 503) reply.header('retry-after', String(error.evidence.retry_after_s ?? 2));
+  if (status === 503 || status === 429) reply.header('retry-after', String(error.evidence.retry_after_s ?? 2));
   if (error.evidence.retry_ms) reply.header('edgeml-retry', retryWindow(error.evidence.retry_ms));
   if (status >= 500 && body.appended === undefined) body.appended = false;
   return reply

@@ -50,6 +50,8 @@ const OF_ALL = [
   'GET /api/v1/models/:model/versions/:version',
   'GET /api/v1/models/:model/versions/:version/download',
   'GET /api/v1/models/:model/versions/:version/download-url',
+  'GET /api/v1/settings/org/:org/device-policy',
+  'GET /api/v1/models/:model/optimized-config/:type',
   'GET /api/v1/federations',
   'POST /api/v1/federations',
   'GET /api/v1/federations/:federation',

@@ -1,11 +1,11 @@
 /** C31–C33 as P0 and P1 send them: a constructor, a joiner, and what neither may do. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { asOrgId } from '../../domain/org.ts';
-import { openTestDoor, SDK, textOf, type Answer, type CallOptions, type TestDoor } from './door.ts';
+import { openTestApi, SDK, textOf, type Answer, type CallOptions, type TestApi } from './testApi.ts';
 
-let t: TestDoor;
+let t: TestApi;
 beforeAll(async () => {
-  t = await openTestDoor();
+  t = await openTestApi();
 });
 afterAll(() => t.close());
 

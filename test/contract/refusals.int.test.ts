@@ -391,25 +391,6 @@ describe('the EdgeML API', () => {
     await refused('POST', `${SDK}/models`, { body: { name: 'x' } }, 'invalid_input');
   });
 
-  it('answers 501 with a sentence to what this release does not serve', async () => {
-    for (const [method, path] of [
-      ['POST', '/models/m/versions/upload'],
-      ['POST', '/training/weights'],
-      ['GET', '/training/rounds?device_id=x'],
-      ['POST', '/federations/f/invite'],
-      ['POST', '/experiments'],
-      ['POST', '/models/m/rollouts/1/advance'],
-      ['DELETE', '/models/m/rollouts/1?force=true'],
-      ['POST', '/inference/events'],
-      ['GET', '/devices/d/assignments'],
-      ['POST', '/training/rounds/r/secagg/shares'],
-    ] as const) {
-      const answer = await refused(method, SDK + path, method === 'POST' ? { body: {} } : {}, 'not_implemented');
-      expect(answer.body['detail'], path).toMatch(/\.$/);
-    }
-    await refused('POST', '/api/v2/telemetry/events', { body: {} }, 'not_implemented');
-  });
-
   it('serves health with a good key, without one, and not with an unknown one, at both places', async () => {
     for (const path of ['/health', `${SDK}/health`]) {
       expect((await t.call('GET', path, { as: null })).body).toMatchObject({ status: 'ok' });

@@ -99,12 +99,15 @@ export async function openTestApi(
     maxUploadBytes = MAX_UPLOAD,
     uploads = {},
     deviceAuth = 'fleet',
-  }: Partial<Pick<OpenOptions, 'corsOrigins' | 'maxUploadBytes' | 'uploads' | 'deviceAuth'>> = {},
+    rateLimit,
+    logger = pino({ level: 'silent' }),
+  }: Partial<
+    Pick<OpenOptions, 'corsOrigins' | 'maxUploadBytes' | 'uploads' | 'deviceAuth' | 'rateLimit' | 'logger'>
+  > = {},
 ): Promise<TestApi> {
   const database = await createDatabase();
   const connectionString = database.appUrl;
   const stop = new AbortController();
-  const logger = pino({ level: 'silent' });
   const pool = createPool({ connectionString, max: 1 });
   const blobDir = testHome('blobs');
   const port = await freePort();
@@ -117,6 +120,7 @@ export async function openTestApi(
     corsOrigins,
     deviceAuth,
     maxUploadBytes,
+    rateLimit,
     uploads,
     version: '0.0.0-test',
     logger,

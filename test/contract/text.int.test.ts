@@ -20,7 +20,7 @@ const SHARE = 7;
 /** After these there is less to ask about, so they come last. */
 const ENDS = /\/(abort|rollback|stop|revoke)$/;
 /** What a good request may meet beside success: a state that another one has changed. */
-const FINE = /"(guard_refused|conflict|round_closed|task_ended|malformed_container)"/;
+const FINE = /"(guard_refused|conflict|round_closed|task_ended|malformed_container|config_not_found)"/;
 
 const seed = inject('seed');
 /** Mulberry32. */

@@ -6,6 +6,7 @@ import { federationRoutes } from './federations.ts';
 import { healthRoute } from './health.ts';
 import { sdkModelRoutes } from './models.ts';
 import { notOffered, notOfferedAtRoot } from './notOffered.ts';
+import { bucketRoutes, startUpRoutes } from './startUp.ts';
 import { sdkRolloutRoutes } from './rollouts.ts';
 
 /** A Fastify plugin. */
@@ -14,7 +15,8 @@ export function sdkRoutes(deps: ApiDeps) {
     // Some SDKs ask these at the root of the host.
     healthRoute(app, deps);
     assignmentRoute(app, deps);
-    notOfferedAtRoot(app);
+    bucketRoutes(app, deps);
+    notOfferedAtRoot(app, deps);
     await app.register(
       (scoped: App) => {
         healthRoute(scoped, deps);
@@ -23,7 +25,9 @@ export function sdkRoutes(deps: ApiDeps) {
         sdkDeviceRoutes(scoped, deps);
         federationRoutes(scoped, deps);
         assignmentRoute(scoped, deps);
-        notOffered(scoped);
+        bucketRoutes(scoped, deps);
+        startUpRoutes(scoped, deps);
+        notOffered(scoped, deps);
         return Promise.resolve();
       },
       { prefix: '/api/v1' },

@@ -18,7 +18,6 @@ export type {
   StageReading,
 } from './reading.ts';
 export { isProofLook } from './proof.ts';
-export type { EvidenceReader, FleetQuestion, FleetReading, StageQuestion, StageReading } from './reading.ts';
 export { recheckEvidence } from './recheck.ts';
 export { ATTRIBUTES, segmentsOf, testedSegments, type Attribute, type Leaf } from './segments.ts';
 export { stratumOf, tallyOf, without, type Stratum } from './strata.ts';

@@ -251,6 +251,12 @@ const SDK_ROUTES: Readonly<Record<string, Probes>> = {
   'POST /devices/register': one('refused', { body: { device_identifier: 'x', org_id: 'org_local' } }),
   'POST /devices/:device/heartbeat': absent({ platform: 'android' }),
   'PUT /devices/:device/heartbeat': absent({ platform: 'android' }),
+  'GET /settings/org/:org/device-policy': (_, url) => [
+    { path: url.replace(':org', 'org_local'), expected: 'refused' },
+    { path: url.replace(':org', 'default'), expected: 'own' },
+  ],
+  'GET /devices/:device/groups': absent(),
+  'GET /models/:model/optimized-config/:type': absent(),
   'GET /federations': (_, url) => [
     { path: url, expected: 'own' },
     { path: `${url}?name=federation-of-a`, expected: 'own' },
@@ -277,6 +283,15 @@ const ROOT_ROUTES: Readonly<Record<string, Probes>> = {
   'HEAD /blobs/:sha256': (two, url) => blobProbes(two, url),
   'GET /devices/:device/models/:model/version': (two, url) => assignmentProbes(two, url),
   'GET /api/v1/devices/:device/models/:model/version': (two, url) => assignmentProbes(two, url),
+  ...Object.fromEntries(
+    ['', '/api/v1'].flatMap((mount) => [
+      [`GET ${mount}/devices/:device/models/:model/bucket`, (two: TwoOrgs, url: string) => assignmentProbes(two, url)],
+      [
+        `POST ${mount}/devices/:device/models/:model/assign`,
+        (two: TwoOrgs, url: string) => assignmentProbes(two, url).map((one) => ({ ...one, options: { body: {} } })),
+      ],
+    ]),
+  ),
 };
 
 /** For a route that has no line because it serves nothing: it must say so. */
