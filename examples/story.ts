@@ -167,10 +167,10 @@ export async function tellStory(o: StoryOptions): Promise<StoryResult> {
   // always failed would be a twentieth of a canary of twenty, and convict a good version now and then.
   let stage = 0;
   let predictions = 0;
-  const behave: Behaviour = (device, version) => {
-    const broken = version === '1.1.0' && device.platform === 'ios' && stage >= 25;
+  const behave: Behaviour = (phone, version) => {
+    const broken = version === '1.1.0' && phone.platform === 'ios' && stage >= 25;
     predictions += 1;
-    return { ok: !broken && predictions % 199 !== 0, latencyMs: 8 + (device.index % 7) };
+    return { ok: !broken && predictions % 199 !== 0, latencyMs: 8 + (phone.index % 7) };
   };
   const phones = reportingFleet(connection, MODEL, o.phones ?? 200, behave);
   const phonesRun = phones.run();

@@ -82,30 +82,49 @@ export function trainingFleet(connection: Connection, shards: readonly (readonly
   };
 }
 
+export interface Phone {
+  readonly index: number;
+  readonly platform: string;
+  readonly osVersion: string;
+}
+
 /** How one prediction goes: the fault of the story is injected here. */
 export type Behaviour = (
-  device: { readonly platform: string; readonly index: number },
+  phone: Phone,
   version: string,
 ) => {
   readonly ok: boolean;
   readonly latencyMs: number;
+  /** The app dies of it. */
+  readonly crash?: boolean;
 };
 
+export interface FleetOptions {
+  /** Begins each device's identifier. */
+  readonly name?: string;
+  readonly kindOf?: (index: number) => Omit<Phone, 'index'>;
+  /** Predictions between two reports of a device. */
+  readonly predictions?: number;
+}
+
+/** Two of five are iPhones. */
+const usualKind = (index: number): Omit<Phone, 'index'> =>
+  index % 5 < 2 ? { platform: 'ios', osVersion: '17.4' } : { platform: 'android', osVersion: '14' };
+
 /** Devices that run the model: ask which version, fetch it when it changes, predict, report. */
-export function reportingFleet(connection: Connection, model: string, size: number, behave: Behaviour) {
+export function reportingFleet(
+  connection: Connection,
+  model: string,
+  size: number,
+  behave: Behaviour,
+  { name = 'phone', kindOf = usualKind, predictions = 5 }: FleetOptions = {},
+) {
   const devices = Array.from({ length: size }, (_, index) => {
-    const platform = index % 5 < 2 ? 'ios' : 'android';
+    const phone: Phone = { index, ...kindOf(index) };
     return {
-      index,
-      platform,
+      phone,
       held: undefined as string | undefined,
-      device: new Device({
-        ...connection,
-        attempts: 5,
-        deviceIdentifier: `phone-${index}`,
-        platform,
-        osVersion: platform === 'ios' ? '17.4' : '14',
-      }),
+      device: new Device({ ...connection, ...kindOf(index), attempts: 5, deviceIdentifier: `${name}-${index}` }),
     };
   });
   let stopped = false;
@@ -121,7 +140,11 @@ export function reportingFleet(connection: Connection, model: string, size: numb
         await d.device.download(model, told.version, 'onnx');
         d.held = told.version;
       }
-      for (let n = 0; n < 5; n += 1) d.device.report(model, d.held, behave(d, d.held));
+      for (let n = 0; n < predictions; n += 1) {
+        const { crash, ...prediction } = behave(d.phone, d.held);
+        d.device.report(model, d.held, prediction);
+        if (crash) d.device.countCrash(model, d.held);
+      }
       await d.device.flush();
     } catch {
       // The server is away, or the version was withdrawn between the answer and the download: ask again at the next turn.

@@ -41,7 +41,7 @@ describe('the constructor of a Federation', () => {
   });
 
   it('lists more than one page, oldest first and each once', async () => {
-    const { federations } = t.door.deps;
+    const { federations } = t.api.deps;
     const orgId = asOrgId('org_local');
     for (let i = 0; i < 501; i += 1)
       await federations.ensure({ orgId, name: `many ${i}`, description: '', createdBy: 'test' });

@@ -1,6 +1,7 @@
 /** What works while NATS or Temporal is away, and what happens when they come back, or come back empty. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Device, encodeModel } from '../../sdk/index.ts';
+import { Device } from '../../sdk/index.ts';
+import { createModel, publishVersion } from './published.ts';
 import { eventually, startProduct, type Product } from './stack.ts';
 
 const MODEL = 'outage-model';
@@ -20,56 +21,14 @@ const deviceOf = (name: string) =>
     attempts: 8,
   });
 
-/** A version trained by one device in one round: the shortest real way to Published. */
-async function publish(version: string, base: string | null): Promise<void> {
-  const { registry, federation } = product.client;
-  const weights = new Map([
-    ['fc.bias', { shape: [1], data: new Float32Array([0.5]) }],
-    ['fc.weight', { shape: [1, 4], data: new Float32Array([1, -1, 0.5, 2]) }],
-  ]);
-  const init = await registry.putBlob(encodeModel(weights));
-  const operation = await federation.train(
-    {
-      model: MODEL,
-      newVersion: version,
-      ...(base === null ? { initArtifact: init.sha256 } : { baseVersion: base }),
-      rounds: 1,
-      minUpdates: 1,
-      goal: 1,
-      publish: true,
-    },
-    { wait: false },
-  );
-  const trainer = deviceOf('trainer');
-  await eventually(async () => {
-    const receipt = await trainer.train((was) => ({
-      delta: new Map(
-        [...was].map(([name, t]) => [name, { shape: t.shape, data: t.data.map((_, i) => 0.01 * (i + 1)) }]),
-      ),
-      samples: 10,
-    }));
-    return receipt ?? undefined;
-  });
-  await eventually(async () => {
-    const v = await registry.getVersion(MODEL, version);
-    return v.lifecycle_state === 'Published' ? v : undefined;
-  });
-  expect(operation.id).toMatch(/^training:/);
-}
-
 /** A device that the rollout reaches, and the version it is told. */
 const told = async (device: Device) => (await device.assignment(MODEL))?.version;
 
 beforeAll(async () => {
   product = await startProduct('outages');
   deviceKey = (await product.audit.createKey({ name: 'fleet', roles: ['device'] })).key;
-  await product.client.registry.ensureModel({
-    name: MODEL,
-    framework: 'custom',
-    useCase: 'test',
-    architecture: { kind: 'mlp:relu:sigmoid', input_dim: 4, output_dim: 1 },
-  });
-  await publish('1.0.0', null);
+  await createModel(product, MODEL);
+  await publishVersion(product, deviceKey, { model: MODEL, version: '1.0.0', base: null });
   const first = await product.client.federation.deploy({
     model: MODEL,
     version: '1.0.0',
@@ -84,7 +43,7 @@ beforeAll(async () => {
     await phone.flush();
     return (await first.get()).status === 'completed' ? true : undefined;
   });
-  await publish('1.1.0', '1.0.0');
+  await publishVersion(product, deviceKey, { model: MODEL, version: '1.1.0', base: '1.0.0' });
 }, 120_000);
 afterAll(() => product?.end());
 
@@ -160,7 +119,7 @@ describe('Temporal is away', () => {
 
 describe("Temporal's database is deleted with an open rollout", () => {
   it('the rollout goes on to its end', { timeout: 180_000 }, async () => {
-    await publish('1.2.0', '1.0.0');
+    await publishVersion(product, deviceKey, { model: MODEL, version: '1.2.0', base: '1.0.0' });
     const handle = await product.client.federation.deploy({
       model: MODEL,
       version: '1.2.0',
