@@ -1,4 +1,4 @@
-/** What the judge reads: windows of one evidence stage, added up. Reads sums only, and never a device. Concurrent. */
+/** What the judge reads: windows of one evidence stage, added up. A look reads sums only, and never a device. Concurrent. */
 import { rolloutStream } from '../../domain/events/streams.ts';
 import {
   METRICS,
@@ -11,6 +11,7 @@ import {
 } from '../../domain/rollout/verdict/index.ts';
 import type { Queryable } from '../queryable.ts';
 import { namedSql } from '../sql/namedSql.ts';
+import { sweepWindows } from './sweepWindows.ts';
 
 type Row = readonly [stratum: number, canary: number, control: number, x: number, y: number];
 interface Test {
@@ -31,8 +32,11 @@ const stratumOfRow = ([, canary, control, x, y]: Row): Stratum => ({ canary, con
 const tallyOfRows = (rows: readonly Row[]): Tally => tallyOf(rows.map(stratumOfRow));
 
 /** Each look also notes its counts of canary, which control follows ({@link createCanaryCounts}). @param on as `edgeml_app` */
-export function createEvidenceReader(on: Queryable): Pick<EvidenceReader, 'readStage'> {
+export function createEvidenceReader(on: Queryable): Pick<EvidenceReader, 'readStage' | 'sweep'> {
   return {
+    async sweep(stage, now) {
+      await sweepWindows(on, stage, now);
+    },
     async readStage({ rolloutId, stage, evidenceStage, segments }) {
       const key = [rolloutId, stage, evidenceStage];
       const [counts, pulse] = await Promise.all([

@@ -9,6 +9,7 @@ export { foreseeStage, freeze, stageEvidence, type KnownFleet } from './freeze.t
 export { badWrong, METRICS, type Metric } from './metrics.ts';
 export { EVIDENCE_MEMBERS, maxErrorRate, readEvidence } from './policy.ts';
 export { preflight, preflightStage, stageBuckets, type Fleet, type StagePreflight } from './preflight.ts';
+export { isProofLook } from './proof.ts';
 export type {
   EvidenceReader,
   EvidenceStage,
@@ -16,8 +17,8 @@ export type {
   FleetReading,
   StageQuestion,
   StageReading,
+  SweptStage,
 } from './reading.ts';
-export { isProofLook } from './proof.ts';
 export { recheckEvidence } from './recheck.ts';
 export { ATTRIBUTES, segmentsOf, testedSegments, type Attribute, type Leaf } from './segments.ts';
 export { stratumOf, tallyOf, without, type Stratum } from './strata.ts';
