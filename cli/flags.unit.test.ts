@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Command } from 'commander';
+import { DEFAULT_POLICY } from '../domain/rollout/defaultPolicy.ts';
 import { createProgram, everyCommand } from './main.ts';
 import { wordsOfCommand } from './globals.ts';
 import { startRecorder, type Ran, type Recorder, type Seen } from './recorder.fixture.ts';
@@ -102,6 +103,31 @@ const shape = (flag: string, name: string): Flag => ({
   equals: 9,
 });
 
+const ROLLOUT: Readonly<Record<string, Flag>> = {
+  '--steps': { ...body('--steps', '10,50', 'stages'), equals: [{ percent: 10 }, { percent: 50 }] },
+  '--bake': stage('--bake', '5m', 'min_bake'),
+  '--max-bake': stage('--max-bake', '1h', 'max_bake'),
+  '--ramp': stage('--ramp', '0s', 'ramp'),
+  '--look': body('--look', '1s', 'look'),
+  '--platform': body('--platform', 'ios,android', 'cohort', { platform: ['ios', 'android'] }),
+  '--cohort': body('--cohort', 'platform=ios os>=14 os<15.2 region=eu,us', 'cohort', {
+    platform: ['ios'],
+    os: { gte: '14', lt: '15.2' },
+    region: ['eu', 'us'],
+  }),
+  '--exclude': body('--exclude', 'app<3.2', 'exclude', { app: { lt: '3.2' } }),
+  '--policy': body('--policy', 'evidence', 'policy'),
+  '--if-unproven': body('--if-unproven', 'ask', 'if_unproven'),
+  '--holdback': body('--holdback', '2%', 'holdback', 2),
+  '--max-error-rate':
+    DEFAULT_POLICY === 'rules'
+      ? rule('--max-error-rate', '5%', 'value', 0.05)
+      : body('--max-error-rate', '5%', 'metrics', { errors: { limit: 0.26416, on_limit: 'rollback' } }),
+  '--min-predictions': rule('--min-predictions', '9', 'min_predictions', 9, LIMITED),
+  '--min-devices': rule('--min-devices', '8', 'min_devices', 8, LIMITED),
+  '--hold': bare('--hold', 'on_regressed', 'hold'),
+};
+
 /** A new command goes here, with each of its own flags. */
 const TABLE: Readonly<Record<string, Entry>> = {
   'model create': {
@@ -172,20 +198,16 @@ const TABLE: Readonly<Record<string, Entry>> = {
       },
     ]),
   ),
+  'rollout plan': {
+    base: ['rollout', 'plan', 'm', '1.0.0'],
+    path: '/models/m/rollouts?dry_run=true',
+    flags: ROLLOUT,
+  },
   'rollout start': {
     base: ['rollout', 'start', 'm', '1.0.0'],
     path: '/models/m/rollouts',
     flags: {
-      '--steps': { ...body('--steps', '10,50', 'stages'), equals: [{ percent: 10 }, { percent: 50 }] },
-      '--bake': stage('--bake', '5m', 'min_bake'),
-      '--max-bake': stage('--max-bake', '1h', 'max_bake'),
-      '--ramp': stage('--ramp', '0s', 'ramp'),
-      '--look': body('--look', '1s', 'look'),
-      '--platform': body('--platform', 'ios,android', 'cohort', { platform: ['ios', 'android'] }),
-      '--max-error-rate': rule('--max-error-rate', '5%', 'value', 0.05),
-      '--min-predictions': rule('--min-predictions', '9', 'min_predictions', 9, LIMITED),
-      '--min-devices': rule('--min-devices', '8', 'min_devices', 8, LIMITED),
-      '--hold': bare('--hold', 'on_regressed', 'hold'),
+      ...ROLLOUT,
       '--pending': bare('--pending', 'start', false),
       '--wait': waitsFor,
     },

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { Argument, InvalidArgumentError, Option, type Command } from 'commander';
 import { parseDuration } from '../domain/duration.ts';
+import type { Filter } from '../domain/events/rollout.ts';
 import { CliError, EXIT } from './exit.ts';
 
 /** @throws InvalidArgumentError with what was expected */
@@ -46,6 +47,26 @@ export const list =
     return parts.includes('') ? refuse('It is a comma list without empty places.') : parts.map(one);
   };
 
+const TERM = /^(platform|region|os|app)(=|>=|<)(.+)$/;
+const DOTTED = /^\d{1,9}(\.\d{1,9}){0,3}$/;
+
+/** `platform=ios,android region=eu os>=14 os<15 app>=3.2`: terms are ANDed, values of one term ORed. The server checks what it means. */
+export const filter: Parse<Filter> = (value) => {
+  const found: { -readonly [K in keyof Filter]: Filter[K] } = {};
+  for (const term of value.trim().split(/\s+/)) {
+    const [, attribute, operator, given = ''] = TERM.exec(term) ?? [];
+    if ((attribute === 'platform' || attribute === 'region') && operator === '=' && !found[attribute])
+      found[attribute] = list(text)(given);
+    else if ((attribute === 'os' || attribute === 'app') && operator !== '=' && DOTTED.test(given)) {
+      const bound = operator === '<' ? 'lt' : 'gte';
+      if (found[attribute]?.[bound] !== undefined) refuse(`It says ${attribute}${operator} twice.`);
+      found[attribute] = { ...found[attribute], [bound]: given };
+    } else
+      refuse('It is made of platform=a,b, region=a,b, os>=14, os<15, app>=3.2 and app<4, with blanks between them.');
+  }
+  return found;
+};
+
 const NUMBER = /^\d{1,9}(\.\d{1,12})?$/;
 
 /** Above 0, up to 100. */
@@ -55,6 +76,19 @@ export const percentFlag: Parse<number> = (value) => {
   return number > 0 && number <= 100
     ? number
     : refuse('Each is a percentage above 0, up to 100, such as 10,25,50,75,100.');
+};
+
+/** One of the words. */
+export const oneOf =
+  <T extends string>(...words: readonly T[]): Parse<T> =>
+  (value) =>
+    words.find((word) => word === value) ?? refuse(`It is one of ${words.join(', ')}.`);
+
+/** From 0 to 50. */
+export const holdbackFlag: Parse<number> = (value) => {
+  const digits = value.replace(/\s?%$/, '');
+  const number = NUMBER.test(digits) ? Number(digits) : Number.NaN;
+  return number >= 0 && number <= 50 ? number : refuse('It is a percentage from 0 to 50, such as 1 or 1%.');
 };
 
 /** A share that something else can be above, `5%` or `0.05`: from 0, below 1. */

@@ -52,6 +52,8 @@ const RESOURCE = {
     key_id: 'k',
     root: 'aa',
     text: 'log/1\n0\nAA=\n',
+    guards: [],
+    preflight: null,
   },
 };
 const ITEM = {

@@ -24,6 +24,7 @@ export type {
   RolloutEnded,
   RolloutHealth,
   RolloutPage,
+  RolloutPlan,
   RolloutSummary,
 } from '../wire/rollout.ts';
 export type { AssignedVersion, DownloadLink, RegisteredDevice } from '../wire/deviceCalls.ts';

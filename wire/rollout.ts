@@ -2,6 +2,7 @@
 import Type, { type Static } from 'typebox';
 import {
   ArmCounters,
+  Filter,
   HealthJudgement,
   PauseCause,
   RollbackTrigger,
@@ -9,11 +10,13 @@ import {
   Rule,
   Stage,
 } from '../domain/events/rollout.ts';
+import { EvidencePolicy, MetricPolicy } from '../domain/events/verdict.ts';
 import { ROLLOUT_STATES } from '../domain/states.ts';
 import {
   closed,
   commanded,
   Count,
+  DryRun,
   Duration,
   Instant,
   Line,
@@ -82,8 +85,57 @@ export const Rollout = Type.Object(
 );
 export type Rollout = Static<typeof Rollout>;
 
+/** What one stage will be able to show on this fleet. */
+const PreflightStage = Type.Object(
+  {
+    stage: Count,
+    percent: Type.Number(),
+    /** Devices expected in each arm. */
+    canary: Count,
+    control: Count,
+    /** Groups of devices that are large enough to be judged apart. */
+    segments: Type.Array(Type.String()),
+    /** Whether a healthy version is proven in 9 runs of 10. */
+    can_prove: Type.Boolean(),
+    /** By metric: the smallest multiple of control, of 1.5, 2, 3, 5, 10 and 20, that is convicted in 9 runs of 10; null: none of them. */
+    convicts: Type.Record(Type.String(), Nullable(Type.Number())),
+    /** The same for people. */
+    says: Type.String(),
+  },
+  closed,
+);
+
+/** What a rollout will be able to show, from the fleet as it is now. */
+export const Preflight = Type.Object(
+  {
+    /** Devices stay on a stable version. */
+    has_control: Type.Boolean(),
+    measured: Type.Array(Type.String()),
+    /** What limits it as a whole. */
+    notes: Type.Array(Type.String()),
+    stages: Type.Array(PreflightStage),
+  },
+  closed,
+);
+export type Preflight = Static<typeof Preflight>;
+
 export const RolloutCommanded = commanded(Rollout);
 export type RolloutCommanded = Static<typeof RolloutCommanded>;
+
+/** What creating one answers. */
+export const CreatedRollout = Type.Object(
+  {
+    ...RolloutCommanded.properties,
+    /** Null under fixed limits. */
+    preflight: Nullable(Preflight),
+  },
+  closed,
+);
+export type CreatedRollout = Static<typeof CreatedRollout>;
+
+/** What a dry run of creating one answers. */
+export const RolloutPlan = Type.Object({ ...DryRun.properties, preflight: Nullable(Preflight) }, closed);
+export type RolloutPlan = Static<typeof RolloutPlan>;
 
 /** What an abort and a rollback answer. */
 export const RolloutEnded = Type.Object(
@@ -141,6 +193,19 @@ const AskedRule = Type.Object(
   closed,
 );
 
+/** Members that are left out follow from the metric; a metric takes those that it has. */
+const AskedMetric = Type.Object(
+  {
+    gate: Type.Optional(Type.Boolean()),
+    limit: Type.Optional(Nullable(Type.Number())),
+    on_limit: Type.Optional(MetricPolicy.properties.on_limit),
+    tolerated: Type.Optional(Type.Number()),
+    slower: Type.Optional(Type.Number()),
+    after: Type.Optional(Duration),
+  },
+  closed,
+);
+
 /**
  * What is left out takes its default (`domain/rollout/spec.ts`, which also holds the numbers against each other). `stages` or
  * `preset`, not both. With `start` it begins at once, in the same append.
@@ -163,11 +228,29 @@ export const CreateRollout = Type.Object(
       ),
     ),
     preset: Type.Optional(Type.Union([Type.Literal('canary'), Type.Literal('immediate')])),
-    cohort: Type.Optional(
-      Type.Object({ platform: Type.Optional(Type.Array(Line(40), { minItems: 1, maxItems: 50 })) }, closed),
-    ),
+    cohort: Type.Optional(Filter),
+    exclude: Type.Optional(Filter),
     look: Type.Optional(Duration),
-    policy: Type.Optional(Type.Object({ rules: Type.Array(AskedRule, { maxItems: 50 }) }, closed)),
+    /** Fixed limits on totals, or the judge with stated rates of error. Members below belong to the latter, and ask for it. */
+    policy: Type.Optional(
+      Type.Union([Type.Literal('evidence'), Type.Object({ rules: Type.Array(AskedRule, { maxItems: 50 }) }, closed)]),
+    ),
+    metrics: Type.Optional(Type.Record(Line(40), AskedMetric)),
+    trust: Type.Optional(Type.Object({ stale_after: Type.Optional(Nullable(Duration)) }, closed)),
+    verdict: Type.Optional(
+      Type.Object(
+        {
+          alpha: Type.Optional(Type.Number()),
+          beta: Type.Optional(Type.Number()),
+          proven: Type.Optional(Type.Number()),
+          negligible: Type.Optional(Nullable(Type.Number())),
+        },
+        closed,
+      ),
+    ),
+    if_unproven: Type.Optional(EvidencePolicy.properties.if_unproven),
+    /** Percent of the cohort that stays on the stable version until the rollout ends. */
+    holdback: Type.Optional(Type.Number()),
     on_regressed: Type.Optional(RolloutSpec.properties.on_regressed),
     start: Type.Optional(Type.Boolean()),
   },

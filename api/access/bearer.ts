@@ -111,7 +111,11 @@ export function tokenMembers(request: FastifyRequest, { tokens }: DeviceAuth, de
 
 /** Past half of its life, or not what the device says of itself now. */
 export function isDue(held: TokenDevice, device: Device, now = Date.now()): boolean {
-  const { platform, osVersion, appVersion } = attributesOf(device);
-  const isSame = held.platform === platform && held.osVersion === osVersion && held.appVersion === appVersion;
+  const { platform, osVersion, appVersion, region } = attributesOf(device);
+  const isSame =
+    held.platform === platform &&
+    held.osVersion === osVersion &&
+    held.appVersion === appVersion &&
+    (held.region ?? null) === region;
   return !isSame || held.expiresAt * 1_000 - now < TOKEN_TTL_MS / 2;
 }

@@ -16,6 +16,7 @@ export interface TokenDevice extends Pick<
   Device,
   'id' | 'orgId' | 'generation' | 'platform' | 'osVersion' | 'appVersion'
 > {
+  readonly region?: string | null;
   /** Of a test key: good on the same machine only. */
   readonly isTest: boolean;
   /** Unix seconds. */
@@ -33,14 +34,15 @@ export interface DeviceTokens {
   read(token: string): TokenDevice | undefined;
 }
 
-type Attributes = Pick<Device, 'platform' | 'osVersion' | 'appVersion'>;
+type Attributes = Pick<Device, 'platform' | 'osVersion' | 'appVersion'> & { readonly region?: string | null };
 const short = (text: string | null) => (text === null ? null : cutText(text, ATTRIBUTE_MOST));
 
 /** The attributes of a device as its token says them. */
-export const attributesOf = ({ platform, osVersion, appVersion }: Attributes): Attributes => ({
+export const attributesOf = ({ platform, osVersion, appVersion, region }: Attributes): Required<Attributes> => ({
   platform: short(platform),
   osVersion: short(osVersion),
   appVersion: short(appVersion),
+  region: short(region ?? null),
 });
 
 /** Nobody else's secret looks like this; a key that an operator imported is no token. */
@@ -56,6 +58,7 @@ interface Payload {
   readonly platform?: string;
   readonly os_version?: string;
   readonly app_version?: string;
+  readonly region?: string;
   readonly test?: true;
 }
 
@@ -65,7 +68,7 @@ export function createDeviceTokens(secret: Uint8Array): DeviceTokens {
   const macOf = (signed: string) => createHmac('sha256', key).update(signed).digest('base64url');
   return {
     issue({ id, orgId, generation, isTest, ...said }, now) {
-      const { platform, osVersion, appVersion } = attributesOf(said);
+      const { platform, osVersion, appVersion, region } = attributesOf(said);
       const iat = Math.floor(now / 1_000);
       const exp = iat + TOKEN_TTL_MS / 1_000;
       const payload: Payload = {
@@ -73,6 +76,7 @@ export function createDeviceTokens(secret: Uint8Array): DeviceTokens {
         ...(platform === null ? {} : { platform }),
         ...(osVersion === null ? {} : { os_version: osVersion }),
         ...(appVersion === null ? {} : { app_version: appVersion }),
+        ...(region === null ? {} : { region }),
         ...(isTest ? { test: true as const } : {}),
       };
       const signed = `ed_${KEY_ID}.${Buffer.from(JSON.stringify(payload)).toString('base64url')}`;
@@ -93,6 +97,7 @@ export function createDeviceTokens(secret: Uint8Array): DeviceTokens {
         platform: said.platform ?? null,
         osVersion: said.os_version ?? null,
         appVersion: said.app_version ?? null,
+        ...(said.region === undefined ? {} : { region: said.region }),
         isTest: said.test ?? false,
         issuedAt: said.iat,
         expiresAt: said.exp,

@@ -20,7 +20,15 @@ const NOW = Date.UTC(2026, 10, 23);
 const { token } = tokens.issue(device, NOW);
 const words = fc.option(fc.string({ unit: 'binary', maxLength: 100 }), { nil: null });
 const at = new Date(NOW);
-const rest = { identifier: 'a', sdkVersion: null, attributes: {}, registeredAt: at, updatedAt: at, lastSeenAt: at };
+const rest = {
+  identifier: 'a',
+  region: null,
+  sdkVersion: null,
+  attributes: {},
+  registeredAt: at,
+  updatedAt: at,
+  lastSeenAt: at,
+};
 
 describe('the token of a device', () => {
   it('says what it was issued for, whatever a device calls itself', () => {

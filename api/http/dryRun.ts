@@ -6,8 +6,9 @@ import type { DryRun } from '../../wire/common.ts';
 /** Ends a use case where it would append. It travels as a throw, so that no use case needs to know of dry runs. */
 export class DryRunEnd extends Error {
   override readonly name = 'DryRunEnd';
-  readonly answer: DryRun;
-  constructor(answer: DryRun) {
+  readonly answer: DryRun & Readonly<Record<string, unknown>>;
+  /** @param answer with the members that a route adds to it */
+  constructor(answer: DryRun & Readonly<Record<string, unknown>>) {
     super('dry run');
     this.answer = answer;
   }

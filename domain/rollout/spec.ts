@@ -3,10 +3,12 @@
  * (docs/design/rollout.md "The spec").
  */
 import { durationMs, formatDuration, LONGEST_MS, LONGEST_PLAN_MS } from '../duration.ts';
-import type { RolloutSpec, Rule, Stage } from '../events/rollout.ts';
+import type { RolloutSpec, Rule, RulesPolicy, Stage } from '../events/rollout.ts';
 import { versionProblem } from '../semver.ts';
-import { isPlatform } from './cohort.ts';
+import { DEFAULT_POLICY } from './defaultPolicy.ts';
+import { readFilter } from './filterReader.ts';
 import { createReader, type Problem, type Reader } from './specReader.ts';
+import { EVIDENCE_MEMBERS, readEvidence } from './verdict/index.ts';
 
 export type { Problem } from './specReader.ts';
 
@@ -42,6 +44,12 @@ export type ParsedSpec = { readonly spec: RolloutSpec } | { readonly errors: rea
 export type ParsedRequest =
   { readonly spec: RolloutSpec; readonly start: boolean } | { readonly errors: readonly Problem[] };
 
+/** The model that a spec is for. */
+export interface ForModel {
+  /** A version is stable: some devices may be kept on it. */
+  readonly hasStable?: boolean;
+}
+
 type Bakes = Pick<Stage, 'min_bake' | 'max_bake'>;
 
 /** The first and the last stage bake a day to two, those between a quarter to a whole one. */
@@ -54,28 +62,34 @@ const bakes = (index: number, count: number): Bakes =>
  * The body of `POST /models/{m}/rollouts` on the own door. Never throws; every mistake found is listed, unknown members too.
  *
  * `stages` or `preset` (canary by default), not both. A stage without durations ramps 2 h and bakes by its place; preset `canary`
- * bakes each stage 24–48 h. A rule without minimums gets 10 devices and 20 samples a device (downloads: 1).
+ * bakes each stage 24–48 h. A rule without minimums gets 10 devices and 20 samples a device (downloads: 1). Under `evidence` 1 % is held
+ * back, and nobody in a rollout of one stage or of a first release.
  */
-export function parseRolloutRequest(body: unknown): ParsedRequest {
+export function parseRolloutRequest(body: unknown, { hasStable = true }: ForModel = {}): ParsedRequest {
   const read = createReader();
   const request = read.object(body, '', [
     'version',
     'stages',
     'preset',
     'cohort',
+    'exclude',
     'look',
     'policy',
-    'on_regressed',
+    ...EVIDENCE_MEMBERS,
     'start',
   ]);
   if (!request) return { errors: read.problems };
-  const cohort = readCohort(read, request['cohort']);
+  const cohort = readFilter(read, request['cohort'], '/cohort');
+  const exclude = readFilter(read, request['exclude'], '/exclude');
+  const version = readVersion(read, request['version']);
+  const stages = readStages(read, request['stages'], request['preset']);
   const spec: RolloutSpec = {
-    version: readVersion(read, request['version']),
-    stages: readStages(read, request['stages'], request['preset']),
+    version,
+    stages,
     ...(cohort === undefined ? {} : { cohort }),
+    ...(exclude === undefined ? {} : { exclude }),
     look: read.duration(request['look'], '/look', DEFAULT_LOOK, SHORTEST_LOOK_MS, LONGEST_LOOK_MS),
-    policy: readPolicy(read, request['policy']),
+    policy: readPolicy(read, request, hasStable ? stages.length : 1),
     on_regressed: read.oneOf(request['on_regressed'], '/on_regressed', ['rollback', 'hold'] as const, 'rollback'),
   };
   const start = read.flag(request['start'], '/start', false);
@@ -144,25 +158,28 @@ function readPercent(read: Reader, value: unknown, pointer: string): number {
   return Number.NaN;
 }
 
-function readCohort(read: Reader, value: unknown): RolloutSpec['cohort'] {
-  if (value === undefined || value === null) return undefined;
-  const cohort = read.object(value, '/cohort', ['platform']);
-  if (!cohort) return undefined;
-  if (cohort['platform'] === undefined || cohort['platform'] === null) {
-    read.problem('/cohort', 'names no attribute: leave it out for everyone, or give platform');
-    return undefined;
+/** Members that only the policy `evidence` reads. */
+const EVIDENCE_ONLY = EVIDENCE_MEMBERS.filter((name) => name !== 'on_regressed');
+const isGiven = (value: unknown): boolean => value !== undefined && value !== null;
+
+/**
+ * `{rules}` are fixed limits, `evidence` the judge with stated rates of error; a member of the latter asks for it too.
+ *
+ * @param stages how many keep some back by default; 1: none
+ */
+function readPolicy(read: Reader, request: Readonly<Record<string, unknown>>, stages: number): RolloutSpec['policy'] {
+  const { policy } = request;
+  const asked = EVIDENCE_ONLY.filter((name) => isGiven(request[name]));
+  if (typeof policy === 'object' && policy !== null) {
+    for (const name of asked) read.problem(`/${name}`, 'belongs to the policy "evidence", and policy gives rules');
+    return readRules(read, policy);
   }
-  const platforms = read.list(cohort['platform'], '/cohort/platform', MAX_RULES) ?? [];
-  platforms.forEach((platform, index) => {
-    const isGood = typeof platform === 'string' && platform.length <= 40 && isPlatform(platform);
-    const why = 'must be a platform that devices register with, such as "ios"; "python" names an SDK';
-    if (!isGood) read.problem(`/cohort/platform/${index}`, why);
-  });
-  return { platform: platforms.map(String) };
+  const wanted = asked.length > 0 ? 'evidence' : DEFAULT_POLICY;
+  const named = isGiven(policy) ? read.oneOf(policy, '/policy', ['evidence']) : wanted;
+  return named === 'evidence' ? readEvidence(read, request, stages) : { rules: [DEFAULT_RULE] };
 }
 
-function readPolicy(read: Reader, value: unknown): RolloutSpec['policy'] {
-  if (value === undefined || value === null) return { rules: [DEFAULT_RULE] };
+function readRules(read: Reader, value: object): RulesPolicy {
   const policy = read.object(value, '/policy', ['rules']);
   // No rules at all is a choice that must be written down: `rules: []`.
   const rules = policy && read.list(policy['rules'], '/policy/rules', MAX_RULES, 0);
@@ -206,7 +223,7 @@ export interface SdkRolloutCall {
  * Percents p, p + step, …, the last exactly the target. The first percentage was asked for by number, so all of it is told at
  * once; the others ramp 2 h. Refused: p above the target, a step of 0 or less, more than 100 stages. Never throws.
  */
-export function specFromSdkCall(call: SdkRolloutCall): ParsedSpec {
+export function specFromSdkCall(call: SdkRolloutCall, { hasStable = true }: ForModel = {}): ParsedSpec {
   const { version, rollout_percentage: first = 10, target_percentage: target = 100, increment_step: step = 10 } = call;
   const read = createReader();
   readVersion(read, version);
@@ -235,7 +252,6 @@ export function specFromSdkCall(call: SdkRolloutCall): ParsedSpec {
     ramp: index === 0 ? '0ms' : DEFAULT_RAMP,
     ...bakes(index, percents.length),
   }));
-  return {
-    spec: { version, stages, look: DEFAULT_LOOK, policy: { rules: [DEFAULT_RULE] }, on_regressed: 'rollback' },
-  };
+  const policy = readPolicy(read, {}, hasStable ? stages.length : 1);
+  return { spec: { version, stages, look: DEFAULT_LOOK, policy, on_regressed: 'rollback' } };
 }

@@ -5,7 +5,8 @@ import { decode } from '../events/codec.ts';
 import { durationMs } from '../duration.ts';
 import type { RolloutSpec } from '../events/rollout.ts';
 import { canonicalSha } from '../hash/canonicalJson.ts';
-import { rulesPolicy } from './policies.ts';
+import { DEFAULT_POLICY } from './defaultPolicy.ts';
+import { evidencePolicy, rulesPolicy } from './policies.ts';
 import { DEFAULT_RULE, parseRolloutRequest, specFromSdkCall, type ParsedRequest, type ParsedSpec } from './spec.ts';
 
 const specOf = (parsed: ParsedRequest | ParsedSpec): RolloutSpec => {
@@ -125,7 +126,19 @@ describe('a request on the own door', () => {
     [{ version: '1.1.0', cohort: {} }, ['/cohort']],
     [{ version: '1.1.0', cohort: { platform: [] } }, ['/cohort/platform']],
     [{ version: '1.1.0', cohort: { platform: ['ios', 'python', 3] } }, ['/cohort/platform/1', '/cohort/platform/2']],
-    [{ version: '1.1.0', cohort: { region: ['eu'] } }, ['/cohort/region', '/cohort']],
+    [{ version: '1.1.0', cohort: { colour: ['blue'] } }, ['/cohort/colour', '/cohort']],
+    [{ version: '1.1.0', exclude: {} }, ['/exclude']],
+    [{ version: '1.1.0', exclude: { region: [''] } }, ['/exclude/region/0']],
+    [{ version: '1.1.0', cohort: { os: { gte: '14' } } }, ['/cohort/os']],
+    [{ version: '1.1.0', cohort: { platform: ['ios', 'android'], os: { gte: '14' } } }, ['/cohort/os']],
+    [{ version: '1.1.0', cohort: { app: { gte: '3.x' } } }, ['/cohort/app/gte']],
+    [{ version: '1.1.0', cohort: { app: {} } }, ['/cohort/app']],
+    [{ version: '1.1.0', cohort: { app: { gte: '3.2', lt: '3.2.0' } } }, ['/cohort/app/lt']],
+    [{ version: '1.1.0', cohort: { app: { gt: '3' } } }, ['/cohort/app/gt', '/cohort/app']],
+    [{ version: '1.1.0', policy: 'hope' }, ['/policy']],
+    [{ version: '1.1.0', policy: { rules: [] }, holdback: 2, if_unproven: 'ask' }, ['/if_unproven', '/holdback']],
+    [{ version: '1.1.0', if_unproven: 'hope', holdback: 51 }, ['/if_unproven', '/holdback']],
+    [{ version: '1.1.0', metrics: { vibes: {} }, trust: { stale: '1h' } }, ['/trust/stale', '/metrics/vibes']],
     [{ version: '1.1.0', policy: {} }, ['/policy/rules']],
     [{ version: '1.1.0', policy: { rules: [{ metric: 'vibes', value: 1 }] } }, ['/policy/rules/0/metric']],
     [{ version: '1.1.0', policy: { rules: [{ metric: 'error_rate', value: 5 }] } }, ['/policy/rules/0/value']],
@@ -136,6 +149,29 @@ describe('a request on the own door', () => {
     [{ version: '1.1.0', on_regressed: 'shrug', start: 'yes' }, ['/on_regressed', '/start']],
   ])('refuses %j at %j', (body, pointers) => {
     expect(pointersOf(parseRolloutRequest(body))).toEqual(pointers);
+  });
+
+  it('is judged by evidence where that is asked for, by name or by a member of it', () => {
+    const policyOf = (request: Record<string, unknown>, hasStable = true) => {
+      const spec = specOf(parseRolloutRequest({ version: '1.1.0', ...request }, { hasStable }));
+      return evidencePolicy(spec);
+    };
+    expect(policyOf({ policy: 'evidence' })).toMatchObject({
+      if_unproven: 'auto',
+      holdback: 1,
+      on_regressed: 'rollback',
+    });
+    expect(policyOf({ if_unproven: 'ask' })).toMatchObject({ if_unproven: 'ask' });
+    expect(policyOf({ metrics: { errors: { limit: 0.1, on_limit: 'rollback' } } })).toMatchObject({
+      metrics: { errors: { limit: 0.1, on_limit: 'rollback' } },
+    });
+    expect(policyOf({ policy: 'evidence', on_regressed: 'hold' })).toMatchObject({ on_regressed: 'hold' });
+    // Nobody is held back where nothing is stable, or where all get it at once.
+    expect(policyOf({ policy: 'evidence' }, false)).toMatchObject({ holdback: 0 });
+    expect(policyOf({ policy: 'evidence', preset: 'immediate' })).toMatchObject({ holdback: 0 });
+    expect(policyOf({ policy: 'evidence', holdback: 5 }, false)).toMatchObject({ holdback: 5 });
+    expect(policyOf({ policy: { rules: [] } })).toBeUndefined();
+    expect(policyOf({ on_regressed: 'hold' }) === undefined).toBe(DEFAULT_POLICY === 'rules');
   });
 
   it('names every mistake at once, and never throws', () => {

@@ -12,7 +12,9 @@ import type { Device, DeviceStore } from './deviceStore.ts';
 import { createToldMarks } from './toldMarks.ts';
 
 /** What routes need of a device that acts. */
-export type ActiveDevice = Pick<Device, 'id' | 'orgId' | 'platform' | 'osVersion' | 'appVersion'>;
+export type ActiveDevice = Pick<Device, 'id' | 'orgId' | 'platform' | 'osVersion' | 'appVersion'> & {
+  readonly region?: string | null;
+};
 
 export interface Told {
   readonly modelId: string;
@@ -63,7 +65,10 @@ interface Known {
 }
 
 const isSame = (a: ActiveDevice, b: ActiveDevice): boolean =>
-  a.platform === b.platform && a.osVersion === b.osVersion && a.appVersion === b.appVersion;
+  a.platform === b.platform &&
+  a.osVersion === b.osVersion &&
+  a.appVersion === b.appVersion &&
+  (a.region ?? null) === (b.region ?? null);
 
 /** Whether a contact was noted so lately that this one changes nothing that matters; notes it otherwise. */
 function wasHeard(heard: Map<string, number>, watch: Watch, at: number): boolean {
@@ -124,8 +129,9 @@ export function createActiveDevices(
     const before = changes;
     const found = await devices.getDevice(orgId, text);
     if (!found) return undefined;
-    const { id, platform, osVersion, appVersion } = found;
-    const one: Known = { device: { id, orgId, platform, osVersion, appVersion }, told: new Map(), heard: new Map() };
+    const { id, platform, osVersion, appVersion, region } = found;
+    const device = { id, orgId, platform, osVersion, appVersion, region };
+    const one: Known = { device, told: new Map(), heard: new Map() };
     ids.set(`${orgId}\n${text}`, id);
     if (before === changes) known.set(id, one);
     return one;
@@ -137,8 +143,8 @@ export function createActiveDevices(
       const one = id === undefined ? undefined : known.get(id);
       if (one && (!said || isSame(one.device, said))) return one.device;
       if (one || !said) return (await read(orgId, text))?.device;
-      const { platform, osVersion, appVersion } = said;
-      const device = { id: said.id, orgId, platform, osVersion, appVersion };
+      const { platform, osVersion, appVersion, region = null } = said;
+      const device = { id: said.id, orgId, platform, osVersion, appVersion, region };
       known.set(said.id, { device, told: new Map(), heard: new Map() });
       return device;
     },

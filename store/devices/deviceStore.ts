@@ -14,6 +14,8 @@ export interface Device {
   readonly platform: string | null;
   readonly osVersion: string | null;
   readonly appVersion: string | null;
+  /** Where it says it is, in words of its own. */
+  readonly region: string | null;
   readonly sdkVersion: string | null;
   /** Whatever else was sent, as sent. */
   readonly attributes: Readonly<Record<string, unknown>>;
@@ -115,6 +117,7 @@ const deviceOf = (row: DeviceRow): Device => ({
   platform: row.platform,
   osVersion: row.os_version,
   appVersion: row.app_version,
+  region: typeof row.attributes['region'] === 'string' ? row.attributes['region'] : null,
   sdkVersion: row.sdk_version,
   attributes: row.attributes,
   generation: row.generation,
@@ -142,7 +145,8 @@ const IS_MEANT = `org_id = $1 AND id = (SELECT id FROM ops.devices WHERE org_id 
    ORDER BY array_position($2::uuid[], id) LIMIT 1)`;
 
 /** True where what an assignment reads of a device is now another than before the statement, whose snapshot the inner query reads. */
-const HAS_CHANGED = `coalesce((SELECT (b.platform, b.os_version, b.app_version) IS DISTINCT FROM (d.platform, d.os_version, d.app_version)
+const HAS_CHANGED = `coalesce((SELECT (b.platform, b.os_version, b.app_version, b.attributes -> 'region')
+  IS DISTINCT FROM (d.platform, d.os_version, d.app_version, d.attributes -> 'region')
   FROM ops.devices b WHERE b.id = d.id), false) AS has_changed`;
 
 /**

@@ -50,7 +50,7 @@ export async function deploy(
   model: ModelState & { readonly id: string },
   call: SdkCreateRollout,
 ): Promise<Deployed> {
-  const parsed = specFromSdkCall(call);
+  const parsed = specFromSdkCall(call, { hasStable: model.context.stable !== null });
   if ('errors' in parsed) throw invalidSpec(parsed.errors);
   const { spec } = parsed;
   await publishedVersion(deps, request, reply, model, spec.version);

@@ -171,7 +171,11 @@ function toldBy(body: Readonly<Record<string, unknown>>) {
     sdkVersion: find('sdk_version'),
     attributes: {
       ...(gpu === undefined ? {} : { gpu_available: gpu }),
-      ...flat({ manufacturer: find('manufacturer'), model: find('model') }),
+      ...flat({
+        manufacturer: find('manufacturer'),
+        model: find('model'),
+        region: find('region') ?? textIn(metadata, 'region'),
+      }),
       ...(capabilities ? { capabilities: texts(capabilities) } : {}),
       ...(metadata ? { metadata: texts(metadata) } : {}),
     },

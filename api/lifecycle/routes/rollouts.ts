@@ -7,6 +7,7 @@ import type { Caller, CommandDeps, Outcome } from '../../../commands/context.ts'
 import { createAndStart } from '../../../commands/createAndStart.ts';
 import { createRollout } from '../../../commands/createRollout.ts';
 import { pauseRollout } from '../../../commands/pauseRollout.ts';
+import { readPreflight } from '../../../commands/fleetEvidence.ts';
 import { recordRootCause } from '../../../commands/recordRootCause.ts';
 import { resumeRollout } from '../../../commands/resumeRollout.ts';
 import { rollBack } from '../../../commands/rollBack.ts';
@@ -15,6 +16,7 @@ import { rolloutStream } from '../../../domain/events/streams.ts';
 import { parseRolloutRequest } from '../../../domain/rollout/spec.ts';
 import type { App } from '../../app.ts';
 import { runCommand } from '../../command.ts';
+import { DryRunEnd } from '../../http/dryRun.ts';
 import type { ApiDeps } from '../../context.ts';
 import { etagOfBody, isNotModified } from '../../http/conditional.ts';
 import { invalidSpec } from '../../invalidSpec.ts';
@@ -24,19 +26,22 @@ import { whoAsks } from '../../access/principal.ts';
 import { AsOfQuery, closed, CommandQuery, ModelRef, PageQuery, VersionRef } from '../../../wire/common.ts';
 import {
   Advance,
+  CreatedRollout,
   CreateRollout,
   RollBackRollout,
   Rollout,
   RolloutCommanded,
   RolloutEnded,
   RolloutPage,
+  RolloutPlan,
   RolloutStatus,
   RootCause,
 } from '../../../wire/rollout.ts';
 import { MaybeReason, WithReason } from '../../../wire/training.ts';
+import { preflightView } from '../views/preflight.ts';
 import { rolloutSummaryView, rolloutView } from '../views/rollout.ts';
 import { stateOfStatus } from '../../rolloutStatus.ts';
-import { commandAnswer, creationAnswer, entityAnswer } from './answers.ts';
+import { commandAnswer, entityAnswer } from './answers.ts';
 import { ModelParams, RolloutParams } from './params.ts';
 
 const tags = ['rollouts'];
@@ -87,19 +92,22 @@ export function rolloutRoutes(app: App, deps: ApiDeps): void {
       params: ModelParams,
       body: CreateRollout,
       querystring: CommandQuery,
-      response: creationAnswer(RolloutCommanded),
+      response: { 200: Type.Union([CreatedRollout, RolloutPlan]), 201: CreatedRollout },
     },
     handler: async (request, reply) => {
-      const parsed = parseRolloutRequest(request.body);
+      const { id: modelId, context } = await existingModel(await viewOf(deps, request, reply), request.params.model);
+      const parsed = parseRolloutRequest(request.body, { hasStable: context.stable !== null });
       if ('errors' in parsed) throw invalidSpec(parsed.errors);
       const { spec, start } = parsed;
-      const { id: modelId } = await existingModel(await viewOf(deps, request, reply), request.params.model);
       const input = { modelId, spec };
+      const preflight = preflightView(await readPreflight(deps.commands, input), spec);
       const { outcome, events, position } = await runCommand(deps, request, reply, {}, (commands, caller) =>
         start ? createAndStart(commands, caller, input) : createRollout(commands, caller, input),
-      );
+      ).catch((error: unknown) => {
+        throw error instanceof DryRunEnd ? new DryRunEnd({ ...error.answer, preflight }) : error;
+      });
       reply.code(outcome.outcome === 'appended' ? 201 : 200);
-      return { ...(await current(deps, request, reply, outcome.rolloutId)), events, position };
+      return { ...(await current(deps, request, reply, outcome.rolloutId)), preflight, events, position };
     },
   });
 

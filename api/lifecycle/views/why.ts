@@ -1,4 +1,5 @@
 /** Why a device is told its version: the rules of assignment in their order, each with whether it applied. */
+import type { Filter } from '../../../domain/events/rollout.ts';
 import { bucketOf, isInside } from '../../../domain/rollout/assignment.ts';
 import { isInCohort } from '../../../domain/rollout/cohort.ts';
 import {
@@ -46,7 +47,7 @@ function rolloutRules(
       {
         rule: 'cohort',
         met: isIn,
-        detail: `${about}: platform ${device.platform ?? 'unknown'} is ${isIn ? '' : 'not '}in its cohort`,
+        detail: `${about}: ${saidBy(rollout, device)} is ${isIn ? '' : 'not '}in its cohort`,
       },
       {
         rule: 'bucket',
@@ -55,6 +56,17 @@ function rolloutRules(
       },
     ];
   });
+}
+
+/** What the filters of the rollout read of the device; the platform always. */
+function saidBy({ cohort, exclude }: LiveRollout, device: AssignedDevice): string {
+  const reads = (member: keyof Filter) => cohort?.[member] !== undefined || exclude?.[member] !== undefined;
+  return [
+    `platform ${device.platform ?? 'unknown'}`,
+    ...(reads('region') ? [`region ${device.region ?? 'unknown'}`] : []),
+    ...(reads('os') ? [`system ${device.osVersion ?? 'unknown'}`] : []),
+    ...(reads('app') ? [`app ${device.appVersion ?? 'unknown'}`] : []),
+  ].join(', ');
 }
 
 function fallbackRules(pointer: Pointer): Rule[] {

@@ -22,6 +22,7 @@ export type {
 export { recheckEvidence } from './recheck.ts';
 export { ATTRIBUTES, segmentsOf, testedSegments, type Attribute, type Leaf } from './segments.ts';
 export { stratumOf, tallyOf, without, type Stratum } from './strata.ts';
+export { tellEvidence, tellGuilt, tellPreflight, tellSegment } from './telling.ts';
 export { GOOD_LOOKS, owedAfter, trustOf, type Distrust, type Reading } from './trust.ts';
 export { slowFrom, watchReport, watchTold, type Place, type Watch, type WatchedStage } from './watch.ts';
 export * from './windows.ts';

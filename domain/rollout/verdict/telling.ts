@@ -1,4 +1,5 @@
 /** Pure. A judgement of `verdict@1` in words: who is named, by which numbers, and what is missing. */
+import type { StagePreflight } from './preflight.ts';
 import type { EvidenceJudgement, JudgedMetric, JudgedSegment } from '../../events/verdict.ts';
 
 /** `ln G 12.3`: logs of evidence, with one decimal. */
@@ -43,4 +44,16 @@ export function tellEvidence(judgement: EvidenceJudgement): string {
       .map((m) => `${m.metric}: ${armsOf(m)}, ln A ${ln(m.ln_a ?? 0)} (needed ${ln(threshold)})`)
       .join('; ');
   return verdict === 'HEALTHY' ? `proven: ${judgement.proven.join(', ')}` : missing.join('; ');
+}
+
+/** What a stage will be able to show, in one sentence or two. */
+export function tellPreflight({ canary, control, canProve, metrics }: StagePreflight): string {
+  const seen = metrics.filter((m) => m.convicts !== null).map((m) => `${m.metric} at ${m.convicts} times`);
+  const blind = metrics.filter((m) => m.convicts === null).map((m) => m.metric);
+  return [
+    `${canary} canary and ${control} control devices`,
+    seen.length > 0 ? `convicts ${seen.join(', ')}` : 'convicts nothing that was tried',
+    ...(blind.length > 0 ? [`cannot convict ${blind.join(', ')} below 20 times`] : []),
+    canProve ? 'a healthy version is proven' : 'cannot prove health: it ends quiet if there is no alarm',
+  ].join('; ');
 }
