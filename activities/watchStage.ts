@@ -5,7 +5,7 @@ import { rolloutStream } from '../domain/events/streams.ts';
 import { isLive, type RolloutState } from '../machines/rollout.ts';
 import type { ActivityDeps } from './deps.ts';
 import { foldStream } from './foldStream.ts';
-import { lookEvery } from './heartbeats.ts';
+import { pollEvery } from './heartbeats.ts';
 import { lookAt } from './rolloutStanding.ts';
 import { submitAs } from './submitCommand.ts';
 
@@ -29,7 +29,7 @@ interface Watch {
 export function watchStage(deps: ActivityDeps, process: string, { rolloutId, streamVersion }: Watch): Promise<Changed> {
   const stream = rolloutStream(rolloutId);
   let everyMs = 60_000;
-  return lookEvery(
+  return pollEvery(
     () => everyMs,
     async () => {
       const { folded, now } = await foldStream(deps.commands.log, stream, 'rollout_not_found');

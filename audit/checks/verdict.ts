@@ -4,7 +4,7 @@ import type { Judgement, RolloutSpec, SetAside } from '../../domain/events/rollo
 import { canonicalJson, canonicalSha } from '../../domain/hash/canonicalJson.ts';
 import { durationMs } from '../../domain/duration.ts';
 import { recheck } from '../../domain/rollout/thresholds.ts';
-import { placeOf, type FactRow, type Findings } from '../finding.ts';
+import { subjectOfRow, type FactRow, type Findings } from '../finding.ts';
 
 interface Rollout {
   readonly spec: RolloutSpec;
@@ -45,7 +45,7 @@ export function judgeStream(findings: Findings): (row: FactRow, fact: AnyFact) =
       return;
     }
     if (!rollout) return;
-    const tell = (code: string, what: string) => findings.add(code, `${stream}: ${what}`, placeOf(row));
+    const tell = (code: string, what: string) => findings.add(code, `${stream}: ${what}`, subjectOfRow(row));
     if (fact.type === 'RolloutResumed' && fact.data.set_aside) rollout.setAsides.add(keyOf(fact.data.set_aside));
     if (fact.type === 'StageEntered') {
       const { stage, ramp_ms, min_bake_ms, max_bake_ms } = fact.data;

@@ -1,5 +1,5 @@
 /** The models of an organisation (C02), a page of them or all, in one document: docs/design/http.md "List of models". */
-import type { ModelKind, ModelPlace } from '../../../projections/catalog/query.ts';
+import type { ModelKind, ModelCursor } from '../../../projections/catalog/query.ts';
 import type { ReadModels } from '../../../projections/readModels.ts';
 import type { ListText } from '../../http/listText.ts';
 import type { SdkModel } from '../schemas.ts';
@@ -18,7 +18,7 @@ export function modelList(
 ): ListText {
   let sent = 0;
   async function* pages(): AsyncGenerator<readonly SdkModel[]> {
-    for (let place: ModelPlace = { offset }; sent < limit;) {
+    for (let place: ModelCursor = { offset }; sent < limit;) {
       const wanted = Math.min(limit - sent, PAGE);
       const rows = await reads.modelsNow(kind, place, wanted);
       sent += rows.length;
