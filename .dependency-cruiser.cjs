@@ -122,7 +122,7 @@ module.exports = {
       { path: '.', pathNot: `^dev/|${CHECKS}` },
       { path: '^dev/' },
     ),
-    rule('nothing-imports-checks', 'Tests and benches are leaves.', { path: '.', pathNot: CHECKS }, { path: CHECKS }),
+    rule('nothing-imports-checks', 'Tests and benches stand above everything.', { path: '.', pathNot: CHECKS }, { path: CHECKS }),
     rule(
       'only-processes-read-config',
       'Everything else gets values.',

@@ -2,7 +2,7 @@
 import { rolloutStream } from '../domain/events/streams.ts';
 import type { ActivityDeps } from './deps.ts';
 import { foldStream } from './foldStream.ts';
-import { lookEvery } from './heartbeats.ts';
+import { pollEvery } from './heartbeats.ts';
 import { notify } from './notify.ts';
 import { areBack, returnedNotice } from './rollbackPlan.ts';
 
@@ -19,7 +19,7 @@ interface Returned {
  * load of the process has no time to count again. The caller gives it up after 72 h.
  */
 export function followDevices(deps: ActivityDeps, { rolloutId }: { readonly rolloutId: number }): Promise<Returned> {
-  return lookEvery(
+  return pollEvery(
     () => deps.followEveryMs ?? LOOK_MS,
     async () => {
       const { told, outstanding } = await deps.telemetry.devicesStillOn(rolloutId);

@@ -49,7 +49,7 @@ export async function whileWanted<T>(
  *
  * @throws CancelledFailure when the workflow gave the watch up, or the worker shuts down
  */
-export async function lookEvery<T>(everyMs: () => number, look: () => Promise<T | undefined>): Promise<T> {
+export async function pollEvery<T>(everyMs: () => number, look: () => Promise<T | undefined>): Promise<T> {
   const context = Context.current();
   for (;;) {
     const seen = await look();

@@ -2,7 +2,7 @@
 import { LifecycleError } from '../domain/errors.ts';
 import { roundIdOf } from '../store/rounds/roundRow.ts';
 import type { ActivityDeps } from './deps.ts';
-import { lookEvery } from './heartbeats.ts';
+import { pollEvery } from './heartbeats.ts';
 
 const LOOK_MS = 1_000;
 
@@ -12,7 +12,7 @@ export function watchRound(
   { runId, round, attempt }: { readonly runId: string; readonly round: number; readonly attempt: number },
 ): Promise<{ readonly kind: 'closed'; readonly state: 'closed' | 'abandoned' }> {
   const roundId = roundIdOf(runId, round, attempt);
-  return lookEvery(
+  return pollEvery(
     () => LOOK_MS,
     async () => {
       const row = await deps.commands.rounds.round(roundId);

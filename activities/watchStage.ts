@@ -9,7 +9,7 @@ import { clockMs } from '../domain/rollout/stageClock.ts';
 import { isLive, type RolloutState } from '../machines/rollout.ts';
 import type { ActivityDeps } from './deps.ts';
 import { foldStream } from './foldStream.ts';
-import { lookEvery } from './heartbeats.ts';
+import { pollEvery } from './heartbeats.ts';
 import { lookAt, lookAtWindows } from './rolloutStanding.ts';
 import { submitAs } from './submitCommand.ts';
 
@@ -35,7 +35,7 @@ export function watchStage(deps: ActivityDeps, process: string, { rolloutId, str
   let everyMs = 60_000;
   /** Good looks owed, since looks that say nothing new are not recorded. A new watch owes what the last judgement does. */
   let owed: number | undefined;
-  return lookEvery(
+  return pollEvery(
     () => everyMs,
     async () => {
       const { folded, now } = await foldStream(deps.commands.log, stream, 'rollout_not_found');

@@ -19,7 +19,7 @@ export function createLogWatch(connectionString: string): LogWatch {
   const wake = () => waiting.forEach((resolve) => resolve());
   const listener = createListener(connectionString, 'log watch', 'edgeml_log', () => {
     wake();
-    listeners.forEach((tell) => tell());
+    listeners.forEach((grown) => grown());
   });
   listener.keepConnected();
   const poll = setInterval(() => {
@@ -37,9 +37,9 @@ export function createLogWatch(connectionString: string): LogWatch {
         waiting.add(once);
         if (closed) once();
       }),
-    onGrowth(tell) {
-      listeners.add(tell);
-      return () => void listeners.delete(tell);
+    onGrowth(grown) {
+      listeners.add(grown);
+      return () => void listeners.delete(grown);
     },
     async close() {
       closed = true;

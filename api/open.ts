@@ -33,7 +33,7 @@ import { createFleetSize } from './fleetSize.ts';
 import { createLogWatch } from './logWatch.ts';
 import { openStopLane } from './stopLane.ts';
 import { createMetrics, observeLog } from './metrics.ts';
-import { relayPlaces, sequencerLag } from '../store/log/progress.ts';
+import { relayCursors, sequencerLag } from '../store/log/progress.ts';
 import { partsInDatabase } from './readiness.ts';
 import { rebuildable } from './rebuildable.ts';
 import { createServer } from './server.ts';
@@ -196,7 +196,7 @@ export function openApi(options: OpenOptions): RunningApi {
 
 /** How many facts each relay has not handed on. */
 async function relayLags(on: Queryable, head: number): Promise<Map<string, number>> {
-  return new Map([...(await relayPlaces(on))].map(([relay, at]) => [relay, Math.max(0, head - at)]));
+  return new Map([...(await relayCursors(on))].map(([relay, at]) => [relay, Math.max(0, head - at)]));
 }
 
 /** Parts that cannot be read now do not make the service unready. */

@@ -5,7 +5,7 @@
 import type { PointerTable } from '../projections/pointerTable.ts';
 import type { ReadModels, ReadModelStatus } from '../projections/readModels.ts';
 import type { Queryable } from '../store/queryable.ts';
-import { relayPlaces, sequencerLag, waitingSince } from '../store/log/progress.ts';
+import { relayCursors, sequencerLag, waitingSince } from '../store/log/progress.ts';
 import type { PartState } from './context.ts';
 import { STALE_MS } from './knownDevice.ts';
 
@@ -40,9 +40,9 @@ function projectionPart(model: ReadModelStatus, waits: ReadonlyMap<number, numbe
   }
   const { count, first } = model.setAside;
   if (count === 0) return followerPart(name, model.position, waits);
-  const told = first.map((one) => `${one.subject} since ${one.first} (${one.type}): ${one.why}`);
+  const named = first.map((one) => `${one.subject} since ${one.first} (${one.type}): ${one.why}`);
   const rest = count > first.length ? `; and ${count - first.length} more` : '';
-  return degraded(name, `${count} set aside: ${told.join('; ')}${rest}`);
+  return degraded(name, `${count} set aside: ${named.join('; ')}${rest}`);
 }
 
 /** The sequencer, the relays, the read models and the pointers of this process. @throws the driver's error */
@@ -51,7 +51,7 @@ export async function partsInDatabase(
   reads: Pick<ReadModels, 'status'>,
   pointers: Pick<PointerTable, 'ageMs'>,
 ): Promise<PartState[]> {
-  const [lag, relays, models] = await Promise.all([sequencerLag(on), relayPlaces(on), reads.status()]);
+  const [lag, relays, models] = await Promise.all([sequencerLag(on), relayCursors(on), reads.status()]);
   const waits = await waitingSince(on, [...relays.values(), ...models.map((m) => m.position)]);
   const stale = Math.round(pointers.ageMs() / 1_000);
   return [

@@ -57,10 +57,10 @@ function ask(child: ChildProcess, order: AuditOrder, { signal, onProgress }: Ver
   child.stderr?.on('data', (text: string) => (stderr = keepEnd(stderr + text, STDERR_KEPT)));
   return new Promise((resolve, reject) => {
     child.on('message', (message) => {
-      const told = message as FromAudit; // only our own child writes here
-      if (told.kind === 'progress') onProgress?.(told.progress);
-      else if (told.kind === 'report') resolve(told.report);
-      else reject(errorOf(told));
+      const said = message as FromAudit; // only our own child writes here
+      if (said.kind === 'progress') onProgress?.(said.progress);
+      else if (said.kind === 'report') resolve(said.report);
+      else reject(errorOf(said));
     });
     child.once('error', reject);
     // After its last message and the end of its stderr: one that has answered is settled by then.

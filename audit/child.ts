@@ -1,5 +1,5 @@
 /**
- * The child process of an audit. It gets one order, tells progress at least each few seconds, then the report, and ends. It ends with
+ * The child process of an audit. It gets one order, sends progress at least each few seconds, then the report, and ends. It ends with
  * its parent, too.
  */
 import { createNamedFiles } from '../store/artifacts/namedStore.ts';
@@ -17,14 +17,14 @@ const say = (message: FromAudit, then = () => {}) => process.send!(message, unde
 async function run({ connectionString, blobDir, fast, checkpoints }: AuditOrder): Promise<FromAudit> {
   const log = createEventStore({ connectionString, waits: 'work' });
   let progress: AuditProgress = { phase: 'log', done: 0, total: 0 };
-  const tell = () => say({ kind: 'progress', progress });
-  const beat = setInterval(tell, BEAT_MS);
-  tell();
+  const beatNow = () => say({ kind: 'progress', progress });
+  const beat = setInterval(beatNow, BEAT_MS);
+  beatNow();
   try {
     const published = blobDir === undefined ? undefined : createPublished(createNamedFiles(blobDir));
     const onProgress = (now: AuditProgress) => {
       progress = now;
-      tell();
+      beatNow();
     };
     return {
       kind: 'report',

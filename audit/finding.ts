@@ -53,9 +53,9 @@ export type DecodedRow = Decoded<PresentRow>;
 export interface Findings {
   readonly list: readonly Finding[];
   readonly count: number;
-  add(code: string, detail: string, place?: Place): void;
+  add(code: string, detail: string, place?: FindingSubject): void;
 }
-export type Place = Pick<Finding, 'index' | 'event' | 'stream'>;
+export type FindingSubject = Pick<Finding, 'index' | 'event' | 'stream'>;
 
 const LIMIT = 1_000;
 
@@ -111,7 +111,7 @@ export const bothFindings = (first: Findings, second: Findings): Pick<Findings, 
 });
 
 /** Where a row stands, for a finding. */
-export const placeOf = ({ log_index, event }: FactRow): Place => ({
+export const subjectOfRow = ({ log_index, event }: FactRow): FindingSubject => ({
   index: log_index,
   event: event.event_id,
   stream: `${event.stream_id}@${event.stream_version}`,

@@ -5,7 +5,7 @@
 import type { Pool } from '../store/connect.ts';
 import { foldChecked, readFact } from './checks/facts.ts';
 import { judgeStream } from './checks/verdict.ts';
-import { createFindings, createSortedFindings, placeOf, type FactRow } from './finding.ts';
+import { createFindings, createSortedFindings, subjectOfRow, type FactRow } from './finding.ts';
 import { rowPages } from './pages.ts';
 
 type Row = FactRow['event'] & Pick<FactRow, 'log_index'>;
@@ -40,7 +40,7 @@ function checkStream() {
       if (event.stream_version !== due || log_index <= lastIndex) isRegular = false;
       if (event.stream_version !== due) {
         const detail = `version ${event.stream_version} of ${event.stream_id} comes where ${due} is due`;
-        findings.order.add('version_order', detail, placeOf(row));
+        findings.order.add('version_order', detail, subjectOfRow(row));
       }
       due = event.stream_version + 1;
       lastIndex = log_index;

@@ -334,7 +334,7 @@ const TABLE: Readonly<Record<string, Entry>> = {
 };
 
 const program = createProgram();
-const leaves = everyCommand(program).filter((c) => c.commands.length === 0);
+const commands = everyCommand(program).filter((c) => c.commands.length === 0);
 const entryOf = (command: Command): Entry => {
   const entry = TABLE[wordsOfCommand(command)];
   if (entry === undefined) throw new Error(`${wordsOfCommand(command)} has no entry in TABLE`);
@@ -376,8 +376,8 @@ function theRequest(command: Command, ran: Ran): Seen {
 
 describe('the table', () => {
   it('has every command and every flag of the program, and no other', () => {
-    expect(Object.keys(TABLE).sort()).toEqual(leaves.map(wordsOfCommand).sort());
-    for (const command of leaves)
+    expect(Object.keys(TABLE).sort()).toEqual(commands.map(wordsOfCommand).sort());
+    for (const command of commands)
       expect([wordsOfCommand(command), ...Object.keys(entryOf(command).flags ?? {}).sort()]).toEqual([
         wordsOfCommand(command),
         ...own(command).sort(),
@@ -388,7 +388,7 @@ describe('the table', () => {
   });
 });
 
-describe.each(leaves.map((command) => [wordsOfCommand(command), command] as const))('edgeml %s', (_, command) => {
+describe.each(commands.map((command) => [wordsOfCommand(command), command] as const))('edgeml %s', (_, command) => {
   const usage = (ran: Ran, why: RegExp) => {
     expect({ code: ran.code, err: ran.err }).toEqual({ code: 2, err: expect.stringMatching(why) as string });
     expect(ran.seen).toEqual([]);

@@ -1,7 +1,7 @@
 /** The flags of every command. Each command says which of them it uses; one that it does not use is refused, never dropped. */
 import { Option, type Command } from 'commander';
 import { CliError, EXIT } from './exit.ts';
-import { address, durationFlag, place, text, valued } from './parse.ts';
+import { address, durationFlag, momentInLog, text, valued } from './parse.ts';
 
 /** Used by some commands only; `--url`, `--key-file` and `-o` by all. */
 export type SomeUse = 'asOf' | 'yes' | 'timeout' | 'progress';
@@ -30,7 +30,7 @@ export function addGlobalFlags(program: Command): Command {
         .choices(['text', 'json', 'jsonl', 'name'])
         .default('text'),
     )
-    .addOption(valued('--as-of <place>', 'read as of a position, event:<id> or a time', place))
+    .addOption(valued('--as-of <place>', 'read as of a position, event:<id> or a time', momentInLog))
     .option('-y, --yes', 'do not ask')
     .addOption(valued('--timeout <duration>', 'give up waiting after it, with exit 5', durationFlag))
     .option('--no-progress', 'no bars')

@@ -103,7 +103,7 @@ export const limitShare: Parse<number> = (value) => {
 };
 
 /** A position, `event:<id>`, or an RFC 3339 time. */
-export const place: Parse<string> = (value) =>
+export const momentInLog: Parse<string> = (value) =>
   /^(\d{1,15}|event:\S+|\d{4}-\d\d-\d\dT\S+)$/.test(value)
     ? value
     : refuse('It is a position, event:<id>, or a time such as 2026-03-04T10:12:07Z.');

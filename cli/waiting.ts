@@ -81,10 +81,10 @@ export async function waiting<T>(w: Waiting, work: (wait: Wait) => Promise<T>): 
 function after(ms: number, then: () => void): () => void {
   const until = performance.now() + ms;
   let timer: NodeJS.Timeout;
-  const arm = () => {
+  const schedule = () => {
     const left = until - performance.now();
-    timer = left <= 0 ? setTimeout(then) : setTimeout(arm, Math.min(left, LONGEST_TIMER_MS));
+    timer = left <= 0 ? setTimeout(then) : setTimeout(schedule, Math.min(left, LONGEST_TIMER_MS));
   };
-  arm();
+  schedule();
   return () => clearTimeout(timer);
 }

@@ -3,7 +3,7 @@ import { modelStream, versionStream } from '../domain/events/streams.ts';
 import { decideModel, type ModelState } from '../machines/model.ts';
 import { decideVersion } from '../machines/versionDecision.ts';
 import type { RolloutState } from '../machines/rollout.ts';
-import { mayReturn, placesToGo, whyNotTo } from '../machines/wayBack.ts';
+import { mayReturn, versionsToReturnTo, whyNotTo } from '../machines/wayBack.ts';
 import type { DecidedPart, Streams } from './execute.ts';
 
 export type RestoreTarget =
@@ -27,7 +27,7 @@ export async function restoreTarget(
     const why = whyNotTo(await streams.version(modelId, wanted), wanted, model.context, leaving);
     return why === undefined ? { kind: 'version', version: wanted } : { kind: 'not_allowed', why };
   }
-  for (const version of placesToGo(model.context, leaving, state === 'Completed')) {
+  for (const version of versionsToReturnTo(model.context, leaving, state === 'Completed')) {
     const isInForce = version === model.context.stable;
     if (mayReturn(await streams.version(modelId, version), isInForce)) return { kind: 'version', version };
   }

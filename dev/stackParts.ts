@@ -71,19 +71,19 @@ export function packageVersion(): string {
     .version;
 }
 
-interface Place {
+interface Ground {
   readonly home: string;
   readonly ports: Ports;
   readonly find: (name: 'nats' | 'temporal') => Promise<Binary>;
 }
 
-async function natsPart({ home, ports, find }: Place): Promise<Part> {
+async function natsPart({ home, ports, find }: Ground): Promise<Part> {
   const binary = await find('nats');
   const spec = natsSpec({ home, binary, ports: () => ({ client: ports.nats, monitor: ports.nats_monitor }) });
   return { name: 'nats', spec, binary: binary.file, version: binary.version };
 }
 
-async function temporalPart({ home, ports, find }: Place, options: StackOptions): Promise<Part> {
+async function temporalPart({ home, ports, find }: Ground, options: StackOptions): Promise<Part> {
   const { ui = false, temporalConfig: config = {}, say: note = () => undefined } = options;
   const binary = await find('temporal');
   const where = () => ({
@@ -112,7 +112,7 @@ export async function findParts(options: StackOptions): Promise<Parts> {
     : undefined;
   const env = () => ourEnvironment({ home, ports, cluster, external, keyFile, secretFile, more: options.env ?? {} });
 
-  const place: Place = { home, ports, find: (name) => findBinary(name, settings, say, signal) };
+  const place: Ground = { home, ports, find: (name) => findBinary(name, settings, say, signal) };
   const ours = { binary: process.execPath, version: packageVersion() };
   const server = () => serverSpec({ home, env, port: () => ports.api }, options.commands?.server);
   const worker = () => workerSpec({ home, env }, options.commands?.worker);

@@ -193,7 +193,7 @@ export class Supervised {
     });
     const { silenceMs = READY.silenceMs } = this.spec;
     let heardAt = Date.now();
-    let told: string | undefined;
+    let noted: string | undefined;
     for (;;) {
       // The child must live after the answer: on a port that is taken a stranger answers while ours is still ending.
       const answered = await this.spec.isReady(run.identity.pid).catch(() => false);
@@ -208,8 +208,8 @@ export class Supervised {
       if (answered === true && isAlive(run.identity)) break;
       if (typeof answered === 'string') {
         heardAt = Date.now();
-        if (answered !== told) this.#watch.note(`${this.spec.name} is starting: ${answered}`);
-        told = answered;
+        if (answered !== noted) this.#watch.note(`${this.spec.name} is starting: ${answered}`);
+        noted = answered;
       }
       if (Date.now() > heardAt + silenceMs) {
         await endProcess(run.identity);

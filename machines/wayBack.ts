@@ -8,7 +8,11 @@ import { isUsable, type VersionState } from './modelVersion.ts';
  * A live rollout goes back to what is stable at this moment, whatever was stable before. Only where the stable version itself
  * leaves (a completed rollout is withdrawn), history is asked: what was stable most recently comes first.
  */
-export function placesToGo({ stable, stableHistory }: ModelContext, leaving: string, isCompleted: boolean): string[] {
+export function versionsToReturnTo(
+  { stable, stableHistory }: ModelContext,
+  leaving: string,
+  isCompleted: boolean,
+): string[] {
   if (!isCompleted && stable !== leaving) return stable === null ? [] : [stable];
   return stableHistory.filter((v) => v !== leaving).toReversed();
 }

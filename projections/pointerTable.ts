@@ -13,7 +13,7 @@ import { createPool } from '../store/connect.ts';
 import type { Logger } from '../store/leader.ts';
 import type { LogDatabase } from '../store/log/tables.ts';
 import { pause } from '../store/pause.ts';
-import { readPlace, readPointer, readPointerFacts } from './pointers/query.ts';
+import { readPointersCheckpoint, readPointer, readPointerFacts } from './pointers/query.ts';
 import { createPointers, followTail, LogGap, unknownPointer, type HeldPointer } from './pointerTail.ts';
 import type { OnGrowth } from './runner.ts';
 
@@ -41,14 +41,14 @@ export interface PointerTable {
    * @throws the driver's error where it is not in memory and Postgres does not answer
    */
   get(orgId: OrgId, modelId: string): Promise<KnownPointer | undefined>;
-  /** Log index up to which every pointer that is told holds every fact; -1 before the first look. */
+  /** Log index up to which every pointer that is told holds every fact; -1 before the first poll. */
   readonly position: number;
   /**
    * The database's time, from the offset of the last look; never backwards. Ramps are judged by it, so that two servers with
    * different clocks tell one device one version.
    */
   now(): Date;
-  /** Milliseconds since the table last stood at the head of the log: how stale an answer may be. No end before the first look. */
+  /** Milliseconds since the table last stood at the head of the log: how stale an answer may be. No end before the first poll. */
   ageMs(): number;
   /** Resolves once the table is at least there; false after `timeoutMs`. */
   waitFor(logIndex: number, timeoutMs: number): Promise<boolean>;
@@ -65,7 +65,7 @@ const MOST = 20_000;
 const DECODED_AT_ONCE = 500;
 
 /**
- * Begins to follow the log at its head: when notified and each second. Waits for nothing; until the first look has ended, and while
+ * Begins to follow the log at its head: when notified and each second. Waits for nothing; until the first poll has ended, and while
  * Postgres is away or the log has a gap, `ageMs` says that answers may be out of date.
  */
 export function createPointerTable(options: PointerTableOptions): PointerTable {
@@ -80,16 +80,16 @@ export function createPointerTable(options: PointerTableOptions): PointerTable {
   /** Rises when what is held, or read, may be of a filling that a rebuild has put right. */
   let generation = 0;
   let modelAt = -1;
-  // Database time minus our monotonic clock; before the first look our wall clock stands in.
+  // Database time minus our monotonic clock; before the first poll our wall clock stands in.
   let offsetMs = Date.now() - performance.now();
   let latestMs = 0;
-  let lookedAt = Number.NEGATIVE_INFINITY;
+  let polledAt = Number.NEGATIVE_INFINITY;
   let looking: Promise<void> | undefined;
 
   /** Where the log and the read model are; forgets what another filling, or a row that was set aside, makes doubtful. */
   async function readPlaces(): Promise<void> {
     const asked = performance.now();
-    const { now, head, model } = await readPlace(pool, modelAt);
+    const { now, head, model } = await readPointersCheckpoint(pool, modelAt);
     // The answer was on its way for up to half the round trip; the middle is the best guess.
     offsetMs = now.getTime() - (asked + performance.now()) / 2;
     if (isAtStart) position = head;
@@ -116,7 +116,7 @@ export function createPointerTable(options: PointerTableOptions): PointerTable {
       position = logIndex;
       if (row) held.apply(row);
     });
-    lookedAt = asked;
+    polledAt = asked;
   }
   const refresh = () => (looking ??= look().finally(() => (looking = undefined)));
 
@@ -167,7 +167,7 @@ export function createPointerTable(options: PointerTableOptions): PointerTable {
       try {
         await refresh();
       } catch (error) {
-        logger.warn({ err: error, age_ms: Math.round(performance.now() - lookedAt) }, 'the pointers could not be read');
+        logger.warn({ err: error, age_ms: Math.round(performance.now() - polledAt) }, 'the pointers could not be read');
         await pause(RETRY_MS, signal);
       }
       await wakeUp.wait(POLL_MS, signal);
@@ -193,7 +193,7 @@ export function createPointerTable(options: PointerTableOptions): PointerTable {
       return position;
     },
     now: () => new Date((latestMs = Math.max(latestMs, Math.round(performance.now() + offsetMs)))),
-    ageMs: () => performance.now() - lookedAt,
+    ageMs: () => performance.now() - polledAt,
     async waitFor(logIndex, timeoutMs) {
       const giveUpAt = performance.now() + timeoutMs;
       while (position < logIndex) {

@@ -8,13 +8,13 @@ import { parseStream } from '../domain/events/streams.ts';
 import type { Pointer } from '../domain/rollout/pointer.ts';
 import { applyFact, pointerSubject } from '../domain/rollout/pointerFold.ts';
 import { createMemory, type OwnMemory } from '../domain/rollout/pointerMemory.ts';
-import { sequencedEventOf, UndecodableFact, type PlacedRow } from '../store/log/rows.ts';
+import { sequencedEventOf, UndecodableFact, type SequencedRow } from '../store/log/rows.ts';
 import { selectLog, type LogDatabase } from '../store/log/tables.ts';
 
 const PAGE = 500;
 
 /** One fact as the log gives it, not decoded. */
-export type TailRow = PlacedRow & { readonly log_index: number; readonly sequenced_at: Date };
+export type TailRow = SequencedRow & { readonly log_index: number; readonly sequenced_at: Date };
 
 export interface HeldPointer {
   /** Undefined for a model that is not registered. */

@@ -15,7 +15,7 @@ import {
   modelsNow,
   type ModelFilter,
   type ModelKind,
-  type ModelPlace,
+  type ModelCursor,
   type ShownModelRow,
 } from './catalog/query.ts';
 import { isMissing, readCheckpoint, type Checkpoint } from './checkpoint.ts';
@@ -75,7 +75,7 @@ export interface ReadModels {
   /** How many models of a kind there are now. */
   modelCount(kind: ModelKind): Promise<number>;
   /** At most `limit` models as they are now, by name, each with the lifecycle state of its newest version; null: it has none. */
-  modelsNow(kind: ModelKind, place: ModelPlace, limit: number): Promise<ModelNow[]>;
+  modelsNow(kind: ModelKind, place: ModelCursor, limit: number): Promise<ModelNow[]>;
   versions(filter: VersionFilter, page?: PageRequest): Promise<Page<VersionRow>>;
   /** Names of versions as they are now, in the order of the EdgeML API. */
   listedVersions(

@@ -1,4 +1,4 @@
-/** Keeps every read model at the log's tail: one leader each, woken by notifications, looking each second if there is none. */
+/** Keeps every read model at the log's tail: one leader each, woken by notifications, polling each second if there is none. */
 import { createWakeUp, type WakeUp } from '../store/wakeUp.ts';
 import type { Session } from '../store/connect.ts';
 import { lead, type Logger } from '../store/leader.ts';
@@ -60,10 +60,10 @@ async function follow(
     wakeUp: WakeUp;
     notify: (logIndex?: number) => void;
     logger: Logger;
-    tell: (change: Partial<ProjectionState>) => void;
+    update: (change: Partial<ProjectionState>) => void;
   },
 ): Promise<void> {
-  const { projection, log, wakeUp, notify, logger, tell } = options;
+  const { projection, log, wakeUp, notify, logger, update } = options;
   const { client } = session;
   const schema = schemaOf(projection);
   let stoppedAt: number | undefined;
@@ -71,13 +71,13 @@ async function follow(
 
   function note(step: Step): void {
     if (step.kind === 'moved') return;
-    tell({ position: step.position, stopped: step.kind === 'stopped' ? { at: step.at, why: step.why } : null });
+    update({ position: step.position, stopped: step.kind === 'stopped' ? { at: step.at, why: step.why } : null });
     if (step.kind === 'stopped' && stoppedAt !== step.at) {
       logger.error({ projection: projection.name, log_index: step.at, why: step.why }, 'the projection stopped');
     }
     stoppedAt = step.kind === 'stopped' ? step.at : undefined;
     if (step.kind !== 'applied') return;
-    tell({ setAside: (setAside += step.setAside.length) });
+    update({ setAside: (setAside += step.setAside.length) });
     for (const { subject, first, why } of step.setAside.filter((one) => one.isFirst)) {
       const detail = { projection: projection.name, subject, log_index: first, why };
       logger.error(detail, 'a fact could not be applied: its subject is set aside');
@@ -86,7 +86,7 @@ async function follow(
   const fill = () => fillFirst(session, { projection, log, signal, logger, onStep: note });
 
   const start = (await readCheckpoint(client, schema)) ?? (await readCheckpoint(client, nextOf(schema)));
-  tell({ role: 'leading', position: start?.log_index ?? -1, stopped: null });
+  update({ role: 'leading', position: start?.log_index ?? -1, stopped: null });
   await fill();
   if (signal.aborted) return;
   await dropEarlier(session, projection, logger).catch((error: unknown) => {
@@ -135,12 +135,12 @@ export function startProjections(options: ProjectionsOptions): RunningProjection
       stopped: null,
       setAside: 0,
     };
-    const tell = (change: Partial<ProjectionState>) => {
+    const update = (change: Partial<ProjectionState>) => {
       const state = { ...(states.get(projection.name) ?? idle), ...change };
       states.set(projection.name, state);
       onState?.(state);
     };
-    tell({});
+    update({});
     // A relay far behind notifies for what is applied long ago.
     const notify = (logIndex?: number) => {
       if (logIndex === undefined || logIndex > (states.get(projection.name) ?? idle).position) wakeUp.wake();
@@ -148,9 +148,9 @@ export function startProjections(options: ProjectionsOptions): RunningProjection
     const unsubscribe = onGrowth?.(notify);
     return lead({ connectionString, name: schema, signal, logger }, async (session, until) => {
       try {
-        await follow(session, until, { projection, log, wakeUp, notify, logger, tell });
+        await follow(session, until, { projection, log, wakeUp, notify, logger, update });
       } finally {
-        tell({ role: 'standby' });
+        update({ role: 'standby' });
       }
     }).finally(() => unsubscribe?.());
   });

@@ -3,7 +3,7 @@ import { parseStream } from '../domain/events/streams.ts';
 import { factTypeName } from './subjects.ts';
 
 /** What the attributes are made of. */
-export interface ToldFact {
+export interface PublishedFact {
   readonly eventId: string;
   readonly stream: string;
   readonly type: string;
@@ -40,7 +40,7 @@ const AUTH: Readonly<Record<string, string>> = {
 };
 
 /** Attributes without `data`. `sequence` is the log index in 20 digits, since CloudEvents integers have 32 bits. */
-export function cloudEventAttributes(fact: ToldFact, source: string): Record<string, string> {
+export function cloudEventAttributes(fact: PublishedFact, source: string): Record<string, string> {
   const type = factTypeName(fact.stream, fact.type, fact.schemaVersion);
   return {
     specversion: '1.0',

@@ -29,7 +29,7 @@ const HELD_POLL_MS = 5;
 const IDLE_POLL_MS = 1_000;
 const ALARM_AFTER_MS = 2_000;
 
-export interface PlacedBatch {
+export interface SequencedBatch {
   readonly firstIndex: number;
   readonly count: number;
   readonly sequencedAt: Date;
@@ -43,7 +43,7 @@ export interface SequencerOptions {
   /** What the log is compared with on taking the lead; without it a restore to an earlier moment is not noticed. */
   readonly published?: PublishedCheckpoints;
   /** Told after each batch is stored. */
-  readonly onBatch?: (batch: PlacedBatch) => void;
+  readonly onBatch?: (batch: SequencedBatch) => void;
 }
 
 /** The row of `store.sequencer` as this leader knows it. */

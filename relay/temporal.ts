@@ -83,7 +83,7 @@ async function insist(
 }
 
 /** Starts or signals one process. @returns its change, with the version that Temporal took the signal of */
-async function tell(
+async function advance(
   parts: RelayParts,
   { change, signal }: ProcessNews,
   known: ProcessRecord | undefined,
@@ -119,7 +119,7 @@ async function follow(parts: RelayParts, wakeUp: WakeUp, onMove: (logIndex: numb
       const changes: ProcessChange[] = [];
       // A crash here makes these calls again: starts find their runs, signals are old news.
       await together(news, AT_ONCE, async (one) => {
-        changes.push(await tell(parts, one, known.get(one.change.id)));
+        changes.push(await advance(parts, one, known.get(one.change.id)));
         return true;
       });
       await parts.table.move(cursor, upTo, changes);

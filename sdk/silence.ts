@@ -33,16 +33,16 @@ export function watchSilence(silenceMs: number, bytesToSend: number, caller: Abo
     by ??= who;
     controller.abort();
   };
-  const arm = (ms: number) => setTimeout(() => end('silence'), ms);
+  const schedule = (ms: number) => setTimeout(() => end('silence'), ms);
   const stop = () => end('caller');
-  let timer = arm(silenceMs + (bytesToSend / SENT_BYTES_PER_S) * 1_000);
+  let timer = schedule(silenceMs + (bytesToSend / SENT_BYTES_PER_S) * 1_000);
   if (caller?.aborted) stop();
   else caller?.addEventListener('abort', stop, { once: true });
   return {
     signal: controller.signal,
     heard: () => {
       clearTimeout(timer);
-      timer = arm(silenceMs);
+      timer = schedule(silenceMs);
     },
     ended: () => by,
     release: () => {

@@ -1,4 +1,4 @@
-/** NOTIFY of Postgres as calls. One may be lost with its connection, so whoever listens also looks by itself now and then. */
+/** NOTIFY of Postgres as calls. One may be lost with its connection, so whoever listens also polls now and then. */
 import { keepAsking, openSession, type Session } from './connect.ts';
 
 /**

@@ -1,5 +1,5 @@
 /**
- * ONNX Runtime at arm's length (docs/design/publishing.md "Runtimes"). Concurrent: each session is its own process. Idempotent:
+ * ONNX Runtime in processes of its own (docs/design/publishing.md "Runtimes"). Concurrent: each session is its own process. Idempotent:
  * nothing is kept. A model that crashes, hangs or eats memory is a value; the next call starts afresh.
  */
 import { hostChild, type ChildFailure, type ChildLimits } from './childHost.ts';

@@ -33,3 +33,14 @@ export function isNotModified(request: FastifyRequest, reply: FastifyReply, etag
   if (sent === undefined) return false;
   return sent.split(',').some((one) => one.trim() === '*' || one.trim().replace(/^W\//, '') === etag);
 }
+
+/** A resource with its ETag, or 304 without a body where the caller has it as it is shown. */
+export function unlessKnown<B extends { readonly stream_version: number }>(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  shown: B,
+): B | null {
+  if (!isNotModified(request, reply, etagOfBody(shown))) return shown;
+  reply.code(304);
+  return null;
+}

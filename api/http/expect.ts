@@ -3,17 +3,17 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { IncomingMessage } from 'node:http';
 import type { App } from '../app.ts';
 
-const told = new WeakSet<IncomingMessage>();
+const continued = new WeakSet<IncomingMessage>();
 const asks = ({ headers, httpVersion }: IncomingMessage) =>
   httpVersion === '1.1' && headers.expect?.toLowerCase() === '100-continue';
 
 /** Whether the body stays away: the client asked first, and was not told to go on. */
-export const isHeldBack = (request: FastifyRequest): boolean => asks(request.raw) && !told.has(request.raw);
+export const isHeldBack = (request: FastifyRequest): boolean => asks(request.raw) && !continued.has(request.raw);
 
 /** Before the first byte of a body is read. */
 export function goOn(request: FastifyRequest, reply: FastifyReply): void {
   if (!isHeldBack(request)) return;
-  told.add(request.raw);
+  continued.add(request.raw);
   reply.raw.writeContinue();
 }
 

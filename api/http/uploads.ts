@@ -48,7 +48,7 @@ export interface Uploads {
 /** When a client without a place should return, in ms. */
 const RETRY_MS = [1_000, 5_000] as const;
 
-function noPlace(): LifecycleError {
+function noRoom(): LifecycleError {
   const [min, max] = RETRY_MS;
   return new LifecycleError('unavailable', 'Too many uploads are under way. Send it again in a moment.', {
     retry_ms: RETRY_MS,
@@ -64,7 +64,7 @@ export function createUploads(limits: UploadLimits): Uploads {
   /** @returns how to give the place back */
   const takePlace = (length: number): (() => void) => {
     const wanted = Math.min(length, limits.bytes);
-    if (count >= limits.count || bytes + wanted > limits.bytes) throw noPlace();
+    if (count >= limits.count || bytes + wanted > limits.bytes) throw noRoom();
     bytes += wanted;
     count += 1;
     return () => {

@@ -1,6 +1,6 @@
 /** What must hold between streams: facts that belong together are one append, and a model has one stable version. */
 import { parseStream, type AnyFact } from '../../domain/events/streams.ts';
-import { createFindings, placeOf, type DecodedRow, type Findings, type PresentRow } from '../finding.ts';
+import { createFindings, subjectOfRow, type DecodedRow, type Findings, type PresentRow } from '../finding.ts';
 import { checkWayBack } from './wayBack.ts';
 
 /** Small: one is kept for each model that something was released of. */
@@ -250,7 +250,7 @@ export function checkAcross(): Across {
       findings.add(
         rule.code,
         `${fact.type} by ${row.event.command_id} came without ${missing.join(' and ')}`,
-        placeOf(row),
+        subjectOfRow(row),
       );
     }
   }
@@ -260,11 +260,11 @@ export function checkAcross(): Across {
     const others = live.filter((v) => v !== stable);
     if (others.length > 0) {
       const detail = `model ${modelId} has stable ${stable ?? 'none'}, and ${others.join(', ')} is live`;
-      findings.add('not_one_stable', detail, placeOf(last.row));
+      findings.add('not_one_stable', detail, subjectOfRow(last.row));
     }
     if (rollouts.length > 1) {
       const which = rollouts.map(({ id, index }) => `${id} (started at ${index})`).join(', ');
-      findings.add('two_live_rollouts', `model ${modelId} has live rollouts ${which}`, placeOf(last.row));
+      findings.add('two_live_rollouts', `model ${modelId} has live rollouts ${which}`, subjectOfRow(last.row));
     }
   }
 

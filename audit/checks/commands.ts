@@ -1,5 +1,5 @@
 /** A command is one append: its facts lie side by side in the log. */
-import { createFindings, placeOf, type Findings, type PresentRow } from '../finding.ts';
+import { createFindings, subjectOfRow, type Findings, type PresentRow } from '../finding.ts';
 
 export function checkCommands(): Findings & { see(row: PresentRow): void } {
   const findings = createFindings('stream');
@@ -14,7 +14,7 @@ export function checkCommands(): Findings & { see(row: PresentRow): void } {
           : 1;
       if (event.command_seq !== follows) {
         const detail = `fact ${event.command_seq} of command ${event.command_id} comes where its fact ${follows} is due`;
-        findings.add('command_split', detail, placeOf(row));
+        findings.add('command_split', detail, subjectOfRow(row));
       }
       before = event;
     },

@@ -1,7 +1,7 @@
 /** Every fact has one place, every place has one fact, and places are given out in time order. */
 import type { Pool } from '../../store/connect.ts';
 import type { RawLogRow } from '../../store/log/rows.ts';
-import { createFindings, placeOf, type Findings } from '../finding.ts';
+import { createFindings, subjectOfRow, type Findings } from '../finding.ts';
 
 const LATE_MS = 60_000;
 
@@ -43,7 +43,7 @@ export function checkCoverage(nextIndex: number): Coverage {
       }
       expected = row.log_index + 1;
       if (!row.event) {
-        const detail = `the log row names position ${row.position}, where there is no event`;
+        const detail = `the log row names row identity ${row.position}, where there is no event`;
         findings.add('event_missing', detail, { index: row.log_index });
       }
       if (before && row.sequenced_at < before) {
@@ -51,7 +51,7 @@ export function checkCoverage(nextIndex: number): Coverage {
         findings.add(
           'clock_fell',
           detail,
-          row.event ? placeOf({ ...row, event: row.event }) : { index: row.log_index },
+          row.event ? subjectOfRow({ ...row, event: row.event }) : { index: row.log_index },
         );
       }
       before = row.sequenced_at;

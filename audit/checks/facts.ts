@@ -5,7 +5,14 @@ import { parseStream } from '../../domain/events/streams.ts';
 import type { Folded, Machine } from '../../machines/fold.ts';
 import type { OwnLists } from '../../machines/growing.ts';
 import { machineOf, machinesByName } from '../../machines/registry.ts';
-import { createFindings, placeOf, type DecodedRow, type FactRow, type Findings, type PresentRow } from '../finding.ts';
+import {
+  createFindings,
+  subjectOfRow,
+  type DecodedRow,
+  type FactRow,
+  type Findings,
+  type PresentRow,
+} from '../finding.ts';
 
 /** The fact of a row, or why it is none. */
 export function readFact({ stream_id, type, schema_version, data }: FactRow['event']): Read {
@@ -28,7 +35,7 @@ export function checkDecode(): Findings & { see(row: PresentRow): DecodedRow | u
       findings.add(
         'undecodable',
         `${event.type} v${event.schema_version} at "${read.pointer}": ${read.why}`,
-        placeOf(row),
+        subjectOfRow(row),
       );
       return undefined;
     },
@@ -57,7 +64,7 @@ export function foldChecked(findings: Findings): (row: FactRow, fact: AnyFact | 
       findings.add(
         'unknown_machine',
         `${event.machine} folds no ${kind ?? 'known'} stream in this build`,
-        placeOf(row),
+        subjectOfRow(row),
       );
       return;
     }
@@ -73,7 +80,7 @@ export function foldChecked(findings: Findings): (row: FactRow, fact: AnyFact | 
     if (folded.divergence) {
       const legal = machine.statesAccepting(event.type).join(', ') || 'no state';
       const detail = `${machine.name} refuses ${event.type} in ${before.state} (legal in: ${legal}; guards of the chart count)`;
-      findings.add('diverged', detail, placeOf(row));
+      findings.add('diverged', detail, subjectOfRow(row));
       return;
     }
     state = { machine, folded };

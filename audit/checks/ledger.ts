@@ -2,7 +2,7 @@
 import { growingTree } from '../../domain/hash/merkle.ts';
 import { bytesToHex } from '../../domain/hash/sha256.ts';
 import { leafOf, nodeSha256 } from '../../store/log/leaf.ts';
-import { createFindings, placeOf, type Findings, type PresentRow } from '../finding.ts';
+import { createFindings, subjectOfRow, type Findings, type PresentRow } from '../finding.ts';
 
 /** A fact whose columns no longer give its leaf: something in the row, or the leaf, was changed after it was placed. */
 export function checkBytes(): Findings & { see(row: PresentRow): Uint8Array } {
@@ -13,7 +13,7 @@ export function checkBytes(): Findings & { see(row: PresentRow): Uint8Array } {
       const leaf = leafOf(row.event, row.log_index, row.sequenced_at);
       if (row.leaf_hash.equals(leaf)) return leaf;
       const detail = `the stored row gives leaf ${bytesToHex(leaf)}, the log holds ${row.leaf_hash.toString('hex')}`;
-      findings.add('leaf_mismatch', detail, placeOf(row));
+      findings.add('leaf_mismatch', detail, subjectOfRow(row));
       return leaf;
     },
   });

@@ -57,7 +57,7 @@ export interface LiveTable {
 const NONE: Writes = { closes: [], inserts: [] };
 
 /** @param span facts by which ends are counted; a row that ends without a fact is known by its span only */
-export function checkLiveTable(table: TableDef, span: number, tell: (difference: Difference) => void): LiveTable {
+export function checkLiveTable(table: TableDef, span: number, report: (difference: Difference) => void): LiveTable {
   const held = new Map<string, Held>();
   const wrong = new Map<string, Correction>();
   const ends = new Map<number, number>();
@@ -70,7 +70,7 @@ export function checkLiveTable(table: TableDef, span: number, tell: (difference:
   function differ(key: readonly KeyValue[], found: Omit<Difference, 'table' | 'key'>): void {
     hasDifference = true;
     const shown = isHistory ? keyObject(table, key) : { log_index: found.index };
-    tell({ table: table.name, key: shown, ...found });
+    report({ table: table.name, key: shown, ...found });
   }
   function countEnd(at: number): void {
     const n = Math.floor(at / span);

@@ -137,7 +137,7 @@ function walk(session: Session, { at, setAside }: Live, { projection, findings, 
   const applier = createApplier(projection, log, load);
   const unstorable = (index: number) => setAside.get(index);
 
-  function tell(): void {
+  function report(): void {
     const first = found.sort((a, b) => a.index - b.index).slice(0, LIMIT);
     for (const one of first) findings.add('row_differs', describe(projection.name, page, one), { index: one.index });
   }
@@ -169,7 +169,7 @@ function walk(session: Session, { at, setAside }: Live, { projection, findings, 
     async end() {
       if (position === at)
         for (const [table, check] of tables) check.end(await endsBySpan(client, schema, table, { at, span: page }));
-      tell();
+      report();
     },
     close: () => session.end(),
   };

@@ -6,7 +6,7 @@ import { durationMs } from '../../domain/duration.ts';
 import { evidencePolicy, isEvidence } from '../../domain/rollout/policies.ts';
 import { recheck } from '../../domain/rollout/thresholds.ts';
 import { recheckEvidence } from '../../domain/rollout/verdict/index.ts';
-import { placeOf, type FactRow, type Findings } from '../finding.ts';
+import { subjectOfRow, type FactRow, type Findings } from '../finding.ts';
 
 interface Rollout {
   readonly spec: RolloutSpec;
@@ -59,7 +59,7 @@ export function judgeStream(findings: Findings): (row: FactRow, fact: AnyFact) =
       return;
     }
     if (!rollout) return;
-    const tell = (code: string, what: string) => findings.add(code, `${stream}: ${what}`, placeOf(row));
+    const tell = (code: string, what: string) => findings.add(code, `${stream}: ${what}`, subjectOfRow(row));
     if (fact.type === 'RolloutResumed' && fact.data.set_aside) rollout.setAsides.add(keyOf(fact.data.set_aside));
     if (fact.type === 'StageEntered') {
       const { stage, ramp_ms, min_bake_ms, max_bake_ms } = fact.data;

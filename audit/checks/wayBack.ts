@@ -4,7 +4,7 @@
  * may name another one that was stable, also an aborted one, never a rolled-back one.
  */
 import { parseStream, type AnyFact } from '../../domain/events/streams.ts';
-import { placeOf, type DecodedRow, type Findings } from '../finding.ts';
+import { subjectOfRow, type DecodedRow, type Findings } from '../finding.ts';
 
 /** As the facts so far say. */
 export interface RolloutSeen {
@@ -61,7 +61,7 @@ export function checkWayBack(findings: Findings): WayBack {
           : `it should be ${right ?? 'no version'}`;
       if (wrong === undefined) continue;
       const detail = `the end of rollout ${of?.kind === 'rollout' ? of.rolloutId : '?'} of ${rollout.version} puts ${to ?? 'no version'} in force: ${wrong}`;
-      findings.add('wrong_way_back', detail, placeOf(row));
+      findings.add('wrong_way_back', detail, subjectOfRow(row));
     }
   }
 

@@ -9,7 +9,7 @@ import { sha256Hex, utf8ToBytes } from '../../domain/hash/sha256.ts';
 import { modelIdOf } from '../../domain/hash/uuid.ts';
 import type { OrgId } from '../../domain/org.ts';
 import { judge } from '../../domain/rollout/thresholds.ts';
-import type { Told } from '../../test/support/tell.ts';
+import type { StreamFact } from '../../test/support/appendFacts.ts';
 
 export interface Size {
   /** Number of the first deep model; others may be there already. */
@@ -38,7 +38,7 @@ export const factsOf = ({ models, deep, versions, rollouts, judgements }: Size):
 
 const shaOf = (text: string) => sha256Hex(utf8ToBytes(text));
 
-const registered = (orgId: OrgId, name: string): Told => ({
+const registered = (orgId: OrgId, name: string): StreamFact => ({
   stream: modelStream(modelIdOf(orgId, name)),
   fact: {
     type: 'ModelRegistered',
@@ -47,7 +47,7 @@ const registered = (orgId: OrgId, name: string): Told => ({
 });
 
 /** Drafted, uploaded, asked for, published and listed, as one append would have it. */
-function publication(modelId: string, version: string): Told[] {
+function publication(modelId: string, version: string): StreamFact[] {
   const sha = shaOf(`${modelId} ${version}`);
   const media_type = 'application/octet-stream';
   const file = { format: 'safetensors', sha256: sha, bytes: 64, media_type };
@@ -79,7 +79,7 @@ const spec = (version: string): RolloutSpec => ({
   on_regressed: 'rollback',
 });
 
-function begun(modelId: string, version: string, id: number): Told[] {
+function begun(modelId: string, version: string, id: number): StreamFact[] {
   const stream = rolloutStream(id);
   const wanted = spec(version);
   const hour = 3_600_000;
@@ -120,7 +120,7 @@ const arm: ArmCounters = {
   latency: { '7': 80_000, '9': 10_000 },
 };
 
-function judged(version: string, id: number, look: number): Told {
+function judged(version: string, id: number, look: number): StreamFact {
   const data = judge({
     spec: spec(version),
     stage: 0,
@@ -141,14 +141,14 @@ function* chunks(total: number, size: number): Iterable<readonly [from: number, 
 const range = (from: number, to: number): number[] => Array.from({ length: to - from }, (_, i) => from + i);
 
 /** Appends that depend on nothing but what came before them in the same list; the lists may be told side by side. */
-export function* histories(orgId: OrgId, size: Size, rolloutIds: readonly number[]): Iterable<Iterable<Told[]>> {
+export function* histories(orgId: OrgId, size: Size, rolloutIds: readonly number[]): Iterable<Iterable<StreamFact[]>> {
   for (const [from, to] of chunks(size.models, MODELS_PER_APPEND))
     yield [range(from, to).map((i) => registered(orgId, nameOf(i)))];
   const { firstDeep = 0 } = size;
   for (let i = 0; i < size.deep; i += 1) yield deepModel(orgId, size, firstDeep + i, rolloutIds[i]);
 }
 
-function* deepModel(orgId: OrgId, size: Size, i: number, rolloutId: number | undefined): Iterable<Told[]> {
+function* deepModel(orgId: OrgId, size: Size, i: number, rolloutId: number | undefined): Iterable<StreamFact[]> {
   const name = deepNameOf(i);
   const modelId = modelIdOf(orgId, name);
   yield [registered(orgId, name)];

@@ -2,7 +2,7 @@
 import type { OrgId } from '../../domain/org.ts';
 import type { Pool } from '../../store/connect.ts';
 import type { EventStore } from '../../store/log/eventStore.ts';
-import { tell } from '../../test/support/tell.ts';
+import { appendFacts } from '../../test/support/appendFacts.ts';
 import { histories, type Size } from './scaleFacts.ts';
 
 const LANES = 8;
@@ -21,7 +21,7 @@ export async function load(
   const all = histories(orgId, size, rolloutIds)[Symbol.iterator]();
   const lane = async () => {
     for (let next = all.next(); !next.done; next = all.next()) {
-      for (const facts of next.value) await tell(store, facts);
+      for (const facts of next.value) await appendFacts(store, facts);
     }
   };
   await Promise.all(Array.from({ length: LANES }, lane));

@@ -18,8 +18,10 @@ export function addAdminCommands(program: Command): void {
         standing: () => `the read model ${name} was not rebuilt to its end`,
         comeBack: `edgeml admin rebuild ${name}`,
       };
-      const told = followed(s.out, `admin rebuild ${name}`);
-      const done = await waiting(limits, ({ signal }) => s.audit.rebuild(name, { signal, ...told })).finally(told.done);
+      const progress = followed(s.out, `admin rebuild ${name}`);
+      const done = await waiting(limits, ({ signal }) => s.audit.rebuild(name, { signal, ...progress })).finally(
+        progress.done,
+      );
       s.out.show(
         done,
         () => [

@@ -6,7 +6,7 @@ import { checkpointText, parseCheckpoint } from '../../domain/ledger/checkpoint.
 import { CliError, EXIT } from '../exit.ts';
 import { uses } from '../globals.ts';
 import { table } from '../output.ts';
-import { argument, list, name as oneName, place, readInput, text, valued, whole } from '../parse.ts';
+import { argument, list, name as oneName, momentInLog, readInput, text, valued, whole } from '../parse.ts';
 import { waiting } from '../waiting.ts';
 import { followed, session } from './shared.ts';
 
@@ -23,7 +23,7 @@ interface ListOptions {
 }
 
 const STREAM = argument('stream', 'such as rollout-1', oneName);
-const placeInStream = (value: string) => (/^version:\d{1,15}$/.test(value) ? value : place(value));
+const placeInStream = (value: string) => (/^version:\d{1,15}$/.test(value) ? value : momentInLog(value));
 
 /** @throws CliError (exit 2) for a file that cannot be read or is no checkpoint */
 function keptIn(file: string): { name: string; text: string } {
@@ -103,9 +103,9 @@ export function addAuditCommands(program: Command): void {
         standing: () => 'the log was not read to its end',
         comeBack: 'edgeml audit verify',
       };
-      const told = followed(s.out, 'audit verify');
-      const result = await waiting(limits, ({ signal }) => s.audit.verify(asked, { signal, ...told })).finally(
-        told.done,
+      const progress = followed(s.out, 'audit verify');
+      const result = await waiting(limits, ({ signal }) => s.audit.verify(asked, { signal, ...progress })).finally(
+        progress.done,
       );
       const end = `size ${result.size}, root ${result.root}, log ${result.origin}`;
       s.out.show(

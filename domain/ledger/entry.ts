@@ -20,7 +20,7 @@ export interface LedgerFact {
   readonly recordedAt: string;
 }
 
-export interface LedgerPlace {
+export interface LedgerSequencing {
   readonly logIndex: number;
   /** RFC 3339, UTC, milliseconds. */
   readonly sequencedAt: string;
@@ -36,7 +36,12 @@ export interface LedgerPlace {
  * @param hash      SHA-256
  * @throws LifecycleError `invalid_input` for a text that not every reader holds; a stored row has none
  */
-export function ledgerEntry(fact: LedgerFact, place: LedgerPlace, dataText: string, hash: Hash = sha256): Uint8Array {
+export function ledgerEntry(
+  fact: LedgerFact,
+  place: LedgerSequencing,
+  dataText: string,
+  hash: Hash = sha256,
+): Uint8Array {
   const { actor, causationId, correlationId } = fact;
   const text =
     `{"actor":${quoted(`${actor.kind}:${actor.id}`)}` +
@@ -57,6 +62,11 @@ function quoted(text: string): string {
 }
 
 /** RFC 6962 leaf hash of the entry, 32 bytes. */
-export function ledgerLeaf(fact: LedgerFact, place: LedgerPlace, dataText: string, hash: Hash = sha256): Uint8Array {
+export function ledgerLeaf(
+  fact: LedgerFact,
+  place: LedgerSequencing,
+  dataText: string,
+  hash: Hash = sha256,
+): Uint8Array {
   return leafHash(ledgerEntry(fact, place, dataText, hash), hash);
 }

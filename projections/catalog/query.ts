@@ -33,7 +33,7 @@ const latestVersion = (at: number, of: 'models' | 'page' = 'models') =>
       AND (l.valid_to IS NULL OR l.valid_to > ${at}) ORDER BY l.latest_rank DESC LIMIT 1)`.as('latest_version');
 
 /** Where a page begins: after a model, or after so many. */
-export interface ModelPlace {
+export interface ModelCursor {
   readonly after?: Pick<ModelRow, 'name' | 'model_id'>;
   readonly offset?: number;
 }
@@ -49,7 +49,7 @@ type Models = SelectQueryBuilder<ReadTables, 'models', ShownModelRow>;
 /** A log index above every fact. */
 const NOW = Number.MAX_SAFE_INTEGER;
 
-function ofKind(db: ReadDb, { orgId, framework, useCase }: ModelKind, after?: ModelPlace['after']): Plain {
+function ofKind(db: ReadDb, { orgId, framework, useCase }: ModelKind, after?: ModelCursor['after']): Plain {
   let query: Plain = db
     .withSchema(schemaOf(catalog))
     .selectFrom('models')
@@ -123,7 +123,7 @@ export async function countModels(db: ReadDb, kind: ModelKind): Promise<number> 
 export function modelsNow(
   db: ReadDb,
   kind: ModelKind,
-  { after, offset = 0 }: ModelPlace,
+  { after, offset = 0 }: ModelCursor,
   limit: number,
 ): Promise<ShownModelRow[]> {
   const page = ofKind(db, kind, after)

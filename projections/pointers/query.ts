@@ -10,7 +10,7 @@ import type { HeldPointer, TailRow } from '../pointerTail.ts';
 import { nextOf, schemaOf } from '../table.ts';
 import { pointers } from './project.ts';
 
-export interface PointersPlace {
+export interface PointersCheckpoint {
   /** The database's clock. */
   readonly now: Date;
   /** Of the log; -1 while it is empty. */
@@ -57,7 +57,7 @@ async function firstOf<R extends object>(
 const CLOCK = 'clock_timestamp() AS now, coalesce((SELECT max(log_index) FROM store.log), -1) AS head';
 
 /** Where the log and the read model are. Costs the same however large they are. */
-export async function readPlace(pool: Pool, since: number): Promise<PointersPlace> {
+export async function readPointersCheckpoint(pool: Pool, since: number): Promise<PointersCheckpoint> {
   type Clock = { now: Date; head: number };
   const row = await firstOf<
     Clock & { build: string; position: number; stopped_at: number | null; set_aside: readonly string[] }

@@ -1,6 +1,6 @@
 /**
  * Which tokens of devices are revoked: the devices whose generation was raised while a token of the one before could still be good.
- * Held in memory, brought by a notification and by a look each half second, so a token is checked without asking the database. While the
+ * Held in memory, brought by a notification and by a poll each half second, so a token is checked without asking the database. While the
  * look fails, the row of each device is asked.
  */
 import { createWakeUp } from '../wakeUp.ts';
@@ -38,7 +38,7 @@ export interface RaisedOptions {
 export function createRaisedGenerations(options: RaisedOptions): RaisedGenerations {
   const { connectionString, tokenMs, stored, after } = options;
   const pool = createPool({ connectionString, max: 1, name: 'listen tokens', waits: 'question' });
-  // Its own: a notification that hangs holds up no look.
+  // Its own: a notification that hangs holds up no poll.
   const notifies = createPool({ connectionString, max: 1, name: 'listen tokens notify', waits: 'question' });
   let notifying: Promise<unknown> | undefined;
   const keepMs = tokenMs + SKEW_MS;

@@ -28,7 +28,7 @@ export interface NewKey {
 }
 
 /** Where a key stands in the list of its organisation. */
-export type KeyPlace = Pick<ApiKey, 'createdAt' | 'id'>;
+export type KeyCursor = Pick<ApiKey, 'createdAt' | 'id'>;
 
 export interface KeyStore {
   /** The only time the secret is known. */
@@ -36,7 +36,7 @@ export interface KeyStore {
   /** The key of a secret; undefined if it is unknown or revoked. Notes its use, at most once a minute. */
   findBySecret(secret: string): Promise<ApiKey | undefined>;
   /** At most `limit` keys of an organisation, revoked ones included, oldest first, after the key `after`. */
-  list(orgId: OrgId, page: { readonly limit: number; readonly after?: KeyPlace }): Promise<ApiKey[]>;
+  list(orgId: OrgId, page: { readonly limit: number; readonly after?: KeyCursor }): Promise<ApiKey[]>;
   /** Revokes for good; the first time counts. @throws LifecycleError `key_not_found` */
   revoke(orgId: OrgId, id: string): Promise<ApiKey>;
   /**

@@ -24,7 +24,8 @@ export function createIndexWaiter(
     try {
       while (again && waiting.size > 0) {
         again = false;
-        for (const [id, index] of await lookup([...waiting.keys()])) waiting.get(id)?.forEach((tell) => tell(index));
+        for (const [id, index] of await lookup([...waiting.keys()]))
+          waiting.get(id)?.forEach((resolve) => resolve(index));
       }
     } catch {
       // the next poll asks again; a database that stays away ends in null

@@ -12,7 +12,7 @@ import { createSnapshotTable } from '../snapshots/snapshotTable.ts';
 import type { Snapshot } from '../snapshots/snapshot.ts';
 import type { AppendedEvent, AppendResult, Beginning, EventStore, Lane, Loaded, StreamPart } from './eventStore.ts';
 import { createIndexWaiter } from './indexWaiter.ts';
-import { eventToFold, sequencedEventOf, type PlacedRow, type RawLogRow } from './rows.ts';
+import { eventToFold, sequencedEventOf, type SequencedRow, type RawLogRow } from './rows.ts';
 import { selectEvents, selectLog, selectRawLog, type LogDatabase } from './tables.ts';
 import { appendAlone, inTransaction } from './transactions.ts';
 
@@ -43,7 +43,7 @@ interface StreamVersion {
 }
 const CONNECTIONS = { command: 10, stop: 2, upload: 4, read: 6 };
 
-type LoadRow = PlacedRow & { readonly now: Date } & (
+type LoadRow = SequencedRow & { readonly now: Date } & (
     | { readonly part: null }
     | { readonly part: 0; readonly same_request: boolean }
     | { readonly part: 1; readonly holds: boolean; readonly fold: string; readonly checksum: string }

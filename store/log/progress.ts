@@ -13,7 +13,7 @@ export async function sequencerLag(on: Queryable): Promise<number> {
 }
 
 /** Log index up to which each relay has handed on; -1 for one that never stood anywhere. */
-export async function relayPlaces(on: Queryable): Promise<ReadonlyMap<string, number>> {
+export async function relayCursors(on: Queryable): Promise<ReadonlyMap<string, number>> {
   const { rows } = await on.query<{ name: string; log_index: number }>(
     'SELECT name, log_index FROM store.followers WHERE name = ANY ($1::text[])',
     [RELAYS],

@@ -20,7 +20,7 @@ export interface EventRow {
   readonly recorded_at: Date;
   readonly data: string;
 }
-export interface PlacedRow extends EventRow {
+export interface SequencedRow extends EventRow {
   readonly log_index: number | null;
   readonly sequenced_at: Date | null;
 }
@@ -52,7 +52,7 @@ export class UndecodableFact extends Error {
   readonly data: unknown;
   /** Without the place. */
   readonly why: string;
-  constructor(row: PlacedRow, data: unknown, pointer: string, why: string) {
+  constructor(row: SequencedRow, data: unknown, pointer: string, why: string) {
     super(
       `${row.type} v${row.schema_version} at ${row.stream_id}@${row.stream_version} (log index ${row.log_index ?? 'none yet'}) ` +
         `does not decode at "${pointer}": ${why}; run \`edgeml audit verify\``,
@@ -67,7 +67,7 @@ export class UndecodableFact extends Error {
   }
 }
 
-function parseJson(row: PlacedRow): unknown {
+function parseJson(row: SequencedRow): unknown {
   try {
     return JSON.parse(row.data);
   } catch (error) {
@@ -76,14 +76,14 @@ function parseJson(row: PlacedRow): unknown {
 }
 
 /** @throws UndecodableFact */
-export function eventOf(row: PlacedRow): StoredEvent {
+export function eventOf(row: SequencedRow): StoredEvent {
   const data = parseJson(row);
   const decoded = decode(row.stream_id, row.type, row.schema_version, data);
   if (!decoded.ok) throw new UndecodableFact(row, data, decoded.pointer, decoded.why);
   return storedAs(row, decoded.fact);
 }
 
-function storedAs(row: PlacedRow, fact: StoredEvent['fact']): StoredEvent {
+function storedAs(row: SequencedRow, fact: StoredEvent['fact']): StoredEvent {
   return {
     id: row.event_id,
     stream: row.stream_id,
@@ -107,7 +107,7 @@ function storedAs(row: PlacedRow, fact: StoredEvent['fact']): StoredEvent {
  * For whoever folds a stream to decide: a fact that cannot be read has a type that every machine refuses, so the stream has
  * diverged there, and a stop is decided from the last good state.
  */
-export function eventToFold(row: PlacedRow): StoredEvent {
+export function eventToFold(row: SequencedRow): StoredEvent {
   try {
     return eventOf(row);
   } catch (error) {
@@ -119,6 +119,6 @@ export function eventToFold(row: PlacedRow): StoredEvent {
 }
 
 /** @throws UndecodableFact */
-export function sequencedEventOf(row: PlacedRow & { log_index: number; sequenced_at: Date }): SequencedEvent {
+export function sequencedEventOf(row: SequencedRow & { log_index: number; sequenced_at: Date }): SequencedEvent {
   return { ...eventOf(row), logIndex: asLogIndex(row.log_index), sequencedAt: row.sequenced_at.toISOString() };
 }

@@ -36,7 +36,7 @@ export interface LogDatabase {
 }
 
 /** Columns of an event that mean something outside this database. */
-const told = [
+const publicColumns = [
   'e.event_id',
   'e.stream_id',
   'e.stream_version',
@@ -59,14 +59,14 @@ export const selectEvents = (db: Kysely<LogDatabase>) =>
   db
     .selectFrom('store.events as e')
     .leftJoin('store.log as l', 'l.position', 'e.position')
-    .select([...told, dataText, 'l.log_index', 'l.sequenced_at']);
+    .select([...publicColumns, dataText, 'l.log_index', 'l.sequenced_at']);
 
 /** The log from `after` (exclusive), in order. */
 export const selectLog = (db: Kysely<LogDatabase>, after: number, limit: number) =>
   db
     .selectFrom('store.log as l')
     .innerJoin('store.events as e', 'e.position', 'l.position')
-    .select([...told, dataText, 'l.log_index', 'l.sequenced_at'])
+    .select([...publicColumns, dataText, 'l.log_index', 'l.sequenced_at'])
     .where('l.log_index', '>', after)
     .orderBy('l.log_index')
     .limit(limit);
@@ -76,7 +76,7 @@ export const selectRawLog = (db: Kysely<LogDatabase>, after: number, limit: numb
   db
     .selectFrom('store.log as l')
     .leftJoin('store.events as e', 'e.position', 'l.position')
-    .select([...told, dataText, 'e.era', 'e.xid', 'e.command_hash'])
+    .select([...publicColumns, dataText, 'e.era', 'e.xid', 'e.command_hash'])
     .select(['l.log_index', 'l.position', 'l.leaf_hash', 'l.sequenced_at'])
     .where('l.log_index', '>', after)
     .orderBy('l.log_index')

@@ -5,7 +5,7 @@ import type { Folded } from '../../machines/fold.ts';
 import { machineFor } from '../../machines/registry.ts';
 import type { EventStore, Known, Loaded } from '../log/eventStore.ts';
 import { foldKeyOf } from './foldKey.ts';
-import { freeze, thaw, type Snapshot, type SnapshotPlace } from './snapshot.ts';
+import { freeze, thaw, type Snapshot, type SnapshotKey } from './snapshot.ts';
 
 /** A fold over more facts than these leaves a snapshot, unless it weighs more than they do: so snapshots never outweigh the log. */
 const FACTS_PER_SNAPSHOT = 256;
@@ -43,7 +43,7 @@ export async function foldStreams(
   const loaded = await log.load(streams, command, { folds: streams.map(foldKeyOf), upTo });
   const damaged: { snapshot: Snapshot; why: string }[] = [];
   const found = new Map<string, FoldedStream>();
-  const long: { readonly place: SnapshotPlace; readonly folded: Folded<unknown>; readonly facts: number }[] = [];
+  const long: { readonly place: SnapshotKey; readonly folded: Folded<unknown>; readonly facts: number }[] = [];
 
   const remember = (stream: string, from: Loaded, snapshot?: Folded<unknown>) => {
     const events = from.streams.get(stream) ?? [];

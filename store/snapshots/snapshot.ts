@@ -5,7 +5,7 @@ import type { TSchema } from 'typebox';
 import { Compile, type Validator } from 'typebox/compile';
 import type { Folded, Machine } from '../../machines/fold.ts';
 
-export interface SnapshotPlace {
+export interface SnapshotKey {
   readonly stream: string;
   /** As `foldKeyOf` names it. */
   readonly fold: string;
@@ -14,21 +14,21 @@ export interface SnapshotPlace {
   readonly eventId: string;
 }
 
-export interface Snapshot extends SnapshotPlace {
+export interface Snapshot extends SnapshotKey {
   /** JSON of `{value, context}`. */
   readonly state: string;
   /** SHA-256 of place and state, hex. */
   readonly checksum: string;
 }
 
-export const checksumOf = ({ stream, fold, version, eventId }: SnapshotPlace, state: string) =>
+export const checksumOf = ({ stream, fold, version, eventId }: SnapshotKey, state: string) =>
   createHash('sha256')
     .update(JSON.stringify([stream, fold, version, eventId]))
     .update(state)
     .digest('hex');
 
 /** undefined where JSON would lose something (an undefined member, a Date, a Map), or the stream has diverged. */
-export function freeze(folded: Folded<unknown>, place: SnapshotPlace): Snapshot | undefined {
+export function freeze(folded: Folded<unknown>, place: SnapshotKey): Snapshot | undefined {
   if (folded.divergence) return undefined;
   const whole = { value: folded.snapshot.value, context: folded.context };
   const state = JSON.stringify(whole);

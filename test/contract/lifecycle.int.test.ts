@@ -1,23 +1,12 @@
-/** A model's way over HTTP: drafts, rollouts in each state, stops, the way back, devices, SDK deploys. Long: one life, in order. */
-import { randomUUID } from 'node:crypto';
+/** A model's way over HTTP: drafts, rollouts in each state, stops, the way back. Long: one life, in order. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { lookAt } from '../../activities/rolloutStanding.ts';
 import { judgeRollout } from '../../commands/judgeRollout.ts';
 import { pauseRollout } from '../../commands/pauseRollout.ts';
 import { rolloutMachine } from '../../machines/rollout.ts';
 import { weights } from '../support/commands.ts';
-import {
-  OWN,
-  openTestApi,
-  SDK,
-  systemCaller,
-  textOf,
-  weightsOf,
-  type Answer,
-  type Body,
-  type CallOptions,
-  type TestApi,
-} from './testApi.ts';
+import { OWN, openTestApi, SDK, systemCaller, textOf, type Answer, type Body, type TestApi } from './testApi.ts';
+import { plainStage, rolloutSteps } from './rolloutSteps.ts';
 
 let t: TestApi;
 beforeAll(async () => {
@@ -25,31 +14,15 @@ beforeAll(async () => {
 });
 afterAll(() => t.close());
 
-const stage = (percent: number) => ({ percent, ramp: '0s', min_bake: '1h', max_bake: '2h' });
 const typesOf = ({ body }: Answer) => (body['events'] as { type: string }[]).map((e) => e.type);
 
-/** A rollout of `version`, started. */
-async function started(model: string, version: string, ...percents: number[]): Promise<number> {
-  const body = { version, stages: percents.map(stage), start: true };
-  const answer = await t.call('POST', `${OWN}/models/${model}/rollouts`, { body });
-  expect(answer.status).toBe(201);
-  return Number(answer.body['id']);
-}
-const act = (id: number, verb: string, body: Body = {}, options: CallOptions = {}) =>
-  t.call('POST', `${OWN}/rollouts/${id}/${verb}`, { body, ...options });
-
-/** The version everyone gets, brought there by a person. */
-async function makeStable(model: string, version: string): Promise<number> {
-  const id = await started(model, version, 100);
-  expect((await act(id, 'advance', { override: true, reason: 'test' })).body).toMatchObject({ status: 'completed' });
-  return id;
-}
+const { started, act, makeStable } = rolloutSteps(() => t);
 
 describe('a rollout', () => {
   it('is created pending, started, paused, resumed, advanced by override, completed', async () => {
     await t.published('walk', '1.0.0');
     const made = await t.call('POST', `${OWN}/models/walk/rollouts`, {
-      body: { version: '1.0.0', stages: [stage(10), stage(100)] },
+      body: { version: '1.0.0', stages: [plainStage(10), plainStage(100)] },
     });
     expect(made.body).toMatchObject({ status: 'pending', stage: -1, percent_now: 0, percent_target: 100 });
     const id = Number(made.body['id']);
@@ -85,7 +58,7 @@ describe('a rollout', () => {
       min_devices: 1,
       min_predictions: 1,
     };
-    const body = { version: '1.0.0', stages: [stage(100)], start: true, policy: { rules: [onDownloads] } };
+    const body = { version: '1.0.0', stages: [plainStage(100)], start: true, policy: { rules: [onDownloads] } };
     const rolloutId = Number((await t.call('POST', `${OWN}/models/cdn/rollouts`, { body })).body['id']);
     await t.settle();
     const device = await t.call('POST', `${SDK}/devices/register`, {
@@ -147,7 +120,7 @@ describe('a rollout', () => {
     const ids = await Promise.all(
       ['1.0.0', '1.1.0'].map(async (version) =>
         Number(
-          (await t.call('POST', `${OWN}/models/raced/rollouts`, { body: { version, stages: [stage(100)] } })).body[
+          (await t.call('POST', `${OWN}/models/raced/rollouts`, { body: { version, stages: [plainStage(100)] } })).body[
             'id'
           ],
         ),
@@ -159,7 +132,7 @@ describe('a rollout', () => {
     expect(second['guards']).toContainEqual(expect.objectContaining({ name: 'alone', met: false }));
     const first = Number(answers.find((a) => a.status === 200)!.body['id']);
     expect(second).toMatchObject({ code: 'conflict', rollout_id: first, detail: expect.stringContaining(`${first}`) });
-    const body = { version: '1.1.0', stages: [stage(100)], start: true };
+    const body = { version: '1.1.0', stages: [plainStage(100)], start: true };
     const made = await t.call('POST', `${OWN}/models/raced/rollouts`, { body });
     expect(made.body).toMatchObject({ status: 409, code: 'conflict', rollout_id: first });
     const other = answers[0]!.status === 200 ? '1.1.0' : '1.0.0';
@@ -170,7 +143,7 @@ describe('a rollout', () => {
 
   it('of a pre-release needs a cohort, which it keeps: it never becomes stable, on either API', async () => {
     await t.published('pre', '1.0.0-rc.1');
-    const body = { version: '1.0.0-rc.1', stages: [stage(100)], start: true };
+    const body = { version: '1.0.0-rc.1', stages: [plainStage(100)], start: true };
     const everyone = await t.call('POST', `${OWN}/models/pre/rollouts`, { body });
     expect(everyone.body).toMatchObject({ status: 409, code: 'guard_refused' });
     expect(everyone.body['guards']).toContainEqual(expect.objectContaining({ name: 'cohort', met: false }));
@@ -375,288 +348,5 @@ describe('the record', () => {
     });
     expect(refused.body['detail']).toContain('expected three lines: origin, size, base64');
     expect((await t.call('GET', `${OWN}/audit/checkpoint`, { as: 'auditor' })).status).toBe(403);
-  });
-});
-
-describe('devices', () => {
-  const registered = async (body: Body) => {
-    const answer = await t.call('POST', `${SDK}/devices/register`, { body, as: 'device', idempotent: false });
-    return { status: answer.status, id: textOf(answer.body, 'id'), body: answer.body };
-  };
-
-  it('register once, live, ask for their version, report, and are told why', async () => {
-    await t.published('fleet', '1.0.0', '1.1.0');
-    await makeStable('fleet', '1.0.0');
-    const first = await registered({
-      device_identifier: 'phone-1',
-      platform: 'ios',
-      os_version: '17.4',
-      org_id: 'default',
-      device_info: { manufacturer: 'Acme', gpu_available: true },
-      capabilities: { supports_training: true },
-    });
-    expect(first.status).toBe(201);
-    expect(first.body).toMatchObject({
-      status: 'active',
-      org_id: 'org_local',
-      manufacturer: 'Acme',
-      gpu_available: true,
-      capabilities: { supports_training: 'true' },
-    });
-    expect(first.body['registered_at']).toMatch(/T\d\d:\d\d:\d\dZ$/);
-    const again = await registered({ device_identifier: 'phone-1' });
-    expect([again.status, again.id]).toEqual([200, first.id]);
-    for (const method of ['POST', 'PUT']) {
-      const beat = await t.call(method, `${SDK}/devices/${first.id}/heartbeat`, {
-        body: { battery_pct: null },
-        as: 'device',
-        idempotent: false,
-      });
-      expect(beat.body).toMatchObject({ status: 'ok', acknowledged: true, device_identifier: 'phone-1' });
-    }
-    await t.settle();
-    for (const prefix of [SDK, '']) {
-      const told = await t.call('GET', `${prefix}/devices/${first.id}/models/fleet/version?include_bucket=true`, {
-        as: 'device',
-      });
-      expect(told.body).toMatchObject({ version: '1.0.0', source: 'default' });
-    }
-    const id = await started('fleet', '1.1.0', 100);
-    await t.settle();
-    const told = await t.call('GET', `${SDK}/devices/${first.id}/models/fleet/version?include_bucket=true`, {
-      as: 'device',
-    });
-    expect(told.body).toMatchObject({
-      version: '1.1.0',
-      source: 'rollout',
-      rollout_id: id,
-      device_bucket: expect.any(Number),
-    });
-    const why = await t.call('GET', `${OWN}/devices/${first.id}/models/fleet/why`);
-    expect(why.body).toMatchObject({
-      version: '1.1.0',
-      source: 'rollout',
-      rules: expect.arrayContaining([expect.objectContaining({ rule: 'bucket', met: true })]),
-    });
-
-    const report = {
-      model: 'fleet',
-      version: '1.1.0',
-      session: 'one',
-      seq: 1,
-      acked: 0,
-      predictions: { ok: 8, failed: 2 },
-      latency: { '541': 10 },
-    };
-    const path = `${OWN}/devices/${first.id}/reports`;
-    const counted = await t.call('POST', path, { body: report, as: 'device', idempotent: false });
-    expect(counted.body).toEqual({
-      duplicate: false,
-      forgotten: false,
-      attributed: { rollout_id: id, stage: 0, arm: 'canary' },
-    });
-    expect((await t.call('POST', path, { body: report, as: 'device' })).body).toMatchObject({ duplicate: true });
-    const health = await t.call('GET', `${OWN}/rollouts/${id}/health`);
-    expect(health.body).toMatchObject({
-      canary: { devices: 1, predictions: 10, errors: 2, error_rate: 0.2, latency_p95_ms: expect.any(Number) },
-      control: { devices: 0, error_rate: null },
-      by_platform: { ios: { canary: { predictions: 10 } } },
-    });
-    const bad = await t.call('POST', path, { body: { ...report, seq: 2, latency: { '9999': 1 } }, as: 'device' });
-    expect(bad.body).toMatchObject({ code: 'invalid_input' });
-    const fallen = await t.call('POST', path, {
-      body: { ...report, seq: 2, acked: 1, predictions: { ok: 7, failed: 2 } },
-      as: 'device',
-    });
-    expect(fallen).toMatchObject({
-      status: 422,
-      body: { code: 'counter_fell', retryable: false, errors: [{ pointer: '/predictions/ok' }] },
-    });
-    const gone = await t.call('POST', path, { body: { ...report, session: 'gone', seq: 3, acked: 2 }, as: 'device' });
-    expect(gone.body).toEqual({ duplicate: false, forgotten: true, attributed: null });
-    expect((await t.call('GET', `${OWN}/rollouts/${id}/health`)).body).toEqual(health.body);
-    // What devices sent before reports had sessions.
-    const { session: _, acked: __, ...old } = report;
-    const refused = await t.call('POST', path, { body: old, as: 'device' });
-    expect(refused).toMatchObject({
-      status: 422,
-      body: {
-        code: 'invalid_input',
-        detail: expect.stringMatching(/^\/session is missing: send a random id that the device draws/),
-        errors: [{ pointer: '/session' }, { pointer: '/acked' }],
-      },
-    });
-  });
-
-  it('download by link without a key, and only what is published', async () => {
-    await t.published('download', '1.0.0');
-    const link = await t.call('GET', `${SDK}/models/download/versions/1.0.0/download-url?format=auto`, {
-      as: 'device',
-    });
-    const url = new URL(textOf(link.body, 'url'));
-    const bytes = await t.call('GET', url.pathname + url.search, { as: null });
-    expect(Buffer.from(bytes.bytes)).toEqual(Buffer.from(weightsOf('1.0.0')));
-    expect(bytes.headers.get('x-checksum-sha256')).toBe(link.body['checksum']);
-    const json = await t.call('GET', `${SDK}/models/download/versions/1.0.0/download?format=safetensors`, {
-      headers: { 'x-org-id': 'default' },
-    });
-    expect(json.body).toMatchObject({ download_url: expect.any(String), size_bytes: weightsOf('1.0.0').length });
-    const raw = await t.call('GET', `${SDK}/models/download/versions/1.0.0/download?format=safetensors`, {
-      headers: { 'user-agent': 'python-httpx/0.27', accept: '*/*' },
-    });
-    expect(raw.headers.get('content-type')).toBe('application/octet-stream');
-    const missing = await t.call('GET', `${SDK}/models/download/versions/1.0.0/download?format=coreml`, {
-      as: 'device',
-    });
-    expect(missing.body).toMatchObject({ status: 404, code: 'format_not_available', formats: ['safetensors'] });
-    await t.call('POST', `${OWN}/models/download/versions`, { body: { version: '1.0.1' } });
-    const draft = await t.call('GET', `${SDK}/models/download/versions/1.0.1/download-url`, { as: 'device' });
-    expect(draft.body).toMatchObject({ status: 409, code: 'guard_refused' });
-  });
-
-  it('download no version that was rolled back after they were told it', async () => {
-    await t.published('recalled', '1.0.0');
-    const rollout = await t.call('POST', `${OWN}/models/recalled/rollouts`, {
-      body: { version: '1.0.0', preset: 'immediate', start: true },
-    });
-    const path = `${SDK}/models/recalled/versions/1.0.0/download-url`;
-    expect((await t.call('GET', path, { as: 'device' })).status).toBe(200);
-    const reason = { body: { reason: 'crashes on load' } };
-    expect((await t.call('POST', `${OWN}/rollouts/${rollout.body['id']}/rollback`, reason)).status).toBe(200);
-    expect((await t.call('GET', path, { as: 'device' })).body).toMatchObject({ status: 409, code: 'guard_refused' });
-    expect((await t.call('GET', path)).status).toBe(200); // people look into what went wrong
-  });
-
-  it('are told that there is no work, and when to ask again', async () => {
-    const { id } = await registered({ device_identifier: 'phone-idle' });
-    const answer = await t.call('POST', `${OWN}/training/checkin`, {
-      body: { device_id: id },
-      as: 'device',
-      idempotent: false,
-    });
-    expect(answer.body).toMatchObject({ task: null, reason: 'no_round', retry: { min_ms: expect.any(Number) } });
-    expect(answer.headers.get('edgeml-reason')).toBe('no_round');
-    expect(answer.headers.get('edgeml-retry')).toMatch(/^min=\d+,max=\d+$/);
-    const task = `${OWN}/training/tasks/${randomUUID()}`;
-    expect((await t.call('HEAD', task, { as: 'device', headers: { 'edgeml-lease': 'x' } })).status).toBe(404);
-    const update = {
-      raw: new Uint8Array(8),
-      as: 'device' as const,
-      headers: { 'content-type': 'application/octet-stream' },
-    };
-    expect((await t.call('PUT', `${task}/update`, update)).body).toMatchObject({ code: 'lease_invalid' });
-    expect((await t.call('PUT', `${task}/update`, { ...update, headers: { 'edgeml-lease': 'x' } })).body).toMatchObject(
-      { code: 'task_unknown' },
-    );
-  });
-});
-
-describe('a deploy by SDK', () => {
-  const deploy = (model: string, body: Body, options: CallOptions = {}) =>
-    t.call('POST', `${SDK}/models/${model}/rollouts`, { body, idempotent: false, ...options });
-  const everyone = (version: string) => ({
-    version,
-    rollout_percentage: 100,
-    target_percentage: 100,
-    increment_step: 100,
-    start_immediately: true,
-  });
-
-  it('brings 100 % to everyone at once, and says that nobody judged it', async () => {
-    await t.published('sdk-all', '1.0.0');
-    const answer = await deploy('sdk-all', everyone('1.0.0'));
-    expect(answer.status).toBe(201);
-    expect(answer.body).toMatchObject({ status: 'completed', percentage: 100, warnings: ['not judged'] });
-    expect((await t.call('GET', `${SDK}/models/sdk-all`)).body).toMatchObject({ stable_version: '1.0.0' });
-    const again = await deploy('sdk-all', everyone('1.0.0'));
-    expect([again.status, again.body['id']]).toEqual([200, answer.body['id']]);
-  });
-
-  it('starts in stages, once, however often it is asked', async () => {
-    await t.published('sdk-staged', '1.0.0', '1.1.0');
-    await deploy('sdk-staged', everyone('1.0.0'));
-    const call = {
-      version: '1.1.0',
-      rollout_percentage: 25,
-      target_percentage: 100,
-      increment_step: 25,
-      start_immediately: true,
-    };
-    const [a, b] = await Promise.all([deploy('sdk-staged', call), deploy('sdk-staged', call)]);
-    expect(new Set([a.body['id'], b.body['id']]).size).toBe(1);
-    expect((await deploy('sdk-staged', call)).body['id']).toBe(a.body['id']);
-    expect(a.body).toMatchObject({
-      status: 'active',
-      rollout_percentage: 25,
-      increment_step: 25,
-      previous_version: '1.0.0',
-    });
-    const other = await deploy('sdk-staged', { ...call, rollout_percentage: 50 });
-    expect(other.body).toMatchObject({ status: 409, code: 'conflict', rollout_id: a.body['id'] });
-    const path = `${SDK}/models/sdk-staged/rollouts`;
-    expect((await t.call('GET', `${path}/active`)).body).toMatchObject([{ id: a.body['id'] }]);
-    expect((await t.call('GET', `${path}?status_filter=running`)).body).toMatchObject([{ version: '1.1.0' }]);
-    const one = `${path}/${String(a.body['id'])}`;
-    expect((await t.call('POST', `${one}/pause`, { body: {}, idempotent: false })).body).toMatchObject({
-      status: 'paused',
-    });
-    expect((await t.call('POST', `${one}/resume`, { body: {}, idempotent: false })).body).toMatchObject({
-      status: 'active',
-    });
-    expect((await t.call('GET', one)).body).toMatchObject({ id: a.body['id'], status: 'active' });
-    const promoted = await deploy('sdk-staged', everyone('1.1.0'));
-    expect(promoted.body).toMatchObject({ id: a.body['id'], status: 'completed', warnings: ['not judged'] });
-  });
-
-  it('of an older good version is the way back, and never brings the bad one back', async () => {
-    await t.published('sdk-back', '1.0.0', '1.1.0');
-    await deploy('sdk-back', everyone('1.0.0'));
-    await deploy('sdk-back', everyone('1.1.0'));
-    const versions = await t.call('GET', `${SDK}/models/sdk-back/versions`);
-    expect(versions.body).toMatchObject({
-      versions: [{ version: '1.1.0', status: 'published' }, { version: '1.0.0' }],
-    });
-    const back = await deploy('sdk-back', everyone('1.0.0'));
-    expect(back.status).toBe(200);
-    expect(back.body).toMatchObject({
-      kind: 'rollback',
-      status: 'rolling_back',
-      version: '1.0.0',
-      previous_version: '1.1.0',
-    });
-    expect((await t.call('GET', `${SDK}/models/sdk-back/versions/latest`)).body).toMatchObject({ version: '1.0.0' });
-    expect((await t.call('GET', `${SDK}/models/sdk-back/versions/1.1.0`)).body).toMatchObject({
-      status: 'rolled_back',
-      lifecycle_state: 'Rollback',
-    });
-    expect((await deploy('sdk-back', everyone('1.1.0'))).body).toMatchObject({ status: 409, code: 'guard_refused' });
-    await t.settle();
-    const after = await t.call('GET', `${SDK}/models/sdk-back/versions`);
-    expect(after.body).toMatchObject({ versions: [{ version: '1.0.0' }, { version: '1.1.0' }] });
-    expect((await t.call('GET', `${SDK}/models?org_id=default`)).body['total']).toBeGreaterThan(5);
-  });
-
-  it('unstarted waits for its start, and a newer one takes its place', async () => {
-    await t.published('sdk-later', '1.0.0');
-    const call = { ...everyone('1.0.0'), start_immediately: false };
-    const first = await deploy('sdk-later', call);
-    expect(first.body).toMatchObject({ status: 'pending', rollout_percentage: 0 });
-    const second = await deploy('sdk-later', { ...call, rollout_percentage: 10, increment_step: 90 });
-    expect((await t.call('GET', `${SDK}/models/sdk-later/rollouts?status_filter=aborted`)).body).toMatchObject([
-      { id: first.body['id'] },
-    ]);
-    const path = `${SDK}/models/sdk-later/rollouts/${String(second.body['id'])}/start`;
-    expect((await t.call('POST', path, { body: {}, idempotent: false })).body).toMatchObject({ status: 'active' });
-  });
-
-  it('publishing a published version changes nothing', async () => {
-    await t.published('sdk-published', '1.0.0');
-    const before = await t.facts();
-    const answer = await t.call('POST', `${SDK}/models/sdk-published/versions/1.0.0/publish`, {
-      body: {},
-      idempotent: false,
-    });
-    expect(answer.body).toMatchObject({ status: 'published', version: '1.0.0' });
-    expect(await t.facts()).toBe(before);
   });
 });

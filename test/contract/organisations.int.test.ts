@@ -2,7 +2,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Answer, Body } from './testApi.ts';
 import { everyRow, type Rows } from './orgs/ledgerOfRows.ts';
-import { notOffered, PROBES, type Expected, type Probe, type Probes } from './orgs/probes.ts';
+import { notOffered, type Expected, type Probe, type Probes } from './orgs/probeKinds.ts';
+import { PROBES } from './orgs/probes.ts';
 import { openTwoOrgs, type TwoOrgs } from './orgs/twoOrgs.ts';
 import { routesOf, type Route } from './routes.ts';
 

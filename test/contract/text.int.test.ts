@@ -9,7 +9,7 @@ import { asOrgId } from '../../domain/org.ts';
 import { OWN } from './testApi.ts';
 import { openTwoOrgs, type TwoOrgs } from './orgs/twoOrgs.ts';
 import { createClient, type Client, type Got } from './text/client.ts';
-import { operationsOf, textPlaces, type Operation, type Schema } from './text/document.ts';
+import { operationsOf, textMembers, type Operation, type Schema } from './text/document.ts';
 import { casesOf, goodRequest, shuffled, type Case, type Access } from './text/requests.ts';
 import { routeOf, type Things } from './text/samples.ts';
 
@@ -119,7 +119,7 @@ describe('the document', () => {
       ...operation.parameters
         .filter(({ schema }) => schema.type === 'string')
         .map(({ name, schema }) => ({ at: `${routeOf(operation)} ${name}`, schema })),
-      ...(operation.body ? textPlaces(operation.body) : [])
+      ...(operation.body ? textMembers(operation.body) : [])
         .filter(({ schema }) => schema.type === 'string')
         .map(({ place, schema }) => ({ at: `${routeOf(operation)} /${place.join('/')}`, schema })),
     ]);

@@ -2,7 +2,7 @@
 import type { ArmCounters, Judgement, Verdict } from '../../domain/events/rollout.ts';
 import { durationMs } from '../../domain/duration.ts';
 import { judge } from '../../domain/rollout/thresholds.ts';
-import { mayReturn, placesToGo } from '../../machines/wayBack.ts';
+import { mayReturn, versionsToReturnTo } from '../../machines/wayBack.ts';
 import { isLive } from '../../machines/rollout.ts';
 import { shaOf, type Part, type World } from './world.ts';
 
@@ -32,7 +32,7 @@ export function releasesIn({ rollouts, model, version, rollout, onModel, onVersi
     return parts;
   }
   const targetOf = (id: string, leaving: string, isCompleted: boolean) =>
-    placesToGo(model(id).context, leaving, isCompleted).find((v) =>
+    versionsToReturnTo(model(id).context, leaving, isCompleted).find((v) =>
       mayReturn(version(id, v), v === model(id).context.stable),
     );
 

@@ -9,7 +9,7 @@ import { startProjections, type RunningProjections } from '../../projections/run
 import { schemaOf, tablesOf, type Projection } from '../../projections/table.ts';
 import { runSequencer } from '../../relay/sequencer.ts';
 import { openLog, until, type LogFixture } from '../support/log.ts';
-import { tell } from '../support/tell.ts';
+import { appendFacts } from '../support/appendFacts.ts';
 import { historyOf } from './history.ts';
 import type { HistoryAppend } from './world.ts';
 
@@ -60,7 +60,8 @@ export async function openStage(): Promise<Stage> {
     logger,
     async tell(history) {
       let last: string | undefined;
-      for (const { commandId, facts } of history) last = await tell(log.store, facts, `${commandId} ${randomUUID()}`);
+      for (const { commandId, facts } of history)
+        last = await appendFacts(log.store, facts, `${commandId} ${randomUUID()}`);
       if (last !== undefined) await log.store.awaitLogIndex(last, 10_000);
       return log.store.head();
     },

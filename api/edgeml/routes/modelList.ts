@@ -1,5 +1,5 @@
 /** The models of an organisation (C02), a page of them or all, in one document: docs/design/http.md "List of models". */
-import type { ModelKind, ModelPlace } from '../../../projections/catalog/query.ts';
+import type { ModelKind, ModelCursor } from '../../../projections/catalog/query.ts';
 import type { ModelNow, ReadModels } from '../../../projections/readModels.ts';
 import type { ListText } from '../../http/listText.ts';
 import type { SdkModel } from '../schemas.ts';
@@ -18,7 +18,7 @@ export async function* pagesOfModels<T extends object>(
   { limit = Number.POSITIVE_INFINITY, offset = 0 }: { readonly limit?: number; readonly offset?: number } = {},
 ): AsyncGenerator<readonly T[]> {
   let left = limit;
-  for (let place: ModelPlace = { offset }; left > 0;) {
+  for (let place: ModelCursor = { offset }; left > 0;) {
     const wanted = Math.min(left, PAGE);
     const rows = await reads.modelsNow(kind, place, wanted);
     left -= rows.length;

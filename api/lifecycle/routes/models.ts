@@ -8,7 +8,7 @@ import { whoAsks } from '../../access/principal.ts';
 import type { App } from '../../app.ts';
 import { runCommand } from '../../command.ts';
 import type { ApiDeps } from '../../context.ts';
-import { etagOfBody, isNotModified } from '../../http/conditional.ts';
+import { etagOfBody, unlessKnown } from '../../http/conditional.ts';
 import { existingModel, existingRollout, viewOf } from '../../reading.ts';
 import { answerPage, pageRequestOf } from '../../lists.ts';
 import { AsOfQuery, closed, CommandQuery, Line, PageQuery } from '../../../wire/common.ts';
@@ -79,8 +79,7 @@ export function modelRoutes(app: App, deps: ApiDeps): void {
       const view = await viewOf(deps, request, reply, request.query.as_of);
       const model = await existingModel(view, request.params.model);
       const shown = await modelView(view, model.id, model);
-      if (isNotModified(request, reply, etagOfBody(shown))) return reply.code(304).send(null);
-      return shown;
+      return unlessKnown(request, reply, shown);
     },
   });
 

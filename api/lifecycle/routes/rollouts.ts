@@ -18,7 +18,7 @@ import type { App } from '../../app.ts';
 import { runCommand } from '../../command.ts';
 import { DryRunEnd } from '../../http/dryRun.ts';
 import type { ApiDeps } from '../../context.ts';
-import { etagOfBody, isNotModified } from '../../http/conditional.ts';
+import { etagOfBody, unlessKnown } from '../../http/conditional.ts';
 import { invalidSpec } from '../../invalidSpec.ts';
 import { existingModel, existingRollout, modelIdFrom, viewOf } from '../../reading.ts';
 import { answerPage, pageRequestOf } from '../../lists.ts';
@@ -124,8 +124,7 @@ export function rolloutRoutes(app: App, deps: ApiDeps): void {
       const view = await viewOf(deps, request, reply, request.query.as_of);
       const rollout = await existingRollout(view, id);
       const shown = rolloutView(id, rollout, view.at);
-      if (isNotModified(request, reply, etagOfBody(shown))) return reply.code(304).send(null);
-      return shown;
+      return unlessKnown(request, reply, shown);
     },
   });
 

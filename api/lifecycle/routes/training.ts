@@ -17,7 +17,7 @@ import type { App } from '../../app.ts';
 import { laneFor } from '../../lane.ts';
 import { runCommand } from '../../command.ts';
 import type { ApiDeps } from '../../context.ts';
-import { etagOfBody, isNotModified } from '../../http/conditional.ts';
+import { etagOfBody, unlessKnown } from '../../http/conditional.ts';
 import { existingModel, existingRun, modelIdFrom, viewOf } from '../../reading.ts';
 import { answerPage, answerRows, pageRequestOf } from '../../lists.ts';
 import { AsOfQuery, closed, CommandQuery, ModelRef, PageQuery, RowsQuery } from '../../../wire/common.ts';
@@ -100,8 +100,7 @@ export function trainingRoutes(app: App, deps: ApiDeps): void {
       const { run: runId } = request.params;
       const run = await existingRun(view, runId);
       const shown = trainingView(runId, run, await acceptedNow(deps, runId, run));
-      if (isNotModified(request, reply, etagOfBody(shown))) return reply.code(304).send(null);
-      return shown;
+      return unlessKnown(request, reply, shown);
     },
   });
 

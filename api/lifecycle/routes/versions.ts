@@ -13,7 +13,7 @@ import { whoAsks } from '../../access/principal.ts';
 import type { App } from '../../app.ts';
 import { runCommand } from '../../command.ts';
 import type { ApiDeps } from '../../context.ts';
-import { etagOfBody, isNotModified } from '../../http/conditional.ts';
+import { etagOfBody, unlessKnown } from '../../http/conditional.ts';
 import { OWN_PREFIX } from '../../http/problem.ts';
 import { existingModel, existingVersion, viewOf } from '../../reading.ts';
 import { answerPage, pageRequestOf } from '../../lists.ts';
@@ -94,8 +94,7 @@ export function versionRoutes(app: App, deps: ApiDeps): void {
       const model = await existingModel(view, request.params.model);
       const version = await existingVersion(view, model, request.params.version);
       const shown = versionView(version);
-      if (isNotModified(request, reply, etagOfBody(shown))) return reply.code(304).send(null);
-      return shown;
+      return unlessKnown(request, reply, shown);
     },
   });
 

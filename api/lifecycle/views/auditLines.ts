@@ -26,19 +26,19 @@ export async function beganLines(
 ): Promise<AsyncGenerator<string>> {
   const gone = new AbortController();
   reply.raw.once('close', () => gone.abort());
-  let tell: (now: object) => void = () => undefined;
+  let emit: (now: object) => void = () => undefined;
   let begin = () => {};
   const begun = new Promise<void>((resolve) => (begin = resolve));
   const running = run({
     signal: gone.signal,
     onProgress: (now) => {
       begin();
-      tell(now);
+      emit(now);
     },
   });
   await Promise.race([begun, running]);
   return progressLines(instance, (onProgress) => {
-    tell = onProgress;
+    emit = onProgress;
     return running;
   });
 }

@@ -60,10 +60,10 @@ export const operationsOf = ({ paths }: Document): Operation[] =>
   );
 
 /** Names of members, and positions in arrays, from the root of a body. */
-export type Place = readonly (string | number)[];
+export type JsonPath = readonly (string | number)[];
 
-export interface TextPlace {
-  readonly place: Place;
+export interface TextMember {
+  readonly place: JsonPath;
   readonly schema: Schema;
   /** The text is the name of a member. */
   readonly isKey?: true;
@@ -76,13 +76,13 @@ const isFree = ({ type, properties, patternProperties, additionalProperties }: S
   Object.keys(patternProperties ?? {}).every((p) => p === '^.*$' || p === '^(.*)$');
 
 /** Every place below where a text goes, keys of free objects too. */
-export function textPlaces(schema: Schema, place: Place = []): TextPlace[] {
-  if (schema.anyOf) return schema.anyOf.flatMap((one) => textPlaces(one, place));
+export function textMembers(schema: Schema, place: JsonPath = []): TextMember[] {
+  if (schema.anyOf) return schema.anyOf.flatMap((one) => textMembers(one, place));
   if (schema.type === 'string' && schema.const === undefined) return [{ place, schema }];
-  if (schema.items) return textPlaces(schema.items, [...place, 0]);
+  if (schema.items) return textMembers(schema.items, [...place, 0]);
   if (schema.type !== 'object') return [];
-  const named = Object.entries(schema.properties ?? {}).flatMap(([name, one]) => textPlaces(one, [...place, name]));
-  const keyed: TextPlace[] = [{ place, schema: {}, isKey: true }];
+  const named = Object.entries(schema.properties ?? {}).flatMap(([name, one]) => textMembers(one, [...place, name]));
+  const keyed: TextMember[] = [{ place, schema: {}, isKey: true }];
   if (!isFree(schema)) return [...named, ...keyed];
   const [deep, list] = [
     [...place, 'free', 'deep'],

@@ -1,7 +1,7 @@
 /** Good requests with one text of each replaced by a hostile one, at every place of an operation where a text goes. */
 import { randomUUID } from 'node:crypto';
 import type { Sent } from './client.ts';
-import { textPlaces, type Operation, type TextPlace } from './document.ts';
+import { textMembers, type Operation, type TextMember } from './document.ts';
 import { atLimits, HOSTILE, inHeader, inUrl, type Hostile } from './hostileTexts.ts';
 import { placed, routeOf, sample, type Sample, type Things } from './samples.ts';
 
@@ -87,7 +87,7 @@ export function goodRequest(access: Access, things: Things, operation: Operation
 function bodyWith(
   good: Sample,
   operation: Operation,
-  { place, isKey }: TextPlace,
+  { place, isKey }: TextMember,
   json: Buffer,
   things: Things,
 ): Buffer {
@@ -113,7 +113,7 @@ function targetsOf(access: Access, things: Things, operation: Operation): Target
     limits: [],
     put: (hostile) => assemble(access, operation, good(), { query: `${inUrl(hostile)}=${inUrl(hostile)}` }),
   };
-  const members = (operation.body ? textPlaces(operation.body) : []).map((place): Target => ({
+  const members = (operation.body ? textMembers(operation.body) : []).map((place): Target => ({
     what: `body /${place.place.join('/')}${place.isKey ? ' (a name)' : ''}`,
     limits: place.schema.maxLength === undefined ? CUTS : [place.schema.maxLength],
     put: ({ json }) => assemble(access, operation, good(), { body: bodyWith(good(), operation, place, json, things) }),

@@ -1,6 +1,6 @@
 /** A good request for every operation, made from its schema and from what is known to exist. */
 import type { Known } from '../orgs/twoOrgs.ts';
-import type { Operation, Parameter, Place, Schema } from './document.ts';
+import type { Operation, Parameter, JsonPath, Schema } from './document.ts';
 
 export type Json = null | boolean | number | string | Json[] | { [name: string]: Json };
 
@@ -99,7 +99,7 @@ export function sample(things: Things, operation: Operation): Sample {
 }
 
 /** A copy with `value` at a place; what is missing on the way to it is made from the schema. */
-export function placed(body: Json, schema: Schema, [step, ...rest]: Place, value: Json, things: Things): Json {
+export function placed(body: Json, schema: Schema, [step, ...rest]: JsonPath, value: Json, things: Things): Json {
   if (step === undefined) return value;
   const known = byName(things);
   const below = schema.anyOf?.find((one) => one.type === 'object' || one.type === 'array') ?? schema;

@@ -4,7 +4,7 @@ import { canonicalSha } from '../../../domain/hash/canonicalJson.ts';
 import { modelIdOf } from '../../../domain/hash/uuid.ts';
 import { asOrgId } from '../../../domain/org.ts';
 import { parseRolloutRequest } from '../../../domain/rollout/spec.ts';
-import { tell, type Told } from '../../support/tell.ts';
+import { appendFacts, type StreamFact } from '../../support/appendFacts.ts';
 import type { TestApi } from '../testApi.ts';
 
 const ORG = asOrgId('org_local');
@@ -21,7 +21,7 @@ export interface Size {
 export const MANY = 'qxz-many';
 export const manyId = modelIdOf(ORG, MANY);
 
-const registered = (name: string): Told => ({
+const registered = (name: string): StreamFact => ({
   stream: modelStream(modelIdOf(ORG, name)),
   fact: {
     type: 'ModelRegistered',
@@ -31,12 +31,12 @@ const registered = (name: string): Told => ({
 
 const versionOf = (n: number) => `0.${Math.floor(n / 50)}.${(n % 50) + 1}`;
 
-const drafted = (version: string): Told => ({
+const drafted = (version: string): StreamFact => ({
   stream: versionStream(manyId, version),
   fact: { type: 'VersionDrafted', data: { model_id: manyId, version, parent: null, contract_digest: null } },
 });
 
-function created(n: number): Told {
+function created(n: number): StreamFact {
   const version = n % 10 === 0 ? versionOf(0) : versionOf(n);
   const parsed = parseRolloutRequest({ version, preset: 'immediate' });
   if ('errors' in parsed) throw new Error(JSON.stringify(parsed.errors));
@@ -54,6 +54,7 @@ export async function grow(t: TestApi, from: Size, to: Size): Promise<void> {
     ...count(from.versions, to.versions).map((n) => drafted(versionOf(n))),
     ...count(from.rollouts, to.rollouts).map((n) => created(n)),
   ];
-  for (let i = 0; i < facts.length; i += MOST_STREAMS) await tell(t.api.deps.log, facts.slice(i, i + MOST_STREAMS));
+  for (let i = 0; i < facts.length; i += MOST_STREAMS)
+    await appendFacts(t.api.deps.log, facts.slice(i, i + MOST_STREAMS));
   await t.settle(600_000);
 }

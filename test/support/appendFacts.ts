@@ -5,7 +5,7 @@ import type { AnyFact } from '../../domain/events/streams.ts';
 import { machineFor } from '../../machines/registry.ts';
 import type { EventStore } from '../../store/log/eventStore.ts';
 
-export interface Told {
+export interface StreamFact {
   readonly stream: string;
   readonly fact: AnyFact;
 }
@@ -16,9 +16,9 @@ export interface Told {
  * @returns id of the last fact
  * @throws Error where it was not appended
  */
-export async function tell(
+export async function appendFacts(
   store: Pick<EventStore, 'append'>,
-  facts: readonly Told[],
+  facts: readonly StreamFact[],
   commandId: string = randomUUID(),
 ): Promise<string> {
   const events = facts.map(({ stream, fact }) => ({
