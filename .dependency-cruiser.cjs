@@ -122,7 +122,12 @@ module.exports = {
       { path: '.', pathNot: `^dev/|${CHECKS}` },
       { path: '^dev/' },
     ),
-    rule('nothing-imports-checks', 'Tests and benches stand above everything.', { path: '.', pathNot: CHECKS }, { path: CHECKS }),
+    rule(
+      'nothing-imports-checks',
+      'Tests and benches stand above everything.',
+      { path: '.', pathNot: CHECKS },
+      { path: CHECKS },
+    ),
     rule(
       'only-processes-read-config',
       'Everything else gets values.',

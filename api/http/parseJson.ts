@@ -56,7 +56,8 @@ function valueOf(text: string): unknown {
   }
 }
 
-const parserMessage = (error: unknown) => (error instanceof Error ? cutText(error.message.replace(/\s+/g, ' '), 200) : '');
+const parserMessage = (error: unknown) =>
+  error instanceof Error ? cutText(error.message.replace(/\s+/g, ' '), 200) : '';
 
 function offsetOf(error: unknown, text: string): number | undefined {
   const message = parserMessage(error);

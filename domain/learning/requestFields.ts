@@ -8,7 +8,7 @@ import {
   flag,
   integer,
   names,
-  oneOf,
+  literalOf,
   orNull,
   positive,
   sha256Text,
@@ -56,7 +56,7 @@ export const FIELDS: Readonly<Record<string, Field | Group>> = {
   seed: field(null, orNull(sha256Text)),
   selection: {
     members: {
-      strategy: field('open', oneOf(['open'], later('draw'))),
+      strategy: field('open', literalOf(['open'], later('draw'))),
       dropout: field(0.1, share(0.95)),
     },
   },
@@ -78,19 +78,19 @@ export const FIELDS: Readonly<Record<string, Field | Group>> = {
       epochs: field(1, integer(1, 10_000)),
       batch_size: field(10, integer(1, 1_000_000)),
       lr: field(0.1, positive(MOST_RATE)),
-      proximal_mu: field(0, oneOf([0], later('FedProx'))),
+      proximal_mu: field(0, literalOf([0], later('FedProx'))),
     },
   },
   aggregation: {
     members: {
-      rule: field('fedavg', oneOf(['fedavg'], later('robust rules'))),
-      weight: field('samples', oneOf(['samples', 'uniform'])),
+      rule: field('fedavg', literalOf(['fedavg'], later('robust rules'))),
+      weight: field('samples', literalOf(['samples', 'uniform'])),
       weight_cap: field(10_000, integer(1, 2 ** 40)),
     },
   },
   server_optimizer: {
     members: {
-      name: field('sgd', oneOf(['sgd'], later('adaptive server optimisers'))),
+      name: field('sgd', literalOf(['sgd'], later('adaptive server optimisers'))),
       lr: field(1, positive(MOST_RATE)),
     },
   },
@@ -98,14 +98,14 @@ export const FIELDS: Readonly<Record<string, Field | Group>> = {
     members: {
       max_norm: field(null, orNull(norm)),
       max_samples: field(100_000, integer(1, 2 ** 40)),
-      zero_samples: field('reject', oneOf(['reject'], later('updates of unknown size'))),
-      per_device: field(1, oneOf([1], later('more than one update a device and round'))),
+      zero_samples: field('reject', literalOf(['reject'], later('updates of unknown size'))),
+      per_device: field(1, literalOf([1], later('more than one update a device and round'))),
     },
   },
   metrics: field(MODEL_METRICS, names(16, 64)),
   retention: {
     members: {
-      updates: field('keep', oneOf(['keep'], later('deletion of updates, all are kept'))),
+      updates: field('keep', literalOf(['keep'], later('deletion of updates, all are kept'))),
     },
   },
   publish: field(false, flag),

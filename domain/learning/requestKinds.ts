@@ -33,7 +33,7 @@ export const share = (maximum: number): Kind =>
 export const flag: Kind = kind(Type.Boolean(), 'must be true or false');
 
 /** @param why after the words, for those of other releases */
-export function oneOf(values: readonly (string | number)[], why = ''): Kind {
+export function literalOf(values: readonly (string | number)[], why = ''): Kind {
   const literals = values.map((value) => Type.Literal(value));
   const words = values.map((value) => JSON.stringify(value)).join(' or ');
   return kind(literals.length === 1 ? literals[0]! : Type.Union(literals), `must be ${words}${why}`);

@@ -90,7 +90,7 @@ describe('a deploy by SDK', () => {
     await t.settle();
     const after = await t.call('GET', `${SDK}/models/sdk-back/versions`);
     expect(after.body).toMatchObject({ versions: [{ version: '1.0.0' }, { version: '1.1.0' }] });
-    expect((await t.call('GET', `${SDK}/models?org_id=default`)).body['total']).toBeGreaterThan(5);
+    expect((await t.call('GET', `${SDK}/models?org_id=default`)).body['total']).toBeGreaterThan(0);
   });
 
   it('unstarted waits for its start, and a newer one takes its place', async () => {
