@@ -17,7 +17,7 @@ export interface ActivityDeps {
   /** Counters of stages, and where devices are. */
   readonly telemetry: Pick<TelemetryReader, 'readCounters' | 'readLeaves' | 'devicesStillOn'>;
   /** Windows of stages under the policy `evidence`. */
-  readonly evidence: Pick<EvidenceReader, 'readStage'>;
+  readonly evidence: Pick<EvidenceReader, 'readStage' | 'sweep'>;
   /** Runs models in child processes. */
   readonly runtime: OnnxRuntime;
   readonly logger: ActivityLogger;

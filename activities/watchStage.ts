@@ -4,7 +4,7 @@ import { judgeId } from '../domain/events/commandIds.ts';
 import { rolloutStream } from '../domain/events/streams.ts';
 import type { HealthJudgement } from '../domain/events/rollout.ts';
 import { saysMore } from '../domain/rollout/consequence.ts';
-import { evidencePolicy } from '../domain/rollout/policies.ts';
+import { evidencePolicy, silenceAfterMs } from '../domain/rollout/policies.ts';
 import { clockMs } from '../domain/rollout/stageClock.ts';
 import { isLive, type RolloutState } from '../machines/rollout.ts';
 import type { ActivityDeps } from './deps.ts';
@@ -70,10 +70,10 @@ async function look(
     const judgement = lookAt(rollout, await deps.telemetry.readCounters(rolloutId, stage), now);
     return judgement && { judgement, owed: 0 };
   }
+  const of = { rolloutId, stage, evidenceStage: clock.evidenceStage };
+  await deps.evidence.sweep({ ...of, clock, silenceAfterMs: silenceAfterMs(spec) ?? 0 }, now);
   const reading = await deps.evidence.readStage({
-    rolloutId,
-    stage,
-    evidenceStage: clock.evidenceStage,
+    ...of,
     clockMs: clockMs(clock, now),
     segments: entered.evidence?.segments ?? [],
   });

@@ -6,6 +6,7 @@ import type { KeyStore } from '../store/keys/keyStore.ts';
 import type { OrgStore } from '../store/orgs/orgStore.ts';
 import type { ActiveDevices } from '../store/devices/activeDevices.ts';
 import type { DeviceStore } from '../store/devices/deviceStore.ts';
+import type { CanaryCounts } from '../store/telemetry/canaryCounts.ts';
 import type { ReportQueue } from '../store/telemetry/reportQueue.ts';
 import type { TelemetryReader } from '../store/telemetry/telemetryReader.ts';
 import type { PostgresEventStore } from '../store/log/postgresEventStore.ts';
@@ -41,6 +42,7 @@ export interface ApiDeps {
   readonly deviceAuth: DeviceAuth;
   readonly fleetSize: FleetSize;
   readonly reports: ReportQueue;
+  readonly canaryCounts: CanaryCounts;
   readonly watch: LogWatch;
   readonly verify: Verify;
   readonly readModels: {

@@ -16,6 +16,7 @@ import { createOrgStore } from '../store/orgs/orgStore.ts';
 import { createActiveDevices } from '../store/devices/activeDevices.ts';
 import { createDeviceStore } from '../store/devices/deviceStore.ts';
 import { createRaisedGenerations } from '../store/devices/raisedGenerations.ts';
+import { createCanaryCounts } from '../store/telemetry/canaryCounts.ts';
 import { createReportQueue } from '../store/telemetry/reportQueue.ts';
 import { createTelemetryReader } from '../store/telemetry/telemetryReader.ts';
 import type { DeviceAuthMode } from './access/bearer.ts';
@@ -142,6 +143,7 @@ export function openDoor(options: OpenOptions): OpenDoor {
     deviceAuth: { mode: options.deviceAuth ?? 'fleet', tokens: createDeviceTokens(options.secret), raised },
     fleetSize: createFleetSize(async (orgId) => (await devices.listDevices(orgId, { limit: 0, offset: 0 })).total),
     reports: createReportQueue(on),
+    canaryCounts: createCanaryCounts(on),
     watch,
     readModels: rebuildable({ connectionString, log: store, logger, reads }),
     verify: auditor.verify,

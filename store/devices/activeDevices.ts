@@ -3,6 +3,7 @@
  * device reaches no database. A change that another server hears of is told by NOTIFY; a ring that is lost costs ten minutes of old words.
  */
 import { LRUCache } from 'lru-cache';
+import type { Watch } from '../../domain/rollout/verdict/index.ts';
 import type { OrgId } from '../../domain/org.ts';
 import type { Pool } from '../connect.ts';
 import { createListener, type Channel } from '../listen.ts';
@@ -22,6 +23,7 @@ export interface Told {
   readonly epoch: number;
   /** The database's time. */
   readonly at: Date;
+  readonly watch?: Watch | undefined;
 }
 
 export interface ActiveDevices {
@@ -32,7 +34,10 @@ export interface ActiveDevices {
    * @throws the driver's error
    */
   find(orgId: OrgId, device: string, said?: ActiveDevice): Promise<ActiveDevice | undefined>;
-  /** Notes the answer to its version question; durable within a second, and nothing where it repeats the last one. */
+  /**
+   * Notes the answer to its version question; durable within a second, and nothing where it repeats the last one. A device that is watched is noted
+   * again now and then: it was heard.
+   */
   noteTold(device: ActiveDevice, told: Told): void;
   /** What is known of the device is old, here and on every other server. */
   changed(deviceId: string): void;
@@ -47,12 +52,16 @@ const KNOWN_MS = 10 * 60_000;
 const RING_MS = 100;
 const RECONNECT_MS = 1_000;
 const IDS_IN_A_RING = 200; // a payload has fewer than 8,000 bytes
+/** The last question of a device is known to this part of `silence.after`. */
+const HEARD_PARTS = 36;
 const CHANNEL: Channel = 'edgeml_devices';
 
 interface Known {
   readonly device: ActiveDevice;
   /** Last told version and epoch, by model. */
   readonly told: Map<string, string>;
+  /** When it was last noted as heard, by model and evidence stage. */
+  readonly heard: Map<string, number>;
 }
 
 const isSame = (a: ActiveDevice, b: ActiveDevice): boolean =>
@@ -60,6 +69,16 @@ const isSame = (a: ActiveDevice, b: ActiveDevice): boolean =>
   a.osVersion === b.osVersion &&
   a.appVersion === b.appVersion &&
   (a.region ?? null) === (b.region ?? null);
+
+/** Whether a contact was noted so lately that this one changes nothing that matters; notes it otherwise. */
+function wasHeard(heard: Map<string, number>, watch: Watch, at: number): boolean {
+  const key = `${watch.rollout} ${watch.stage} ${watch.evidence_stage}`;
+  const last = heard.get(key);
+  if (last !== undefined && at - last < watch.after_ms / HEARD_PARTS) return true;
+  heard.clear(); // of stages that are over
+  heard.set(key, at);
+  return false;
+}
 
 /** Connects by itself, again and again. The caller closes it, and ends the pool. */
 export function createActiveDevices(
@@ -111,7 +130,7 @@ export function createActiveDevices(
     const found = await devices.getDevice(orgId, text);
     if (!found) return undefined;
     const { id, platform, osVersion, appVersion, region } = found;
-    const one: Known = { device: { id, orgId, platform, osVersion, appVersion, region }, told: new Map() };
+    const one: Known = { device: { id, orgId, platform, osVersion, appVersion, region }, told: new Map(), heard: new Map() };
     ids.set(`${orgId}\n${text}`, id);
     if (before === changes) known.set(id, one);
     return one;
@@ -125,15 +144,16 @@ export function createActiveDevices(
       if (one || !said) return (await read(orgId, text))?.device;
       const { platform, osVersion, appVersion, region = null } = said;
       const device = { id: said.id, orgId, platform, osVersion, appVersion, region };
-      known.set(said.id, { device, told: new Map() });
+      known.set(said.id, { device, told: new Map(), heard: new Map() });
       return device;
     },
-    noteTold({ id }, { modelId, version, epoch, at }) {
+    noteTold({ id }, { modelId, version, epoch, at, watch }) {
       const one = known.get(id);
       const now = `${version} ${epoch}`;
-      if (one?.told.get(modelId) === now) return;
+      const isHeard = watch === undefined || (one !== undefined && wasHeard(one.heard, watch, at.getTime()));
+      if (isHeard && one?.told.get(modelId) === now) return;
       one?.told.set(modelId, now);
-      marks.note({ deviceId: id, modelId, version, at });
+      marks.note({ deviceId: id, modelId, version, at, watch });
     },
     changed(id) {
       forget(id);

@@ -2,7 +2,11 @@
  * What devices were told, on its way to the database: written in batches, at most a second after the answer. A process that is killed loses
  * that second of marks and nothing else. While Postgres is away marks wait.
  */
+import { randomInt } from 'node:crypto';
+import type { Watch } from '../../domain/rollout/verdict/index.ts';
 import type { Queryable } from '../queryable.ts';
+import { openSilence } from '../telemetry/openSilence.ts';
+import { SHARDS } from '../telemetry/recordReports.ts';
 
 export interface ToldMark {
   readonly deviceId: string;
@@ -10,6 +14,8 @@ export interface ToldMark {
   readonly version: string;
   /** The database's time. */
   readonly at: Date;
+  /** Where its rollout is judged by evidence and the device is watched for silence. */
+  readonly watch?: Watch | undefined;
 }
 
 export interface ToldMarks {
@@ -31,6 +37,7 @@ const MOST_WAITING = 200_000;
  * @param onLost told of marks that found no place while Postgres was away: whoever asks again is marked again
  */
 export function createToldMarks(on: Queryable, onLost: (mark: ToldMark) => void): ToldMarks {
+  const shard = randomInt(SHARDS);
   let waiting: ToldMark[] = [];
   let timer: NodeJS.Timeout | undefined;
   let writing: Promise<void> | undefined;
@@ -46,6 +53,12 @@ export function createToldMarks(on: Queryable, onLost: (mark: ToldMark) => void)
           batch.map((mark) => mark.version),
           batch.map((mark) => mark.at),
         ]);
+        // A process that dies here leaves devices that nobody watches for silence, until they ask another one.
+        await openSilence(
+          on,
+          batch.flatMap(({ deviceId, at, watch }) => (watch ? [{ deviceId, at, watch }] : [])),
+          shard,
+        );
       } catch (error) {
         waiting = [...batch, ...waiting];
         for (const lost of waiting.splice(0, Math.max(0, waiting.length - MOST_WAITING))) onLost(lost);

@@ -1,12 +1,12 @@
 -- Purpose: windows of rollout $1, stage $2, evidence stage $3 by metric and segment ('' is everyone): how many opened and ended, and the quarter
 -- hours as [stratum, canary, control, x, y]. A quarter hour counts opened windows for metrics in $4 and ended ones for the others. $5: only these
--- segments; null: all. Shards added up. One snapshot. Locks: none. Isolation: any.
+-- segments, and everyone. Shards added up. One snapshot. Locks: none. Isolation: any.
 WITH sums AS (
   SELECT c.metric, c.segment, c.stratum, sum(c.opened_canary) AS opened_canary, sum(c.opened_control) AS opened_control,
          sum(c.ended_canary) AS ended_canary, sum(c.ended_control) AS ended_control, sum(c.bad_canary) AS x, sum(c.bad_control) AS y
     FROM ops.evidence_count c
    WHERE c.rollout_id = $1 AND c.stage = $2 AND c.evidence_stage = $3
-     AND ($5::text[] IS NULL OR c.segment = '' OR c.segment = ANY ($5::text[]))
+     AND c.segment = ANY ($5::text[] || ARRAY[''])
    GROUP BY c.metric, c.segment, c.stratum
 ), tests AS (
   SELECT metric, segment, sum(opened_canary) AS opened_canary, sum(opened_control) AS opened_control, sum(ended_canary) AS ended_canary,

@@ -1,41 +1,17 @@
-/** What the judge reads: windows of one evidence stage, added up. Reads sums only, and never a device. Concurrent. */
+/** What the judge reads: windows of one evidence stage, added up. A look reads sums only, and never a device. Concurrent. */
 import { rolloutStream } from '../../domain/events/streams.ts';
 import {
   METRICS,
   tallyOf,
   without,
-  type CanaryCount,
+  type EvidenceReader,
   type MetricEvidence,
   type Stratum,
   type Tally,
 } from '../../domain/rollout/verdict/index.ts';
 import type { Queryable } from '../queryable.ts';
 import { namedSql } from '../sql/namedSql.ts';
-
-/** Names an evidence stage, and what to read of it. */
-export interface ReadStage {
-  readonly rolloutId: number;
-  readonly stage: number;
-  readonly evidenceStage: number;
-  /** Segments that are tested; absent: all that have a bad window of canary. */
-  readonly segments?: readonly string[] | undefined;
-}
-
-export interface StageReading extends CanaryCount {
-  /** In the order of the table. */
-  readonly evidence: MetricEvidence[];
-  /** The tally of a metric outside one segment. */
-  readonly restOf: (metric: string, segment: string) => Tally;
-  /** Since the newest report of the model by anyone. */
-  readonly silentMs: number;
-  /** The longest such silence of the last 7 days; null: nothing is known. */
-  readonly longestGapMs: number | null;
-}
-
-export interface EvidenceReader {
-  /** One look: also notes its counts of canary, which control follows ({@link createCanaryCounts}). */
-  readStage(of: ReadStage): Promise<StageReading>;
-}
+import { sweepWindows } from './sweepWindows.ts';
 
 type Row = readonly [stratum: number, canary: number, control: number, x: number, y: number];
 interface Test {
@@ -55,13 +31,16 @@ const NOTHING = { opened: [0, 0], ended: [0, 0], strata: [] } as const;
 const stratumOfRow = ([, canary, control, x, y]: Row): Stratum => ({ canary, control, x, y });
 const tallyOfRows = (rows: readonly Row[]): Tally => tallyOf(rows.map(stratumOfRow));
 
-/** @param on as `edgeml_app` */
-export function createEvidenceReader(on: Queryable): EvidenceReader {
+/** Each look also notes its counts of canary, which control follows ({@link createCanaryCounts}). @param on as `edgeml_app` */
+export function createEvidenceReader(on: Queryable): Pick<EvidenceReader, 'readStage' | 'sweep'> {
   return {
+    async sweep(stage, now) {
+      await sweepWindows(on, stage, now);
+    },
     async readStage({ rolloutId, stage, evidenceStage, segments }) {
       const key = [rolloutId, stage, evidenceStage];
       const [counts, pulse] = await Promise.all([
-        on.query<{ tests: Test[] }>(COUNTS, [...key, BY_OPENED, segments ?? null]),
+        on.query<{ tests: Test[] }>(COUNTS, [...key, BY_OPENED, segments]),
         on.query<{ silent_ms: number; longest_gap_ms: number | null }>(PULSE, [rolloutStream(rolloutId)]),
       ]);
       const tests = counts.rows[0]!.tests;

@@ -1,9 +1,10 @@
-/** Devices of a cohort by leaf, before a rollout starts. Reads only; concurrent. It counts the devices of the organisation that were seen of late. */
-import { leafOsMajor, leafPlatform } from '../../domain/rollout/counters.ts';
-import { isInCohort, numbersOf } from '../../domain/rollout/cohort.ts';
-import type { EvidenceReader, FleetReading } from '../../domain/rollout/verdict/index.ts';
+/** A fleet before a rollout starts: its devices by leaf, and what the stable version sends. Reads only; concurrent. */
+import { isInCohort } from '../../domain/rollout/cohort.ts';
+import { latencyQuantile } from '../../domain/rollout/latency.ts';
+import { leafOf, METRICS, type EvidenceReader, type FleetReading } from '../../domain/rollout/verdict/index.ts';
 import { createModelOwners } from '../orgs/modelOwners.ts';
 import type { Queryable } from '../queryable.ts';
+import { namedSql } from '../sql/namedSql.ts';
 
 interface Group extends Record<string, unknown> {
   platform: string | null;
@@ -11,45 +12,82 @@ interface Group extends Record<string, unknown> {
   app_version: string | null;
   region: string | null;
   devices: number;
+  share: number;
 }
 interface Sent extends Record<string, unknown> {
+  platform: string | null;
   predictions: boolean;
   labelled: boolean;
+  latency: Record<string, number>;
 }
 
-const GROUPS = `SELECT platform, os_version, app_version, attributes ->> 'region' AS region, count(*)::int AS devices FROM ops.devices
-  WHERE org_id = $1 AND last_seen_at > clock_timestamp() - interval '7 days' GROUP BY 1, 2, 3, 4`;
-const SENT = `SELECT
-  EXISTS (SELECT FROM ops.report_total WHERE model_id = $1 AND version = $2 AND predictions_ok + predictions_failed > 0) AS predictions,
-  EXISTS (SELECT FROM ops.report_total WHERE model_id = $1 AND version = $2 AND labelled_total > 0) AS labelled`;
+const LEAVES = namedSql('fleet_leaves');
+const SENT = namedSql('fleet_sent');
+/** Devices whose sessions stand for all: enough for a percentile within 1 %, and few enough for a question before a start. */
+const SAMPLE = 5_000;
+/** Devices that are counted one by one; a larger fleet is counted by as many. */
+const COUNTED = 100_000;
 
-/** `3.2` of app version 3.2.1. */
-const leafApp = (version: string | null): string | null => {
-  const [major, minor = 0] = (version && numbersOf(version)) || [];
-  return major === undefined ? null : `${major}.${minor}`;
-};
-const known = (name: string): string | null => (name === 'unknown' || name === 'other' ? null : name);
+function leavesOf(groups: readonly Group[]): FleetReading['leaves'] {
+  const leaves = new Map<string, FleetReading['leaves'][number]>();
+  for (const { platform, os_version: osVersion, app_version: appVersion, region, devices } of groups) {
+    const leaf = leafOf({ platform, osVersion, appVersion, region });
+    const key = JSON.stringify(leaf);
+    leaves.set(key, { ...leaf, devices: devices + (leaves.get(key)?.devices ?? 0) });
+  }
+  const share = groups[0]?.share ?? 1;
+  return [...leaves.values()].map((leaf) => ({ ...leaf, devices: Math.round(leaf.devices / share) }));
+}
 
-/** @param on as `edgeml_app` */
-export function createFleetReader(on: Queryable): Pick<EvidenceReader, 'readFleet'> {
+/** 95th percentiles of platforms that a leaf can name. */
+function quantiles(sent: readonly Sent[]): Readonly<Record<string, number>> {
+  const counts = new Map<string, Record<string, number>>();
+  for (const { platform: said, latency } of sent) {
+    const { platform } = leafOf({ platform: said });
+    if (platform === null) continue;
+    const sum = counts.get(platform) ?? {};
+    for (const [bucket, n] of Object.entries(latency)) sum[bucket] = (sum[bucket] ?? 0) + n;
+    counts.set(platform, sum);
+  }
+  return Object.fromEntries(
+    [...counts].flatMap(([platform, latency]) => {
+      const q = latencyQuantile(latency, 95);
+      return q === undefined ? [] : [[platform, q]];
+    }),
+  );
+}
+
+/** Names of metrics of which the stable version sends what their windows are made of. */
+function measuredOf(sent: readonly Sent[], frozenQ: FleetReading['frozenQ']): string[] {
+  const has = {
+    predictions: sent.some((row) => row.predictions),
+    timed: Object.keys(frozenQ).length > 0,
+    labelled: sent.some((row) => row.labelled),
+  };
+  return METRICS.filter(({ ends, always }) => {
+    if (always) return true;
+    // Who reports at all would tell of a crash, and is heard.
+    return ends.by === 'samples' ? has[ends.of] : sent.length > 0;
+  }).map((row) => row.name);
+}
+
+/**
+ * @param on      as `edgeml_app`
+ * @param counted devices of an organisation that are counted one by one
+ */
+export function createFleetReader(on: Queryable, counted = COUNTED): Pick<EvidenceReader, 'readFleet'> {
   const owners = createModelOwners(on);
   return {
     async readFleet({ modelId, stable, cohort, exclude }) {
       const orgId = await owners.ownerOf(modelId);
-      const groups = orgId === undefined ? [] : (await on.query<Group>(GROUPS, [orgId])).rows;
-      const leaves = groups
-        .filter((g) => isInCohort({ cohort, exclude }, { ...g, osVersion: g.os_version, appVersion: g.app_version }))
-        .map((g): FleetReading['leaves'][number] => ({
-          platform: known(leafPlatform(g.platform)),
-          osMajor: known(leafOsMajor(g.os_version)),
-          app: leafApp(g.app_version),
-          region: g.region,
-          devices: g.devices,
-        }));
-      if (stable === null) return { leaves, measured: [], frozenQ: {} };
-      const { predictions, labelled } = (await on.query<Sent>(SENT, [modelId, stable])).rows[0]!;
-      const measured = [...(predictions ? ['errors', 'crash', 'silence'] : []), ...(labelled ? ['drift'] : [])];
-      return { leaves, measured, frozenQ: {} };
+      const { rows: groups } = await on.query<Group>(LEAVES, [orgId ?? null, counted]);
+      const isIn = (device: Group) =>
+        isInCohort({ cohort, exclude }, { ...device, osVersion: device.os_version, appVersion: device.app_version });
+      const leaves = leavesOf(groups.filter(isIn));
+      if (stable === null) return { leaves, measured: METRICS.map((row) => row.name), frozenQ: {} };
+      const { rows: sent } = await on.query<Sent>(SENT, [modelId, stable, SAMPLE]);
+      const frozenQ = quantiles(sent);
+      return { leaves, measured: measuredOf(sent, frozenQ), frozenQ };
     },
   };
 }

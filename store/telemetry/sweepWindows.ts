@@ -1,18 +1,9 @@
 /** Ends the windows that no report ends: silence, transfers that take too long, and the age from which crash and silence count for a proof. */
 import { randomInt } from 'node:crypto';
-import type { StageClock } from '../../domain/rollout/stageClock.ts';
 import { clockMs } from '../../domain/rollout/stageClock.ts';
+import type { SweptStage } from '../../domain/rollout/verdict/index.ts';
 import type { Queryable } from '../queryable.ts';
 import { SHARDS } from './recordReports.ts';
-
-export interface SweptStage {
-  readonly rolloutId: number;
-  readonly stage: number;
-  readonly evidenceStage: number;
-  readonly clock: StageClock;
-  /** `silence.after`, milliseconds. */
-  readonly silenceAfterMs: number;
-}
 
 /** Windows of one statement. */
 const PAGE = 2_000;

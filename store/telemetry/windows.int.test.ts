@@ -53,6 +53,16 @@ const stageOf = (more: Partial<WatchedStage> = {}): WatchedStage => ({
   accuracy: 930_000,
   ...more,
 });
+const keyOf = ({ rolloutId, stage, evidenceStage }: WatchedStage) => ({ rolloutId, stage, evidenceStage });
+/** All segments that the phones of this file are in. */
+const SEGMENTS = ['ios', 'android'].flatMap((platform) =>
+  ['14', '17'].flatMap((os) => [`platform:${platform}`, `os:${platform} ${os}`]),
+);
+const question = (key: ReturnType<typeof keyOf>) => ({
+  ...key,
+  clockMs: 0,
+  segments: [...new Set(SEGMENTS), 'app:3.2', 'app:3.10', 'region:eu', 'region:us'],
+});
 const phoneOf = (more: Partial<Phone> = {}): Phone => ({
   id: randomUUID(),
   arm: 'canary',
@@ -79,7 +89,7 @@ const sent = (stage: WatchedStage, phone: Phone, report: Report, moment: Moment)
 
 /** One server's way from a phone to what the judge reads. */
 function serverOf(stage: WatchedStage) {
-  const key = { rolloutId: stage.rolloutId, stage: stage.stage, evidenceStage: stage.evidenceStage };
+  const key = keyOf(stage);
   const seqs = new Map<string, number>();
   return {
     async report(phone: Phone, more: Partial<Report>, moment: Moment = ALL_IN): Promise<void> {
@@ -100,9 +110,9 @@ function serverOf(stage: WatchedStage) {
         now,
         page === undefined ? {} : { page },
       ),
-    read: () => createEvidenceReader(on(1)).readStage(key),
+
     async metric(name: string): Promise<Pick<MetricEvidence, 'whole' | 'opened' | 'ended'>> {
-      const { evidence } = await createEvidenceReader(on(1)).readStage(key);
+      const { evidence } = await createEvidenceReader(on(1)).readStage(question(key));
       const { whole, opened, ended } = evidence.find((m) => m.metric === name)!;
       return { whole, opened, ended };
     },
@@ -123,7 +133,7 @@ describe('the same history, folded twice', () => {
         });
         const fold = createSecondFold(stage);
         const reader = createEvidenceReader(on(0));
-        const key = { rolloutId: stage.rolloutId, stage: stage.stage, evidenceStage: stage.evidenceStage };
+        const key = keyOf(stage);
         const phones = Array.from({ length: 40 }, (): Phone & { readonly rate: number } => ({
           id: randomUUID(),
           arm: oneOf(['canary', 'control']),
@@ -218,13 +228,13 @@ describe('the same history, folded twice', () => {
             await Promise.all([0, 1].map((server) => sweepWindows(on(server), swept, since, { page: 7 })));
             fold.sweep(clockMs, () => clockMs);
           }
-          expect((await reader.readStage(key)).evidence).toEqual(fold.evidence());
+          expect((await reader.readStage(question(key))).evidence).toEqual(fold.evidence());
         }
         const since = Date.now() + HOUR;
         const swept = { ...key, clock: { ranMs: clockMs, since }, silenceAfterMs: stage.silenceAfterMs };
         await sweepWindows(on(0), swept, since + stage.silenceAfterMs);
         fold.sweep(clockMs + stage.silenceAfterMs, () => clockMs);
-        const reading = await reader.readStage(key);
+        const reading = await reader.readStage(question(key));
         expect(reading.evidence).toEqual(fold.evidence());
         for (const { metric, segments } of reading.evidence) {
           for (const { segment } of segments) {

@@ -3,6 +3,7 @@ import Type from 'typebox';
 import { LifecycleError } from '../../../domain/errors.ts';
 import { cutText } from '../../../domain/text.ts';
 import { assign } from '../../../domain/rollout/pointer.ts';
+import { toldWatch } from '../../../domain/rollout/watching.ts';
 import { randomUUID } from 'node:crypto';
 import type { FastifyRequest } from 'fastify';
 import type { Device, DeviceWords, Registration } from '../../../store/devices/deviceStore.ts';
@@ -133,8 +134,10 @@ export function assignmentRoute(app: App, deps: ApiDeps): void {
       }
       const { version, source, rolloutId, bucket } = assigned;
       // A person who asks for a device tells it nothing.
-      if (whoAsks(request).scopes.has('devices:heartbeat'))
-        deps.active.noteTold(device, { modelId, version, epoch: pointer.epoch, at: now });
+      if (whoAsks(request).scopes.has('devices:heartbeat')) {
+        const watch = toldWatch(pointer, device, version, now);
+        deps.active.noteTold(device, { modelId, version, epoch: pointer.epoch, at: now, watch });
+      }
       const isBucketWanted = ['true', '1'].includes(request.query.include_bucket ?? '');
       return {
         version,

@@ -5,6 +5,7 @@ import { whoAsks } from '../../access/principal.ts';
 import type { App } from '../../app.ts';
 import type { ApiDeps } from '../../context.ts';
 import { instant } from '../../instant.ts';
+import { reportWatch } from '../../reportWatch.ts';
 import { existingDevice, knownModel, notRegistered } from '../../knownDevice.ts';
 import { closed, DeviceRef, ModelRef } from '../../../wire/common.ts';
 import { DeviceReport, ReleasedDevice, ReportAnswer, Why } from '../../../wire/device.ts';
@@ -32,8 +33,10 @@ export function deviceRoutes(app: App, deps: ApiDeps): void {
       const { model, ...sent } = request.body;
       const { modelId, pointer } = await knownModel(deps, request, model);
       // At the time of the report: a stage that begins later does not count it.
-      const attribution = armOf(pointer, device, sent.version, deps.pointers.now());
-      const recorded = await deps.reports.record({ device, report: { modelId, ...sent }, attribution });
+      const now = deps.pointers.now();
+      const attribution = armOf(pointer, device, sent.version, now);
+      const watch = attribution && (await reportWatch(deps, pointer, attribution, device, now));
+      const recorded = await deps.reports.record({ device, report: { modelId, ...sent }, attribution, watch });
       const attributed =
         attribution && recorded !== 'forgotten'
           ? { rollout_id: attribution.rolloutId, stage: attribution.stage, arm: attribution.arm }

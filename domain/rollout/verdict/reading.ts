@@ -1,5 +1,6 @@
 /** Pure. Types only: what a look and a pre-flight read of the windows and of the fleet. The store implements it; whoever judges is handed it. */
 import type { Filter } from '../../events/rollout.ts';
+import type { RunningClock } from '../stageClock.ts';
 import type { Tally } from './comparison.ts';
 import type { MetricEvidence } from './judge.ts';
 import type { Leaf } from './segments.ts';
@@ -51,8 +52,22 @@ export interface FleetReading {
   readonly frozenQ: Readonly<Record<string, number>>;
 }
 
-/** Reads only; concurrent; as fresh as the last committed report. */
+export interface SweptStage extends EvidenceStage {
+  readonly clock: RunningClock;
+  /** `silence.after`, milliseconds. */
+  readonly silenceAfterMs: number;
+}
+
+/** Concurrent; as fresh as the last committed report. */
 export interface EvidenceReader {
+  /**
+   * Ends what no report ends: silence, transfers that take too long, and the age of `crash` and `silence`. Before each look; idempotent. Nothing while
+   * the clock stands.
+   *
+   * @param now the database's time, Unix milliseconds
+   */
+  sweep(stage: SweptStage, now: number): Promise<void>;
+  /** Also notes the counts of canary, which control follows. */
   readStage(question: StageQuestion): Promise<StageReading>;
   readFleet(question: FleetQuestion): Promise<FleetReading>;
 }
