@@ -3,6 +3,31 @@ import Type, { type Static } from 'typebox';
 import { Conviction, RollbackTrigger } from '../domain/events/rollout.ts';
 import { closed, Count, Instant, Nullable } from './common.ts';
 
+const EvidenceTrigger = Type.Object(
+  {
+    metric: Type.String(),
+    /** Who is hurt; null: everyone. */
+    named: Nullable(Type.String()),
+    canary_bad: Count,
+    control_bad: Count,
+    canary: Count,
+    control: Count,
+    log: Type.Number(),
+    threshold: Type.Number(),
+    clock_ms: Count,
+    /** What pre-flight had promised: the smallest multiple of control that it would convict. */
+    promised: Nullable(Type.Number()),
+    told: Type.String(),
+    segments: Type.Array(
+      Type.Object(
+        { segment: Type.String(), canary_bad: Count, control_bad: Count, excess: Type.Number() },
+        closed,
+      ),
+    ),
+  },
+  closed,
+);
+
 const Trigger = Type.Object(
   {
     kind: RollbackTrigger,
@@ -10,6 +35,8 @@ const Trigger = Type.Object(
     reason: Type.String(),
     stage: Nullable(Type.Integer()),
     rule: Nullable(Type.Object({ ...Conviction.properties, value: Type.Number() }, closed)),
+    /** What the windows showed; absent under fixed limits. */
+    evidence: Type.Optional(EvidenceTrigger),
   },
   closed,
 );

@@ -1,5 +1,6 @@
 /** Versions of a model. */
 import Type, { type Static } from 'typebox';
+import { HealthBasis } from '../domain/events/rollout.ts';
 import { ArtifactFile } from '../domain/events/version.ts';
 import { LIFECYCLE_STATES, VERSION_STATES } from '../domain/states.ts';
 import {
@@ -47,6 +48,8 @@ export const Version = Type.Object(
     tensors_sha: Nullable(Type.String()),
     report_sha: Nullable(Type.String()),
     rollout_id: Nullable(Type.Integer()),
+    /** On what it reached everyone: proven healthy, without an alarm (quiet), or unproven; null: by fixed limits, or it did not. */
+    basis: Nullable(HealthBasis),
     rolled_back: Nullable(Type.Object({ rollout_id: Type.Integer(), reason: Type.String(), at: Instant }, closed)),
     publication: Nullable(
       Type.Object(

@@ -5,7 +5,9 @@
 import type { Actor, StoredEvent } from '../events/envelope.ts';
 import type { ModelFact } from '../events/model.ts';
 import type { Conviction, HealthJudgement, RollbackTrigger, RolloutFact } from '../events/rollout.ts';
-import { isThresholds } from './policies.ts';
+import type { EvidenceJudgement } from '../events/verdict.ts';
+import { isEvidence, isThresholds } from './policies.ts';
+import { ranked, tellEvidence, tellGuilt } from './verdict/index.ts';
 import { sumLeaves, type Leaf } from './counters.ts';
 import { rankSegments, type Segment } from './segments.ts';
 import { tell } from './telling.ts';
@@ -48,6 +50,34 @@ export interface CompletedExposure {
   readonly minutes: number;
 }
 
+export interface EvidenceTrigger {
+  readonly metric: string;
+  /** Who is hurt; null: everyone. */
+  readonly named: string | null;
+  /** Bad windows of canary and control of whom is named. */
+  readonly canary_bad: number;
+  readonly control_bad: number;
+  /** Windows of the whole metric that opened. */
+  readonly canary: number;
+  readonly control: number;
+  /** Natural logs: what was found, and what was needed. */
+  readonly log: number;
+  readonly threshold: number;
+  /** Stage clock at the look, milliseconds. */
+  readonly clock_ms: number;
+  /** What pre-flight had promised of the metric in this stage: the smallest multiple it would convict; null: none that was tried. */
+  readonly promised: number | null;
+  /** The same for people. */
+  readonly told: string;
+  /** By falling excess over what control explains. */
+  readonly segments: readonly {
+    readonly segment: string;
+    readonly canary_bad: number;
+    readonly control_bad: number;
+    readonly excess: number;
+  }[];
+}
+
 export interface PostMortem {
   readonly rollout_id: number;
   readonly model_id: string;
@@ -75,6 +105,8 @@ export interface PostMortem {
     readonly stage: number | null;
     /** The rule that ended it; null where a person did. `value` is numerator over denominator; the integers decided. */
     readonly rule: (Conviction & { readonly value: number }) | null;
+    /** What the windows showed; absent under fixed limits, and where a person ended it without a judgement. */
+    readonly evidence?: EvidenceTrigger;
   } | null;
   /** By falling excess over what control would explain. */
   readonly segments: readonly Segment[];
@@ -188,23 +220,62 @@ function triggerOf(events: readonly Event[]): PostMortem['trigger'] {
   const rolledBack = ofType(events, 'RolloutRolledBack')[0];
   if (rolledBack) {
     const { trigger: kind, reason, evidence } = rolledBack.fact.data;
-    return { kind, actor: actorOf(rolledBack.actor), reason, ...numbersOf(evidence) };
+    return { kind, actor: actorOf(rolledBack.actor), reason, ...numbersOf(evidence, events) };
   }
   const aborted = ofType(events, 'RolloutAborted')[0];
   if (aborted) {
-    return { kind: 'manual', actor: actorOf(aborted.actor), reason: aborted.fact.data.reason, ...numbersOf(null) };
+    return { kind: 'manual', actor: actorOf(aborted.actor), reason: aborted.fact.data.reason, ...numbersOf(null, events) };
   }
   const judged = ofType(events, 'HealthJudged').findLast((e) => speaksAgainst(e.fact.data));
   if (!judged) return null;
   const { data } = judged.fact;
-  return { kind: 'verdict', actor: actorOf(judged.actor), reason: data.verdict, ...numbersOf(data) };
+  return { kind: 'verdict', actor: actorOf(judged.actor), reason: data.verdict, ...numbersOf(data, events) };
 }
 
 const speaksAgainst = (judgement: HealthJudgement): boolean =>
   isThresholds(judgement) ? judgement.rule !== null : judgement.guilt !== null || judgement.over_limit.length > 0;
 
-const numbersOf = (judgement: HealthJudgement | null) => {
+const numbersOf = (judgement: HealthJudgement | null, events: readonly Event[]) => {
   const rule = judgement && isThresholds(judgement) ? judgement.rule : null;
-  return { stage: judgement?.stage ?? null, rule: rule && { ...rule, value: valueOf(rule) } };
+  const evidence = judgement && isEvidence(judgement) ? evidenceOf(judgement, events) : undefined;
+  return {
+    stage: judgement?.stage ?? null,
+    rule: rule && { ...rule, value: valueOf(rule) },
+    ...(evidence === undefined ? {} : { evidence }),
+  };
 };
+
+const MILLION = 1_000_000;
+
+/** Undefined where nothing spoke against the version. */
+function evidenceOf(judgement: EvidenceJudgement, events: readonly Event[]): EvidenceTrigger | undefined {
+  const { guilt, over_limit: over, stage, metrics, threshold, clock_ms } = judgement;
+  const metric = guilt?.metric ?? over[0];
+  const whole = metrics.find((m) => m.metric === metric);
+  if (metric === undefined || !whole) return undefined;
+  const own = judgement.segments.filter((s) => s.metric === metric);
+  const named = own.find((s) => s.segment === guilt?.named);
+  const log = guilt?.by === 'G' ? Math.max(whole.ln_g ?? 0, ...own.map((s) => s.ln_g)) : (whole.ln_a ?? 0);
+  const entered = ofType(events, 'StageEntered').findLast((e) => e.fact.data.stage === stage);
+  return {
+    metric,
+    named: named?.segment ?? null,
+    canary_bad: (named ?? whole).x,
+    control_bad: (named ?? whole).y,
+    canary: whole.opened[0],
+    control: whole.opened[1],
+    log: (named?.ln_g ?? log) / MILLION,
+    threshold: threshold / MILLION,
+    clock_ms,
+    promised: entered?.fact.data.evidence?.convicts[metric] ?? null,
+    told: guilt ? tellGuilt(judgement) : tellEvidence(judgement),
+    segments: ranked(own).map(({ segment, x, y, excess }) => ({
+      segment,
+      canary_bad: x,
+      control_bad: y,
+      excess: rounded(excess),
+    })),
+  };
+}
+
 const valueOf = ({ numerator, denominator }: Conviction) => (denominator === 0 ? 0 : numerator / denominator);

@@ -1,5 +1,6 @@
 /** Pure. The post-mortem as Markdown. */
-import type { PostMortem } from './postMortem.ts';
+import { formatDuration } from '../duration.ts';
+import type { EvidenceTrigger, PostMortem } from './postMortem.ts';
 import type { Segment } from './segments.ts';
 import { tellRule } from './telling.ts';
 
@@ -67,8 +68,38 @@ function triggerLines({ trigger }: PostMortem): string[] {
   if (!trigger) return ['Nothing spoke against the version.'];
   const who = trigger.kind === 'verdict' ? 'The verdict' : `By hand (${plain(trigger.actor)})`;
   const lines = [`${who}: ${plain(trigger.reason)}.`];
+  if (trigger.evidence) lines.push('', ...evidenceLines(trigger.evidence, trigger.stage));
   if (trigger.rule) lines.push('', `Measured in stage ${trigger.stage ?? '?'}: ${plain(tellRule(trigger.rule))}.`);
   return lines;
+}
+
+/** The segment first, with its numbers and its window, then what pre-flight had promised. */
+function evidenceLines(found: EvidenceTrigger, stage: number | null): string[] {
+  const who = found.named ?? 'everyone';
+  const hours = formatDuration(found.clock_ms);
+  const promise =
+    found.promised === null
+      ? `Pre-flight had said that this stage would convict no multiple of ${found.metric} that was tried.`
+      : `Pre-flight had said that this stage would convict ${found.metric} from ${found.promised} times control on.`;
+  return [
+    `**${plain(who)}**: ${plain(found.metric)} was bad on ${found.canary_bad} canary devices and ${found.control_bad} control devices.`,
+    '',
+    `In stage ${stage ?? '?'}, after ${hours} of its clock, ${found.canary} canary and ${found.control} control devices were watched: ` +
+      `log of evidence ${found.log.toFixed(1)}, needed ${found.threshold.toFixed(1)}.`,
+    '',
+    plain(promise),
+    ...(found.segments.length === 0
+      ? []
+      : [
+          '',
+          ...table(
+            ['Judged apart', 'Canary bad', 'Control bad', 'Excess'],
+            found.segments
+              .slice(0, MOST_SEGMENTS)
+              .map((s) => [plain(s.segment), String(s.canary_bad), String(s.control_bad), String(s.excess)]),
+          ),
+        ]),
+  ];
 }
 
 function exposureLines({ exposure, devices, outcome }: PostMortem): string[] {

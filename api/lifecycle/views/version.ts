@@ -32,6 +32,7 @@ export function versionView(folded: Existing<VersionState>): Version {
     tensors_sha: context.tensorsSha,
     report_sha: context.published?.reportSha ?? null,
     rollout_id: context.rolloutId,
+    basis: context.basis,
     rolled_back: rolledBack && {
       rollout_id: rolledBack.rolloutId,
       reason: rolledBack.reason,
