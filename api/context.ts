@@ -1,4 +1,5 @@
 /** What the API is given; `server.ts` (the process) and the tests compose it. */
+import type { Inspector } from '../activities/runtimes/inspector.ts';
 import type { CommandDeps } from '../commands/context.ts';
 import type { Checkpoint } from '../domain/ledger/checkpoint.ts';
 import type { ArtifactStore } from '../store/artifacts/artifactStore.ts';
@@ -30,6 +31,7 @@ export interface ApiDeps {
   /** The same over connections that only stops use; `lane.ts` chooses. */
   readonly stops: StopDeps;
   readonly blobs: ArtifactStore;
+  readonly inspector: Inspector;
   readonly keys: KeyStore;
   readonly orgs: OrgStore;
   readonly federations: FederationStore;

@@ -1,5 +1,6 @@
 /** Composes the API from a database, a blob store and a secret: the process and the tests do it alike. */
 import type { FastifyBaseLogger } from 'fastify';
+import { createInspector } from '../activities/runtimes/inspector.ts';
 import { createAuditor } from '../audit/beside.ts';
 import { createCommandDeps } from '../commands/createDeps.ts';
 import { createPointerTable } from '../projections/pointerTable.ts';
@@ -133,6 +134,7 @@ export function openApi(options: OpenOptions): RunningApi {
     log,
     commands: createCommandDeps({ log, blobs, pool }),
     blobs,
+    inspector: createInspector(),
     keys,
     stops: { ...forStops, commands: { ...stops.commands, log: forStops.log } },
     orgs: createOrgStore(on),

@@ -5,15 +5,15 @@ import { planMlp } from '../domain/formats/architecture.ts';
 import { evaluationLayout, labelValues } from '../domain/formats/evaluationSet.ts';
 import { isRefusal } from '../domain/refusal.ts';
 import { checkTrainableBase, type TrainingRequest } from '../domain/learning/index.ts';
-import { byPrecedenceDesc, isHigher, isPrerelease } from '../domain/semver.ts';
+import { isHigher } from '../domain/semver.ts';
 import type { ModelState } from '../machines/model.ts';
-import { isUsable } from '../machines/modelVersion.ts';
 import { baseLayout } from './baseTensors.ts';
 import { blobHeader, faultOf } from './blobHeader.ts';
 import type { CommandDeps } from './context.ts';
 import type { Streams } from './execute.ts';
 import { requireGranted } from './ownership.ts';
 import { requireVersion } from './existing.ts';
+import { usableBelow } from './usableBelow.ts';
 
 export interface TrainingBase {
   readonly version: string | null;
@@ -96,11 +96,8 @@ async function chooseBase(
     }
     return { version: null, sha: init };
   }
-  const below = model.context.listed.filter((v) => !isPrerelease(v) && isHigher(made, v));
-  for (const version of below.sort(byPrecedenceDesc)) {
-    const { state, context } = await streams.version(modelId, version);
-    if (isUsable(state) && context.tensorsSha !== null) return { version, sha: context.tensorsSha };
-  }
+  const below = await usableBelow(streams, modelId, model, made);
+  if (below) return below;
   if (model.context.listed.length > 0) {
     const detail = `no usable release is below ${made}: name a base_version that is, or choose a higher new_version`;
     throw invalid('/base_version', detail);

@@ -10,6 +10,7 @@ import { requireModel } from './existing.ts';
 import { foresee } from './foresee.ts';
 import { requireGranted } from './ownership.ts';
 import { requireFiles } from './publishable.ts';
+import { usableBelow } from './usableBelow.ts';
 
 export interface UploadArtifact {
   readonly modelId: string;
@@ -18,7 +19,7 @@ export interface UploadArtifact {
 }
 
 /**
- * VersionDrafted where the version is new, and ArtifactUploaded.
+ * VersionDrafted where the version is new, as the next of the highest usable one below it; and ArtifactUploaded.
  *
  * @throws LifecycleError `blob_unknown` before anything; `malformed_container`, `architecture_mismatch` for weights that could
  *   never be published
@@ -33,8 +34,12 @@ export async function uploadArtifact(deps: CommandDeps, caller: Caller, input: U
     const model = await requireModel(streams, modelId);
     const state = await streams.version(modelId, version);
     const now = streams.now().getTime();
-    const draft = { model_id: modelId, version, parent: null, contract_digest: model.context.contractDigest };
-    const drafted = state.version === 0 ? decideVersion(state, { type: 'draft', data: draft }, now) : undefined;
+    const draft = async () => {
+      const parent = (await usableBelow(streams, modelId, model, version))?.version ?? null;
+      const data = { model_id: modelId, version, parent, contract_digest: model.context.contractDigest };
+      return decideVersion(state, { type: 'draft', data }, now);
+    };
+    const drafted = state.version === 0 ? await draft() : undefined;
     const uploaded = decideVersion(
       drafted ? foresee(versionMachine, state, drafted, now) : state,
       { type: 'uploadArtifact', data: { files: [...files] } },

@@ -100,6 +100,16 @@ export const ERRORS = {
   idempotency_key_reused: row(422, 'The key was used for another request', 'Use a fresh key.'),
   checksum_mismatch: row(422, 'Bytes and SHA-256 differ', 'Send the bytes that have this hash.'),
   malformed_container: row(422, 'Not a canonical safetensors file', 'Write it as docs/formats.md says.'),
+  unsafe_file: row(
+    422,
+    'The file holds code, which is not run',
+    'Save the state_dict alone: torch.save(model.state_dict(), …).',
+  ),
+  file_not_supported: row(
+    422,
+    'Not a kind of model file that is taken',
+    'Send a state_dict (.pt), safetensors or ONNX.',
+  ),
   metadata_mismatch: row(422, 'Metadata disagree with the task', 'Copy round and task from the check-in.'),
   samples_out_of_range: row(422, 'samples is out of range', 'Send an integer within the bounds named.'),
   unknown_tensor: row(422, 'A tensor the base does not have', 'Send exactly the tensors of the base.'),

@@ -1,7 +1,6 @@
 /** A short-lived child process that answers one message with one, within limits of time and memory, or is killed. */
 import { fork, type ChildProcess } from 'node:child_process';
 import { residentBytes } from './memory.ts';
-import type { FromChild, ToChild } from './protocol.ts';
 import { keepEnd } from '../../domain/text.ts';
 import { scriptBeside } from '../../store/script.ts';
 
@@ -17,10 +16,10 @@ export interface ChildFailure {
   readonly detail: string;
 }
 
-export interface ChildHost {
+export interface ChildHost<To, From> {
   readonly pid: number | undefined;
   /** One question at a time. @throws the signal's reason; the child is killed then */
-  ask(message: ToChild, signal?: AbortSignal): Promise<FromChild | ChildFailure>;
+  ask(message: To, signal?: AbortSignal): Promise<From | ChildFailure>;
   /** SIGKILL, which also ends a stopped or spinning child. Harmless twice. */
   close(): void;
 }
@@ -39,12 +38,15 @@ function start(name: string): ChildProcess {
   });
 }
 
-/** Starts the child `<name>.ts` of this folder. It ends with {@link ChildHost.close}, with its limits, or with this process. */
-export function hostChild(name: string, limits: ChildLimits): ChildHost {
+/** Starts the child `<name>.ts` of this folder, which takes `To` and answers `From`. It ends with {@link ChildHost.close}, with its limits, or with this process. */
+export function hostChild<To extends object, From extends object>(
+  name: string,
+  limits: ChildLimits,
+): ChildHost<To, From> {
   const child = start(name);
   let stderr = '';
   let ended: ChildFailure | undefined;
-  let settle: ((answer: FromChild | ChildFailure) => void) | undefined;
+  let settle: ((answer: From | ChildFailure) => void) | undefined;
 
   const end = (failure: ChildFailure) => {
     ended ??= failure;
@@ -53,7 +55,7 @@ export function hostChild(name: string, limits: ChildLimits): ChildHost {
   };
   child.stderr?.setEncoding('utf8');
   child.stderr?.on('data', (text: string) => (stderr = keepEnd(stderr + text, STDERR_KEPT)));
-  child.on('message', (message) => settle?.(message as FromChild)); // only our own child writes here
+  child.on('message', (message) => settle?.(message as From)); // only our own child writes here
   child.on('error', (error) => end({ failure: 'crash', detail: error.message }));
   child.on('exit', (code, by) => {
     const how = by === null ? `code ${String(code)}` : by;
@@ -78,7 +80,7 @@ export function hostChild(name: string, limits: ChildLimits): ChildHost {
       if (ended) return ended;
       if (settle) throw new Error('a child answers one question at a time');
       let abort: (() => void) | undefined;
-      const answer = new Promise<FromChild | ChildFailure>((resolve, reject) => {
+      const answer = new Promise<From | ChildFailure>((resolve, reject) => {
         settle = resolve;
         abort = () => {
           child.kill('SIGKILL');

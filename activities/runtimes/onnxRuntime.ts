@@ -3,7 +3,7 @@
  * nothing is kept. A model that crashes, hangs or eats memory is a value; the next call starts afresh.
  */
 import { hostChild, type ChildFailure, type ChildLimits } from './childHost.ts';
-import type { OnnxTensor } from './protocol.ts';
+import type { FromChild, OnnxTensor, ToChild } from './protocol.ts';
 
 export type { OnnxTensor } from './protocol.ts';
 
@@ -53,7 +53,7 @@ export function createOnnxRuntime(limits: Partial<ChildLimits> = {}): OnnxRuntim
 
   async function openOnnxSession({ model, optimise = true, signal }: OnnxModel): Promise<OnnxSession | OnnxFailure> {
     signal?.throwIfAborted();
-    const host = hostChild('onnxChild', bounds);
+    const host = hostChild<ToChild, FromChild>('onnxChild', bounds);
     const opened = await host.ask({ kind: 'open', model, optimise }, signal);
     if ('failure' in opened || opened.kind !== 'opened') {
       host.close();

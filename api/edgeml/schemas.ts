@@ -88,6 +88,7 @@ export const SdkVersion = Type.Object(
     published_at: Type.Optional(Seconds),
     /** Of the call to publish (C11) only: the publication runs on; ask for the version again. */
     publishing: Type.Optional(Type.Literal(true)),
+    warnings: Warnings,
   },
   shut,
 );
@@ -105,6 +106,16 @@ export const SdkCreateRollout = Type.Object(
   open,
 );
 export type SdkCreateRollout = Static<typeof SdkCreateRollout>;
+
+/** The vendor's documents write both names of the target. */
+export const SdkRollBack = Type.Object(
+  {
+    to_version: Type.Optional(VersionRef),
+    target_version: Type.Optional(VersionRef),
+    reason: Type.Optional(Text(2_000)),
+  },
+  open,
+);
 
 export const SdkRollout = Type.Object(
   {
@@ -172,6 +183,7 @@ export const RegisterDevice = Type.Object(
   {
     device_identifier: Type.Optional(DeviceRef),
     installation_id: Type.Optional(DeviceRef),
+    device_id: Type.Optional(DeviceRef),
     org_id: Type.Optional(Line(200)),
     platform: Type.Optional(Line(40)),
     os_version: Type.Optional(Line(500)),

@@ -11,6 +11,8 @@ export type ByteSource = Uint8Array | AsyncIterable<Uint8Array | string>;
 
 /** Bytes that are written and hashed, and no blob yet. Whoever has one discards it in the end. */
 export interface Spooled extends BlobStat {
+  /** Of a local file with the bytes, until they are kept or discarded. A file beside it, named `<path>.<more>`, is swept with it. */
+  readonly path: string;
   /** Makes them the blob of their SHA-256: durable when it returns. */
   keep(): Promise<BlobStat>;
   /** Removes what was not kept. After `keep`, and a second time, it does nothing. */

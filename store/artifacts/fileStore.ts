@@ -71,6 +71,7 @@ export function createFileStore(root: string): ArtifactStore {
       }
       return {
         ...blob,
+        path: temp,
         discard,
         async keep() {
           const folder = folderOf(blob.sha256);

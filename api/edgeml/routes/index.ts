@@ -7,6 +7,7 @@ import { healthRoute } from './health.ts';
 import { sdkModelRoutes } from './models.ts';
 import { notOffered, notOfferedAtRoot } from './notOffered.ts';
 import { bucketRoutes, startUpRoutes } from './startUp.ts';
+import { uploadRoutes } from './uploads.ts';
 import { sdkRolloutRoutes } from './rollouts.ts';
 
 /** A Fastify plugin. */
@@ -21,6 +22,7 @@ export function sdkRoutes(deps: ApiDeps) {
       (scoped: App) => {
         healthRoute(scoped, deps);
         sdkModelRoutes(scoped, deps);
+        uploadRoutes(scoped, deps);
         sdkRolloutRoutes(scoped, deps);
         sdkDeviceRoutes(scoped, deps);
         federationRoutes(scoped, deps);

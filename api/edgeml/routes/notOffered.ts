@@ -8,7 +8,8 @@ import type { App } from '../../app.ts';
 import type { ApiDeps } from '../../context.ts';
 
 const UPLOADS =
-  'Uploads by SDK are not in this release. PUT the bytes to /lifecycle/v1/blobs/{sha256}, then POST them as an artifact.';
+  'Uploads in steps are not in this release. Send one form to POST /api/v1/models/{m}/versions/upload, or PUT the bytes to ' +
+  '/lifecycle/v1/blobs/{sha256} and POST them as an artifact.';
 const PERCENT = 'Moving a percentage by number is not in this release. Use POST /lifecycle/v1/rollouts/{id}/advance.';
 const TRAINING =
   'Training through this API is not in this release. Use POST /lifecycle/v1/models/{m}/train and /lifecycle/v1/training/checkin.';
@@ -40,7 +41,7 @@ type Calls = readonly [methods: readonly HTTPMethods[], paths: readonly string[]
 const CALLS: readonly Calls[] = [
   [
     POST,
-    ['/models/:m/versions', ...['upload', 'upload-url', 'confirm-upload'].map((call) => `/models/:m/versions/${call}`)],
+    ['/models/:m/versions', ...['upload-url', 'confirm-upload'].map((call) => `/models/:m/versions/${call}`)],
     UPLOADS,
   ],
   [
