@@ -1,8 +1,8 @@
 /** The kill switch: one append marks the bad version for ever and puts a good one back. */
-import { LifecycleError } from '../domain/errors.ts';
 import type { HealthJudgement, RollbackTrigger } from '../domain/events/rollout.ts';
 import { rolloutStream, versionStream } from '../domain/events/streams.ts';
 import { guard, refuseByGuards } from '../machines/decision.ts';
+import type { ModelState } from '../machines/model.ts';
 import { decideVersion } from '../machines/versionDecision.ts';
 import { isLive, type RolloutState } from '../machines/rollout.ts';
 import { decideRollout } from '../machines/rolloutDecision.ts';
@@ -33,7 +33,7 @@ export interface RollBackModel extends Rollback {
  * returns to what is stable at this moment, a completed one to what was stable before and may come back. To nothing where there
  * is none. With a model: its live rollout, else the one that made its stable version so.
  *
- * @throws LifecycleError `rollout_not_found`, `model_not_found`
+ * @throws LifecycleError `model_not_found`; by id, `rollout_not_found`
  */
 export async function rollBack(
   deps: CommandDeps,
@@ -44,7 +44,11 @@ export async function rollBack(
   // Decided again after a conflict, it still means the version it meant: two people who press at once take one version away.
   let meant = 'modelId' in input ? input.fromVersion : undefined;
   const outcome = await execute(deps, caller, async (streams) => {
-    if ('modelId' in input) rolloutId = await rolloutInForce(deps, streams, input.modelId);
+    if ('modelId' in input) {
+      const inForce = await rolloutInForce(deps, streams, input.modelId);
+      if (inForce === undefined) return nothingInForce(await requireModel(streams, input.modelId));
+      rolloutId = inForce;
+    }
     const rollout = await requireRollout(streams, rolloutId);
     meant ??= rollout.context.version;
     const elsewhere = 'modelId' in input ? await notInForce(streams, input.modelId, meant, rollout) : undefined;
@@ -124,17 +128,19 @@ async function notInForce(
   return refuseByGuards(state, 'rollback', guards, 'guard_refused');
 }
 
-async function rolloutInForce(deps: CommandDeps, streams: Streams, modelId: string): Promise<number> {
+/** A live rollout, else the one that made the stable version so; undefined where there is neither. */
+async function rolloutInForce(deps: CommandDeps, streams: Streams, modelId: string): Promise<number | undefined> {
   const model = await requireModel(streams, modelId);
   const found = await deps.rollouts.ofModel(modelId);
   for (const { rolloutId } of found.filter((r) => r.phase === 'live')) {
     if (isLive((await streams.rollout(rolloutId)).state)) return rolloutId;
   }
   const { stable } = model.context;
-  const made = found.find((r) => r.phase === 'completed' && r.version === stable);
-  if (made) return made.rolloutId;
-  throw new LifecycleError(
-    'rollout_not_found',
-    `No rollout of model ${modelId} is live, and none made a version stable.`,
-  );
+  return found.find((r) => r.phase === 'completed' && r.version === stable)?.rolloutId;
+}
+
+function nothingInForce({ state, context }: ModelState): Conclusion {
+  const why = `no rollout of ${context.name} is live, and none made a version stable`;
+  const guards = [guard('inForce', false, why, 'there is nothing to go back from: deploy a version first')];
+  return refuseByGuards(state, 'rollback', guards, 'guard_refused');
 }

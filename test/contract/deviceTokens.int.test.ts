@@ -81,6 +81,7 @@ function naming({ method, url, isBare }: Route, device: string, identifier: stri
       return names.flatMap((name) => [
         { path, body: { device_identifier: name, platform: 'android' } },
         { path, body: { installation_id: name, platform: 'android' } },
+        { path, body: { device_id: name, platform: 'android' } },
       ]);
     case 'POST /lifecycle/v1/training/checkin':
       return names.map((device_id) => ({ path, body: { device_id, runs: [a.run] } }));

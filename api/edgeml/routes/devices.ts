@@ -39,7 +39,7 @@ export function sdkDeviceRoutes(app: App, deps: ApiDeps): void {
       const { body } = request;
       const principal = whoAsks(request);
       const orgId = orgAsked(request, body.org_id ?? request.query.org_id);
-      const identifier = body.device_identifier ?? body.installation_id;
+      const identifier = body.device_identifier ?? body.installation_id ?? body.device_id;
       const words = toldBy(body);
       const { device, isNew } = principal.device
         ? await renewed(deps, principal, identifier, words)

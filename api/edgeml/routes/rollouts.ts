@@ -5,6 +5,7 @@ import type { Caller, CommandDeps, Outcome } from '../../../commands/context.ts'
 import { completesAtOnce } from '../../../commands/planDeploy.ts';
 import { pauseRollout } from '../../../commands/pauseRollout.ts';
 import { resumeRollout } from '../../../commands/resumeRollout.ts';
+import { rollBack } from '../../../commands/rollBack.ts';
 import { startRollout } from '../../../commands/startRollout.ts';
 import { LifecycleError } from '../../../domain/errors.ts';
 import { exists, type Existing } from '../../../machines/fold.ts';
@@ -15,8 +16,8 @@ import { runCommand } from '../../command.ts';
 import type { ApiDeps } from '../../context.ts';
 import { answerListText } from '../../http/listText.ts';
 import { existingModel, existingRollout, viewOf, type View } from '../../reading.ts';
-import { SdkCreateRollout, SdkRollout, SdkRollouts } from '../schemas.ts';
-import { isStatus, sdkRollout } from '../views.ts';
+import { SdkCreateRollout, SdkRollBack, SdkRollout, SdkRollouts } from '../schemas.ts';
+import { isStatus, sdkRollback, sdkRollout } from '../views.ts';
 import { deploy, NOT_JUDGED, promote } from './deploy.ts';
 import { Line, ModelRef } from '../../../wire/common.ts';
 
@@ -33,6 +34,8 @@ const RolloutPath = Type.Object({
 type Act = (deps: CommandDeps, caller: Caller, rolloutId: number) => Promise<Outcome>;
 
 export function sdkRolloutRoutes(app: App, deps: ApiDeps): void {
+  rollbackRoute(app, deps);
+
   app.post('/models/:model/rollouts', {
     config: writes,
     schema: {
@@ -121,6 +124,37 @@ export function sdkRolloutRoutes(app: App, deps: ApiDeps): void {
     schema: command,
     handler: (request, reply) =>
       act(request, reply, (on, caller, rolloutId) => resumeRollout(on, caller, { rolloutId })),
+  });
+}
+
+function rollbackRoute(app: App, deps: ApiDeps): void {
+  app.post('/models/:model/rollback', {
+    config: halts,
+    schema: {
+      tags,
+      description:
+        'Marks the version in force and puts a good one back: `to_version` or `target_version`, else the newest good one before it.',
+      params: ModelPath,
+      body: SdkRollBack,
+      response: { 200: SdkRollout },
+    },
+    handler: async (request, reply) => {
+      const { to_version, target_version, reason } = request.body;
+      const model = await existingModel(await viewOf(deps, request, reply), request.params.model);
+      const target = target_version ?? to_version;
+      const input = {
+        modelId: model.id,
+        reason: reason ?? `rolled back by ${whoAsks(request).name}`,
+        trigger: 'manual' as const,
+        ...(target === undefined ? {} : { targetVersion: target }),
+      };
+      const { outcome } = await runCommand(deps, request, reply, {}, (commands, caller) =>
+        rollBack(commands, caller, input),
+      );
+      const view = await viewOf(deps, request, reply);
+      const state = await existingRollout(view, outcome.rolloutId);
+      return sdkRollback(outcome.rolloutId, state, { at: view.at, totalDevices: await devicesOf(deps, request) });
+    },
   });
 }
 
