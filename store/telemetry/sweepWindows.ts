@@ -5,8 +5,9 @@ import type { SweptStage } from '../../domain/rollout/verdict/index.ts';
 import type { Queryable } from '../queryable.ts';
 import { SHARDS } from './recordReports.ts';
 
-/** Windows of one statement. */
+/** Windows of one statement, and statements of one sweep: the next look goes on. */
 const PAGE = 2_000;
+const PAGES = 50;
 
 /**
  * Durable page by page; idempotent; two at once share the work. Nothing while the clock stands: then nobody is silent.
@@ -19,13 +20,13 @@ export async function sweepWindows(
   on: Queryable,
   { rolloutId, stage, evidenceStage, clock, silenceAfterMs }: SweptStage,
   now: number,
-  { page = PAGE, signal }: { readonly page?: number; readonly signal?: AbortSignal } = {},
+  page = PAGE,
 ): Promise<number> {
   const { ranMs, since } = clock;
   if (since === null) return 0;
   const shard = randomInt(SHARDS);
   let swept = 0;
-  for (let last = page; last === page && !signal?.aborted;) {
+  for (let pages = 0, last = page; last === page && pages < PAGES; pages += 1) {
     const { rows } = await on.query<{ n: number }>(
       'SELECT ops.sweep_windows($1, $2, $3, $4, $5, $6, $7, $8, $9) AS n',
       [...[rolloutId, stage, evidenceStage, clockMs(clock, now), ranMs, new Date(since), silenceAfterMs, page, shard]],

@@ -104,12 +104,7 @@ function serverOf(stage: WatchedStage) {
       return openSilence(on(0), watch ? [{ deviceId: phone.id, at: now, watch }] : [], 0);
     },
     sweep: (clock: { ranMs: number; since: number }, now: number, page?: number) =>
-      sweepWindows(
-        on(1),
-        { ...key, clock, silenceAfterMs: stage.silenceAfterMs },
-        now,
-        page === undefined ? {} : { page },
-      ),
+      sweepWindows(on(1), { ...key, clock, silenceAfterMs: stage.silenceAfterMs }, now, page),
 
     async metric(name: string): Promise<Pick<MetricEvidence, 'whole' | 'opened' | 'ended'>> {
       const { evidence } = await createEvidenceReader(on(1)).readStage(question(key));
@@ -225,7 +220,7 @@ describe('the same history, folded twice', () => {
             // The clock was resumed just now, so everyone counts as heard.
             const since = Date.now() + HOUR;
             const swept = { ...key, clock: { ranMs: clockMs, since }, silenceAfterMs: stage.silenceAfterMs };
-            await Promise.all([0, 1].map((server) => sweepWindows(on(server), swept, since, { page: 7 })));
+            await Promise.all([0, 1].map((server) => sweepWindows(on(server), swept, since, 7)));
             fold.sweep(clockMs, () => clockMs);
           }
           expect((await reader.readStage(question(key))).evidence).toEqual(fold.evidence());

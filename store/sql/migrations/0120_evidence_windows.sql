@@ -32,12 +32,12 @@ CREATE TABLE ops.evidence_count (
   segment text NOT NULL,                                  -- '' is everyone
   stratum int NOT NULL,
   shard smallint NOT NULL CHECK (shard BETWEEN 0 AND 15),
-  opened_canary bigint NOT NULL,
-  opened_control bigint NOT NULL,
-  ended_canary bigint NOT NULL,
-  ended_control bigint NOT NULL,
-  bad_canary bigint NOT NULL,
-  bad_control bigint NOT NULL,
+  opened_canary int NOT NULL,
+  opened_control int NOT NULL,
+  ended_canary int NOT NULL,
+  ended_control int NOT NULL,
+  bad_canary int NOT NULL,
+  bad_control int NOT NULL,
   PRIMARY KEY (rollout_id, stage, evidence_stage, metric, segment, stratum, shard)
 ) WITH (fillfactor = 50);
 
