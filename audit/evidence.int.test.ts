@@ -1,6 +1,11 @@
 /** Checkpoints that an auditor kept, and judgements that somebody forged with good hashes. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { Judgement } from '../domain/events/rollout.ts';
+import type { HealthJudgement, Judgement } from '../domain/events/rollout.ts';
+import type { AnyFact } from '../domain/events/streams.ts';
+import { canonicalSha } from '../domain/hash/canonicalJson.ts';
+import { evidenceOf, evidenceSpecOf, judgementOf } from '../domain/rollout/pointer.fixture.ts';
+import { evidencePolicy } from '../domain/rollout/policies.ts';
+import { judgeEvidence, type EvidenceLook } from '../domain/rollout/verdict/index.ts';
 import { historyFrom, openStage, type Stage } from '../test/properties/stage.ts';
 import type { HistoryAppend } from '../test/properties/world.ts';
 import { verify, type VerifyOptions } from './verify.ts';
@@ -121,5 +126,94 @@ describe('verdict', () => {
       ['stage_forged', head + 1],
       ['evidence_forged', head + 2],
     ]);
+  });
+});
+
+describe('verdict of the policy evidence', () => {
+  const rolloutId = 901;
+  const stream = `rollout-${rolloutId}`;
+  const spec = evidenceSpecOf('1.1.0');
+  const policy = evidencePolicy(spec)!;
+  const frozen = { measured: ['errors', 'crash', 'silence', 'download', 'install'], frozen_q: {}, accuracy: null };
+  const fixed = {
+    has_control: true,
+    segments: ['platform:ios', 'os:ios 14'],
+    expected: [200, 1_800] as [number, number],
+    can_prove: false,
+    convicts: { crash: 5 },
+  };
+  const entered = { stage: 0, from: 0, to: 1_000, ramp_ms: 10_000, min_bake_ms: 10_000, max_bake_ms: 20_000 };
+  const look = (bad: number, more: Partial<EvidenceLook['given']> = {}, n = 1) =>
+    judgeEvidence({
+      spec: { stages: spec.stages, evidence: policy },
+      stage: 0,
+      evidenceStage: 0,
+      look: n,
+      clockMs: 21_000,
+      given: {
+        ...evidenceOf('PENDING').given,
+        ...{ measured: frozen.measured, can_prove: false, segments: 2, told: 100, active: 100, ...more },
+      },
+      evidence: frozen.measured.map((metric) => {
+        const x = metric === 'crash' ? bad : 0;
+        const whole = { x, y: 0, theta: x * 100_000 };
+        return {
+          metric,
+          whole,
+          opened: [100, 900],
+          ended: [100, 900],
+          segments: x > 0 ? [{ segment: 'os:ios 14', ...whole }] : [],
+        };
+      }),
+      restOf: () => ({ x: 0, y: 0, theta: 0 }),
+    });
+  const began: readonly AnyFact[] = [
+    {
+      type: 'RolloutCreated',
+      data: { model_id: 'm', version: '1.1.0', previous: '1.0.0', spec, spec_sha: canonicalSha(spec) },
+    },
+    { type: 'RolloutStarted', data: { seed: String(rolloutId), lo: 0, evidence: frozen } },
+    { type: 'StageEntered', data: { ...entered, basis: 'auto', evidence: fixed } },
+  ];
+  const tell = (facts: readonly AnyFact[], commandId: string) =>
+    stage.tell(facts.map((fact, i) => ({ commandId: `${commandId}-${i}`, facts: [{ stream, fact }] })));
+  const verdicts = async () => (await check()).findings.filter((f) => f.step === 'verdict');
+
+  it('recomputes what is honest: quiet, and convicted with the segment named', async () => {
+    expect(look(0).verdict).toBe('QUIET');
+    const convicted = look(40, {}, 2);
+    expect(convicted).toMatchObject({ verdict: 'REGRESSED', guilt: { metric: 'crash', named: 'os:ios 14' } });
+    const judged = [look(0), convicted].map((data): AnyFact => ({ type: 'HealthJudged', data }));
+    await tell([...began, ...judged], 'honest');
+    expect(await verdicts()).toEqual([]);
+  });
+
+  it('finds each forgery, though its hashes are good', async () => {
+    const honest = look(0);
+    const forged: readonly [what: string, HealthJudgement][] = [
+      ['verdict is "HEALTHY"', { ...honest, verdict: 'HEALTHY' }],
+      ['nothing can be judged', { ...look(40), verdict: 'QUIET', guilt: null }],
+      ['proven is', { ...honest, proven: ['crash'] }],
+      ['threshold is', { ...honest, threshold: honest.threshold + 1 }],
+      ['ln_g', { ...honest, metrics: honest.metrics.map((m, i) => (i === 0 ? { ...m, ln_g: 1 } : m)) }],
+      ['policy_sha is', { ...honest, policy_sha: 'a'.repeat(64) }],
+      ['can_prove is true', look(0, { can_prove: true })],
+      ['has_control is false', look(0, { has_control: false })],
+      ['segments is 0', look(0, { segments: 0 })],
+      ['measured is', look(0, { measured: ['download'] })],
+      ['frozen_q is', look(0, { frozen_q: { ios: 1 } })],
+      ['crash was not proven before', look(0, { proven_before: ['crash'] })],
+      ['nothing can be judged', judgementOf('HEALTHY')],
+    ];
+    const head = await tell(began, 'began');
+    await tell(
+      forged.map(([, data]) => ({ type: 'HealthJudged', data })),
+      'mallory',
+    );
+    const found = await verdicts();
+    for (const [i, [what]] of forged.entries()) {
+      const said = found.filter((f) => f.index === head + 1 + i).map((f) => f.detail);
+      expect([what, said.join('; ')]).toEqual([what, expect.stringContaining(what)]);
+    }
   });
 });

@@ -3,7 +3,7 @@
  * rollback beat promote.
  */
 import Type, { type Static } from 'typebox';
-import { and, assign, setup } from 'xstate';
+import { assign, setup } from 'xstate';
 import { Count, Nullable } from '../domain/events/fact.ts';
 import {
   HealthBasis,
@@ -218,6 +218,8 @@ const chart = setup({
       event.type === 'HealthJudged' && event.data.verdict === 'REGRESSED' && context.spec?.on_regressed === 'rollback',
     /** A person decides about it: what is not trusted clears by itself, and a conviction never does. */
     mayGoOn: ({ context }) => setsAside(context.hold),
+    mayLeave: ({ context, event }) =>
+      setsAside(context.hold) && event.type === 'StageEntered' && event.data.stage === context.stage + 1,
     nextStage: ({ context, event }) => event.type === 'StageEntered' && event.data.stage === context.stage + 1,
   },
 }).createMachine({
@@ -272,7 +274,7 @@ const chart = setup({
     },
     Held: {
       on: {
-        StageEntered: { guard: and(['nextStage', 'mayGoOn']), target: 'Active', actions: 'entered' },
+        StageEntered: { guard: 'mayLeave', target: 'Active', actions: 'entered' },
         HealthJudged: [
           { guard: 'holds', actions: 'judged' },
           { target: 'Active', actions: ['wentOn', 'judged'] },

@@ -224,7 +224,12 @@ function triggerOf(events: readonly Event[]): PostMortem['trigger'] {
   }
   const aborted = ofType(events, 'RolloutAborted')[0];
   if (aborted) {
-    return { kind: 'manual', actor: actorOf(aborted.actor), reason: aborted.fact.data.reason, ...numbersOf(null, events) };
+    return {
+      kind: 'manual',
+      actor: actorOf(aborted.actor),
+      reason: aborted.fact.data.reason,
+      ...numbersOf(null, events),
+    };
   }
   const judged = ofType(events, 'HealthJudged').findLast((e) => speaksAgainst(e.fact.data));
   if (!judged) return null;
@@ -255,7 +260,7 @@ function evidenceOf(judgement: EvidenceJudgement, events: readonly Event[]): Evi
   if (metric === undefined || !whole) return undefined;
   const own = judgement.segments.filter((s) => s.metric === metric);
   const named = own.find((s) => s.segment === guilt?.named);
-  const log = guilt?.by === 'G' ? Math.max(whole.ln_g ?? 0, ...own.map((s) => s.ln_g)) : (whole.ln_a ?? 0);
+  const log = guilt?.by === 'G' ? own.reduce((most, s) => Math.max(most, s.ln_g), whole.ln_g ?? 0) : (whole.ln_a ?? 0);
   const entered = ofType(events, 'StageEntered').findLast((e) => e.fact.data.stage === stage);
   return {
     metric,

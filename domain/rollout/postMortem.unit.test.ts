@@ -8,6 +8,8 @@ import {
   created,
   emptyArm,
   entered,
+  evidenceOf,
+  evidenceSpecOf,
   judgementOf,
   MODEL,
   onModel,
@@ -241,5 +243,64 @@ describe('its Markdown', () => {
     expect(text).toContain('The rollout is still running.');
     expect(text).toContain('No device was told the version.');
     expect(text).toContain('Not recorded yet.');
+  });
+});
+
+describe('a conviction by evidence', () => {
+  const segment = { metric: 'crash', segment: 'os:ios 14', x: 9, y: 2, theta: 1_100_000, ln_g: 12_345_678 };
+  const judged = evidenceOf('REGRESSED', {
+    stage: 0,
+    clock_ms: 7_200_000,
+    threshold: 9_126_959,
+    guilt: { metric: 'crash', by: 'G', named: 'os:ios 14', rest: { segment: 'os:ios 14', x: 0, y: 3, theta: 300_000 } },
+    metrics: [
+      {
+        ...{ metric: 'crash', x: 9, y: 5, theta: 1_400_000, opened: [212, 1_900], ended: [9, 5] },
+        ...{ ln_g: 10_000_000, ln_a: 5_000_000, ln_a_control: -1_000_000 },
+      },
+    ],
+    segments: [segment, { ...segment, segment: 'platform:ios', y: 4, ln_g: 9_500_000 }],
+  });
+  const fixed = {
+    ...{ has_control: true, segments: ['os:ios 14'], expected: [200, 1_800] as [number, number], can_prove: false },
+    convicts: { crash: 5 },
+  };
+  const steps: Step[] = [
+    registered(),
+    created(2, evidenceSpecOf('1.1.0'), 0),
+    onRollout(2, 'RolloutStarted', { seed: '2', lo: 0 }, 0),
+    onRollout(
+      2,
+      'StageEntered',
+      { stage: 0, from: 0, to: 1000, ramp_ms: 0, min_bake_ms: 1, max_bake_ms: 2, basis: 'auto', evidence: fixed },
+      0,
+    ),
+    onRollout(2, 'HealthJudged', judged, MINUTE),
+    onRollout(2, 'RolloutRolledBack', { target: null, trigger: 'verdict', reason: 'r', evidence: judged }, MINUTE),
+  ];
+
+  it('names the segment first, with its numbers, its window and what pre-flight had promised', () => {
+    const draft = draftOf(steps, []);
+    expect(draft.trigger).toMatchObject({
+      rule: null,
+      evidence: {
+        metric: 'crash',
+        named: 'os:ios 14',
+        canary_bad: 9,
+        control_bad: 2,
+        canary: 212,
+        control: 1_900,
+        log: 12.345678,
+        promised: 5,
+        clock_ms: 7_200_000,
+      },
+    });
+    const text = renderMarkdown(draft);
+    const at = (part: string) => text.indexOf(part);
+    expect(text).toContain('**os:ios 14**: crash was bad on 9 canary devices and 2 control devices.');
+    expect(text).toContain('after 2h of its clock, 212 canary and 1900 control devices were watched');
+    expect(text).toContain('from 5 times control on');
+    expect(at('**os:ios 14**')).toBeLessThan(at('from 5 times'));
+    expect(at('from 5 times')).toBeLessThan(at('| platform:ios |'));
   });
 });

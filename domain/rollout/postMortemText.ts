@@ -67,8 +67,8 @@ export function renderMarkdown(draft: PostMortem): string {
 function triggerLines({ trigger }: PostMortem): string[] {
   if (!trigger) return ['Nothing spoke against the version.'];
   const who = trigger.kind === 'verdict' ? 'The verdict' : `By hand (${plain(trigger.actor)})`;
-  const lines = [`${who}: ${plain(trigger.reason)}.`];
-  if (trigger.evidence) lines.push('', ...evidenceLines(trigger.evidence, trigger.stage));
+  const first = [`${who}: ${plain(trigger.reason)}.`];
+  const lines = trigger.evidence ? [...first, '', ...evidenceLines(trigger.evidence, trigger.stage)] : first;
   if (trigger.rule) lines.push('', `Measured in stage ${trigger.stage ?? '?'}: ${plain(tellRule(trigger.rule))}.`);
   return lines;
 }
