@@ -5,7 +5,15 @@ import type { RolloutFact, RolloutSpec } from '../domain/events/rollout.ts';
 import { decode } from '../domain/events/codec.ts';
 import { saysMore } from '../domain/rollout/consequence.ts';
 import { nextStep } from '../domain/rollout/plan.ts';
-import { created, evidenceSpecOf, onRollout, pointerOf, registered, T0, type Step } from '../domain/rollout/pointer.fixture.ts';
+import {
+  created,
+  evidenceSpecOf,
+  onRollout,
+  pointerOf,
+  registered,
+  T0,
+  type Step,
+} from '../domain/rollout/pointer.fixture.ts';
 import { evidencePolicy } from '../domain/rollout/policies.ts';
 import { clockMs, readClock } from '../domain/rollout/stageClock.ts';
 import { METRICS, recheckEvidence, type StageReading } from '../domain/rollout/verdict/index.ts';

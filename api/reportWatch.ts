@@ -2,7 +2,7 @@
 import type { Attribution } from '../domain/rollout/arms.ts';
 import type { Pointer } from '../domain/rollout/pointer.ts';
 import { watchReport, type Watch } from '../domain/rollout/verdict/index.ts';
-import { watchedPlace, type WatchedDevice } from '../domain/rollout/watching.ts';
+import { watchedIn, type WatchedDevice } from '../domain/rollout/watching.ts';
 import type { ApiDeps } from './context.ts';
 
 /** Canary is watched whole, so only control asks how many of it are active. */
@@ -13,7 +13,7 @@ export async function reportWatch(
   device: WatchedDevice,
   now: Date,
 ): Promise<Watch | undefined> {
-  const of = watchedPlace(pointer, attribution, device, now);
+  const of = watchedIn(pointer, attribution, device, now);
   if (!of) return undefined;
   const count = of.place.arm === 'control' ? await canaryCounts(of.stage) : { told: 0, active: 0 };
   return watchReport(of.stage, of.place, count);

@@ -5,7 +5,7 @@ import type { FrozenEvidence, StageEvidence } from '../domain/events/verdict.ts'
 import { evidencePolicy } from '../domain/rollout/policies.ts';
 import {
   foreseeStage,
-  freeze,
+  freezeReading,
   preflight,
   type KnownFleet,
   type StagePreflight,
@@ -42,7 +42,7 @@ async function readKnown(deps: Deps, { modelId, spec }: Of): Promise<Known | und
   const { cohort = null, exclude = null } = spec;
   const fleet = await deps.fleet.readFleet({ modelId, stable, cohort, exclude });
   const hasStable = stable !== null;
-  return { leaves: fleet.leaves, hasStable, frozen: freeze(fleet, { hasStable, accuracy }, policy) };
+  return { leaves: fleet.leaves, hasStable, frozen: freezeReading(fleet, { hasStable, accuracy }, policy) };
 }
 
 /** For RolloutStarted and the first StageEntered. */

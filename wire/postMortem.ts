@@ -19,10 +19,7 @@ const EvidenceTrigger = Type.Object(
     promised: Nullable(Type.Number()),
     told: Type.String(),
     segments: Type.Array(
-      Type.Object(
-        { segment: Type.String(), canary_bad: Count, control_bad: Count, excess: Type.Number() },
-        closed,
-      ),
+      Type.Object({ segment: Type.String(), canary_bad: Count, control_bad: Count, excess: Type.Number() }, closed),
     ),
   },
   closed,

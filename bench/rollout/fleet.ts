@@ -1,6 +1,6 @@
 /** A fleet: what of each device does not change from stage to stage. Typed arrays, since a fleet has up to a million devices. */
 import { BUCKETS, hashWords } from '../../domain/rollout/assignment.ts';
-import { segmentsOf, type Leaf } from '../../domain/rollout/verdict/index.ts';
+import { segmentsOf, type EvidenceCell } from '../../domain/rollout/verdict/index.ts';
 import { normal, twoNormals, type Random } from './random.ts';
 import type { World } from './world.ts';
 
@@ -13,7 +13,7 @@ const REGIONS = 6;
 const APP_SHARES = [0.5, 0.3, 0.2] as const;
 
 /** Every kind of device, with its share of the fleet. */
-export const LEAVES: readonly (Leaf & { readonly share: number })[] = OS_SHARES.flatMap((share, os) =>
+export const LEAVES: readonly (EvidenceCell & { readonly share: number })[] = OS_SHARES.flatMap((share, os) =>
   Array.from({ length: REGIONS * APP_SHARES.length }, (_unused, i) => ({
     platform: os % 2 === 0 ? 'android' : 'ios',
     osMajor: String(10 + os),

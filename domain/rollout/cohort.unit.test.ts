@@ -39,10 +39,13 @@ describe('cohort', () => {
     expect(inCohort({ platform: ['ios'], os }, { osVersion })).toBe(is);
   });
 
-  it.each([null, '', 'unknown', 'Mozilla/5.0 (X11)', 'v14', '14a'])('cannot read %j: out, in and out alike', (osVersion) => {
-    expect(inCohort({ os: { gte: '1' } }, { osVersion })).toBe(false);
-    expect(notExcluded({ os: { gte: '99' } }, { osVersion })).toBe(false);
-  });
+  it.each([null, '', 'unknown', 'Mozilla/5.0 (X11)', 'v14', '14a'])(
+    'cannot read %j: out, in and out alike',
+    (osVersion) => {
+      expect(inCohort({ os: { gte: '1' } }, { osVersion })).toBe(false);
+      expect(notExcluded({ os: { gte: '99' } }, { osVersion })).toBe(false);
+    },
+  );
 
   it('leaves out devices that do not say, or whose word cannot be trusted', () => {
     for (const platform of [null, '', 'python', 'Python']) {

@@ -8,7 +8,7 @@ export interface Arms {
 }
 
 /** The smallest group that is counted apart. */
-export interface Leaf {
+export interface Cell {
   readonly stage: number;
   readonly arm: Arm;
   readonly platform: string;
@@ -32,27 +32,27 @@ export function addArms(a: ArmCounters, b: ArmCounters): ArmCounters {
 }
 
 /** Both arms over all leaves given; an arm without any is all zeros. */
-export function sumLeaves(leaves: readonly Leaf[]): Arms {
+export function sumCells(leaves: readonly Cell[]): Arms {
   const of = (arm: Arm) => leaves.filter((l) => l.arm === arm).reduce((sum, l) => addArms(sum, l.counters), EMPTY);
   return { canary: of('canary'), control: of('control') };
 }
 
 /** Both arms of each platform, by name. */
-export function sumByPlatform(leaves: readonly Leaf[]): Readonly<Record<string, Arms>> {
+export function sumByPlatform(leaves: readonly Cell[]): Readonly<Record<string, Arms>> {
   const platforms = [...new Set(leaves.map((l) => l.platform))].sort();
-  return Object.fromEntries(platforms.map((p) => [p, sumLeaves(leaves.filter((l) => l.platform === p))]));
+  return Object.fromEntries(platforms.map((p) => [p, sumCells(leaves.filter((l) => l.platform === p))]));
 }
 
 const PLAIN = /^[a-z0-9][a-z0-9_.-]{0,19}$/;
 
 /** The platform a report is counted under; free text must not make a leaf of each device. */
-export function leafPlatform(platform: string | null): string {
+export function cellPlatform(platform: string | null): string {
   if (!platform) return 'unknown';
   const lower = platform.toLowerCase();
   return PLAIN.test(lower) ? lower : 'other';
 }
 
 /** `17.4.1` → `17`, `Android 14` → `14`; `unknown` where there is no such number, as in a browser's user agent. */
-export function leafOsMajor(osVersion: string | null): string {
+export function cellOsMajor(osVersion: string | null): string {
   return /^(?:[A-Za-z]+ )?(\d{1,3})(?:[.\s-]|$)/.exec(osVersion ?? '')?.[1] ?? 'unknown';
 }

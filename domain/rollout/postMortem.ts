@@ -8,7 +8,7 @@ import type { Conviction, HealthJudgement, RollbackTrigger, RolloutFact } from '
 import type { EvidenceJudgement } from '../events/verdict.ts';
 import { isEvidence, isThresholds } from './policies.ts';
 import { ranked, tellEvidence, tellGuilt } from './verdict/index.ts';
-import { sumLeaves, type Leaf } from './counters.ts';
+import { sumCells, type Cell } from './counters.ts';
 import { rankSegments, type Segment } from './segments.ts';
 import { tell } from './telling.ts';
 
@@ -19,7 +19,7 @@ export interface PostMortemInput {
   /** Facts of the model's stream, of the types {@link TOLD_OF_MODEL}; those about other rollouts are left out of the timeline. */
   readonly modelEvents: readonly StoredEvent<ModelFact>[];
   /** Counters of every stage. */
-  readonly leaves: readonly Leaf[];
+  readonly leaves: readonly Cell[];
   /** Devices told the version, and those whose last report still names it; null where they could not be counted in time. */
   readonly devices: { readonly told: number; readonly outstanding: number } | null;
 }
@@ -183,7 +183,7 @@ function timelineOf({ rolloutId, events, modelEvents }: PostMortemInput): Timeli
 
 const ENDS: readonly RolloutFact['type'][] = ['RolloutRolledBack', 'RolloutAborted'];
 
-function exposureOf(events: readonly Event[], leaves: readonly Leaf[], told: number): PostMortem['exposure'] {
+function exposureOf(events: readonly Event[], leaves: readonly Cell[], told: number): PostMortem['exposure'] {
   const entered = ofType(events, 'StageEntered');
   const end = events.find((e) => ENDS.includes(e.fact.type)) ?? events.at(-1);
   const to = entered.length > 0 && end ? end.recordedAt : null;
@@ -194,7 +194,7 @@ function exposureOf(events: readonly Event[], leaves: readonly Leaf[], told: num
     return {
       stage: fact.data.stage,
       percent: fact.data.to / 100,
-      devices: sumLeaves(leaves_).canary.devices,
+      devices: sumCells(leaves_).canary.devices,
       minutes: rounded(minutesBetween(recordedAt, left)),
     };
   });

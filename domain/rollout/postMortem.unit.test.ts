@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { StoredEvent } from '../events/envelope.ts';
 import type { ModelFact } from '../events/model.ts';
 import type { RolloutFact } from '../events/rollout.ts';
-import type { Leaf } from './counters.ts';
+import type { Cell } from './counters.ts';
 import {
   created,
   emptyArm,
@@ -50,11 +50,11 @@ const story: Step[] = [
   onRollout(2, 'RootCauseRecorded', { text: 'A tokenizer | of another <age>.' }, 90 * MINUTE),
 ];
 
-const leaf = (stage: number, arm: Leaf['arm'], platform: string, osMajor: string, numbers: readonly number[]): Leaf => {
+const leaf = (stage: number, arm: Cell['arm'], platform: string, osMajor: string, numbers: readonly number[]): Cell => {
   const [devices = 0, predictions = 0, errors = 0] = numbers;
   return { stage, arm, platform, osMajor, counters: { ...emptyArm, devices, predictions, errors } };
 };
-const leaves: Leaf[] = [
+const leaves: Cell[] = [
   leaf(0, 'canary', 'ios', '17', [8, 100, 1]),
   leaf(0, 'canary', 'android', '14', [9, 100, 1]),
   leaf(1, 'canary', 'ios', '17', [20, 100, 50]),
@@ -64,7 +64,7 @@ const leaves: Leaf[] = [
   leaf(1, 'control', 'android', '14', [66, 600, 9]),
 ];
 
-const draftOf = (steps: readonly Step[], counted: readonly Leaf[] = leaves, devices = { told: 50, outstanding: 3 }) => {
+const draftOf = (steps: readonly Step[], counted: readonly Cell[] = leaves, devices = { told: 50, outstanding: 3 }) => {
   const events = sequenced(steps);
   return postMortem({
     rolloutId: 2,

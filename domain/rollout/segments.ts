@@ -1,6 +1,6 @@
 /** Pure. Where it was worst: bad outcomes of the canary beyond what the control of the same segment explains. For reading only. */
 import { BUCKETS } from './assignment.ts';
-import { sumLeaves, type Leaf } from './counters.ts';
+import { sumCells, type Cell } from './counters.ts';
 
 export interface Segment {
   readonly dimension: 'platform' | 'os';
@@ -25,7 +25,7 @@ export interface Segment {
  * @source docs/design/rollout.md "Post-mortem"
  */
 export function rankSegments(
-  leaves: readonly Leaf[],
+  leaves: readonly Cell[],
   widths: ReadonlyMap<number, number>,
   isDownloads: boolean,
 ): Segment[] {
@@ -45,14 +45,14 @@ export function rankSegments(
 function segmentOf(
   dimension: Segment['dimension'],
   value: string,
-  leaves: readonly Leaf[],
+  leaves: readonly Cell[],
   widths: ReadonlyMap<number, number>,
   isDownloads: boolean,
 ): Segment {
   let excess = 0;
   let devices = 0;
   for (const stage of new Set(leaves.map((l) => l.stage))) {
-    const arms = sumLeaves(leaves.filter((l) => l.stage === stage));
+    const arms = sumCells(leaves.filter((l) => l.stage === stage));
     const bad = isDownloads ? arms.canary.download_failures : arms.canary.errors;
     const controlBad = isDownloads ? arms.control.download_failures : arms.control.errors;
     const width = widths.get(stage) ?? 0;
@@ -60,7 +60,7 @@ function segmentOf(
     excess += bad - (width < BUCKETS ? (controlBad * width) / (BUCKETS - width) : 0);
     devices = Math.max(devices, arms.canary.devices);
   }
-  const { canary, control } = sumLeaves(leaves);
+  const { canary, control } = sumCells(leaves);
   return {
     dimension,
     value,

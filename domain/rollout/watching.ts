@@ -3,8 +3,8 @@ import { armOf, type Attribution } from './arms.ts';
 import { slotOf } from './assignment.ts';
 import { isLiveRollout, thresholdWidth, type AssignedDevice, type LiveRollout, type Pointer } from './pointer.ts';
 import { clockMs, readClock } from './stageClock.ts';
-import { leafOf, type SayingDevice } from './verdict/leaf.ts';
-import { watchTold, type Place, type Watch, type WatchedStage } from './verdict/index.ts';
+import { cellOf, type SayingDevice } from './verdict/cell.ts';
+import { watchTold, type WindowOwner, type Watch, type WatchedStage } from './verdict/index.ts';
 
 export type WatchedDevice = AssignedDevice & SayingDevice;
 
@@ -29,12 +29,12 @@ export function watchedStage({ id, stage, threshold, evidence }: LiveRollout): W
 }
 
 /** The evidence stage of a report or a question, and where the device stands in it. @param attribution `armOf` */
-export function watchedPlace(
+export function watchedIn(
   pointer: Pointer,
   { rolloutId, arm }: Attribution,
   device: WatchedDevice,
   now: Date,
-): { readonly stage: WatchedStage; readonly place: Place } | undefined {
+): { readonly stage: WatchedStage; readonly place: WindowOwner } | undefined {
   const rollout = pointer.rollouts.find((one) => one.id === rolloutId);
   if (!rollout || !isLiveRollout(rollout)) return undefined;
   const stage = watchedStage(rollout);
@@ -44,7 +44,7 @@ export function watchedPlace(
     arm,
     // Canary is watched whole.
     slot: arm === 'canary' ? 0 : slotOf(pointer.model_id, seed, device.id),
-    leaf: leafOf(device),
+    leaf: cellOf(device),
     width: thresholdWidth(threshold, now),
     clockMs: clockMs(readClock(threshold), now.getTime()),
   };
@@ -55,6 +55,6 @@ export function watchedPlace(
 export function toldWatch(pointer: Pointer, device: WatchedDevice, told: string, now: Date): Watch | undefined {
   if (!pointer.rollouts.some((rollout) => rollout.evidence !== null)) return undefined;
   const attribution = armOf(pointer, device, told, now);
-  const of = attribution && watchedPlace(pointer, attribution, device, now);
+  const of = attribution && watchedIn(pointer, attribution, device, now);
   return of && watchTold(of.stage, of.place);
 }

@@ -3,7 +3,7 @@
  * session, model, version, sequence number): a retry after a lost answer, or after a crash at any point, counts once.
  */
 import { LifecycleError } from '../../domain/errors.ts';
-import { leafOsMajor, leafPlatform } from '../../domain/rollout/counters.ts';
+import { cellOsMajor, cellPlatform } from '../../domain/rollout/counters.ts';
 import { METRICS } from '../../domain/rollout/verdict/index.ts';
 import type { Queryable } from '../queryable.ts';
 import type { AttributedReport, Recorded } from './report.ts';
@@ -65,8 +65,8 @@ function rowOf({ device, report, attribution, watch }: AttributedReport, n: numb
     rollout: attribution?.rolloutId,
     stage: attribution?.stage,
     arm: attribution?.arm,
-    platform: leafPlatform(device.platform),
-    os_major: leafOsMajor(device.osVersion),
+    platform: cellPlatform(device.platform),
+    os_major: cellOsMajor(device.osVersion),
     predictions_ok: predictions?.ok,
     predictions_failed: predictions?.failed,
     downloads_started: downloads?.started,

@@ -2,7 +2,7 @@
 import type { ArmCounters } from '../../domain/events/rollout.ts';
 import { rolloutStream } from '../../domain/events/streams.ts';
 import type { Arm } from '../../domain/rollout/arms.ts';
-import { sumByPlatform, sumLeaves, type Arms, type Leaf } from '../../domain/rollout/counters.ts';
+import { sumByPlatform, sumCells, type Arms, type Cell } from '../../domain/rollout/counters.ts';
 import type { Queryable } from '../queryable.ts';
 import { namedSql } from '../sql/namedSql.ts';
 
@@ -25,7 +25,7 @@ export interface DeviceTotals {
 
 export interface TelemetryReader {
   /** Every leaf of a rollout, or of one stage of it. */
-  readLeaves(rolloutId: number, stage?: number): Promise<Leaf[]>;
+  readLeaves(rolloutId: number, stage?: number): Promise<Cell[]>;
   /** Totals of one stage, both arms. */
   readCounters(rolloutId: number, stage: number): Promise<Arms>;
   readCountersByPlatform(rolloutId: number, stage: number): Promise<Readonly<Record<string, Arms>>>;
@@ -67,7 +67,7 @@ const STILL_ON = namedSql('devices_still_on');
 
 /** @param on as `edgeml_app` */
 export function createTelemetryReader(on: Queryable): TelemetryReader {
-  const readLeaves = async (rolloutId: number, stage?: number): Promise<Leaf[]> => {
+  const readLeaves = async (rolloutId: number, stage?: number): Promise<Cell[]> => {
     const { rows } = await on.query<LeafRow>(LEAVES, [rolloutId, stage ?? null]);
     return rows.map(({ stage: of, arm, platform, os_major: osMajor, ...counters }) => ({
       stage: of,
@@ -91,7 +91,7 @@ export function createTelemetryReader(on: Queryable): TelemetryReader {
   };
   return {
     readLeaves,
-    readCounters: async (rolloutId, stage) => sumLeaves(await readLeaves(rolloutId, stage)),
+    readCounters: async (rolloutId, stage) => sumCells(await readLeaves(rolloutId, stage)),
     readCountersByPlatform: async (rolloutId, stage) => sumByPlatform(await readLeaves(rolloutId, stage)),
     devicesOnVersion,
     async readTotals(deviceId, modelId, version) {

@@ -14,7 +14,7 @@ import {
   watchedSlots,
   without,
   type CanaryCount,
-  type Leaf,
+  type EvidenceCell,
   type MetricEvidence,
   type Stratum,
   type WatchedStage,
@@ -28,7 +28,7 @@ export interface Phone {
   readonly id: string;
   readonly arm: Arm;
   readonly slot: number;
-  readonly leaf: Leaf;
+  readonly leaf: EvidenceCell;
 }
 
 /** The moment at which something reaches the server. */

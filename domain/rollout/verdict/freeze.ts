@@ -17,7 +17,7 @@ export interface KnownFleet extends Pick<FleetReading, 'leaves'> {
  *
  * @param accuracy of the stable version on its validation data, 0 to 1; null: not known
  */
-export function freeze(
+export function freezeReading(
   { measured, frozenQ }: Omit<FleetReading, 'leaves'>,
   { hasStable, accuracy }: { readonly hasStable: boolean; readonly accuracy: number | null },
   policy: EvidencePolicy,

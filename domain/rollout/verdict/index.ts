@@ -3,9 +3,9 @@ export { ranked } from './attribution.ts';
 export { excessOf, shareOf, type Tally } from './comparison.ts';
 export { consequenceOf, type Consequence } from './consequence.ts';
 export { uniformOf } from './drawn.ts';
-export { leafOf, type SayingDevice } from './leaf.ts';
+export { cellOf, type SayingDevice } from './cell.ts';
 export { evidenceSha, judgeEvidence, type EvidenceLook, type EvidenceSpec, type MetricEvidence } from './judge.ts';
-export { foreseeStage, freeze, stageEvidence, type KnownFleet } from './freeze.ts';
+export { foreseeStage, freezeReading, stageEvidence, type KnownFleet } from './freeze.ts';
 export { badWrong, METRICS, type Metric } from './metrics.ts';
 export { EVIDENCE_MEMBERS, maxErrorRate, readEvidence } from './policy.ts';
 export { preflight, preflightStage, stageBuckets, type Fleet, type StagePreflight } from './preflight.ts';
@@ -20,9 +20,9 @@ export type {
   SweptStage,
 } from './reading.ts';
 export { recheckEvidence } from './recheck.ts';
-export { ATTRIBUTES, segmentsOf, testedSegments, type Attribute, type Leaf } from './segments.ts';
+export { ATTRIBUTES, segmentsOf, testedSegments, type Attribute, type EvidenceCell } from './segments.ts';
 export { stratumOf, tallyOf, without, type Stratum } from './strata.ts';
 export { tellEvidence, tellGuilt, tellPreflight, tellSegment } from './telling.ts';
 export { GOOD_LOOKS, owedAfter, trustOf, type Distrust, type Reading } from './trust.ts';
-export { slowFrom, watchReport, watchTold, type Place, type Watch, type WatchedStage } from './watch.ts';
+export { slowFrom, watchReport, watchTold, type WindowOwner, type Watch, type WatchedStage } from './watch.ts';
 export * from './windows.ts';

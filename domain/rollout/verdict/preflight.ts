@@ -5,7 +5,7 @@ import { gating, type EvidenceSpec } from './judge.ts';
 import { lnA } from './limit.ts';
 import { METRICS, type Metric } from './metrics.ts';
 import { lnIfWorse, negligibleOf, proofLevel } from './proof.ts';
-import { testedSegments, type Leaf } from './segments.ts';
+import { testedSegments, type EvidenceCell } from './segments.ts';
 import { binomialQuantile, lnAtLeast, lnAtMost } from './tails.ts';
 import { lnThreshold, testsOf } from './threshold.ts';
 
@@ -39,7 +39,7 @@ export interface StagePreflight {
 
 export interface Fleet {
   /** Devices of the cohort that were seen of late. */
-  readonly leaves: readonly (Leaf & { readonly devices: number })[];
+  readonly leaves: readonly (EvidenceCell & { readonly devices: number })[];
   readonly hasControl: boolean;
   readonly measured: readonly string[];
   /** Share of bad devices under the stable version, where it is known. */

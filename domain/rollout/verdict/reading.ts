@@ -3,7 +3,7 @@ import type { Filter } from '../../events/rollout.ts';
 import type { RunningClock } from '../stageClock.ts';
 import type { Tally } from './comparison.ts';
 import type { MetricEvidence } from './judge.ts';
-import type { Leaf } from './segments.ts';
+import type { EvidenceCell } from './segments.ts';
 
 /** One evidence stage. */
 export interface EvidenceStage {
@@ -45,7 +45,7 @@ export interface FleetQuestion {
 /** Devices of a cohort, and what is known of the stable version on them. */
 export interface FleetReading {
   /** Devices that were seen in the last 7 days, by leaf. */
-  readonly leaves: readonly (Leaf & { readonly devices: number })[];
+  readonly leaves: readonly (EvidenceCell & { readonly devices: number })[];
   /** Names of metrics that the stable version sent in the last 7 days; without one, those that any version may send. */
   readonly measured: readonly string[];
   /** Whole microseconds of its 95th percentile in the last 7 days, by platform. */

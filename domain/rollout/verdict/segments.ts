@@ -10,7 +10,7 @@ const LEAST_DEVICES = 20;
 const MOST_VALUES = 50;
 
 /** What is known of a group of devices; null: it does not say, and is in no segment of that attribute. */
-export interface Leaf {
+export interface EvidenceCell {
   readonly platform: string | null;
   readonly osMajor: string | null;
   /** `3.2` of app version 3.2.1. */
@@ -19,7 +19,7 @@ export interface Leaf {
 }
 
 /** `platform:ios`, `os:ios 14`, `app:3.2`, `region:eu`: the segments that a leaf is in. */
-export function segmentsOf({ platform, osMajor, app, region }: Leaf): string[] {
+export function segmentsOf({ platform, osMajor, app, region }: EvidenceCell): string[] {
   const values: Record<Attribute, string | null> = {
     platform,
     os: platform === null || osMajor === null ? null : `${platform} ${osMajor}`,
@@ -45,7 +45,10 @@ export function attributeRank(segment: string): number {
  * @param leaves  devices of the cohort that were seen of late, by leaf
  * @param buckets of 10,000 that the stage will have told
  */
-export function testedSegments(leaves: readonly (Leaf & { readonly devices: number })[], buckets: number): string[] {
+export function testedSegments(
+  leaves: readonly (EvidenceCell & { readonly devices: number })[],
+  buckets: number,
+): string[] {
   const sizes = new Map<string, number>();
   for (const leaf of leaves) {
     for (const segment of segmentsOf(leaf)) sizes.set(segment, (sizes.get(segment) ?? 0) + leaf.devices);

@@ -5,7 +5,7 @@
 import type { Arm } from '../arms.ts';
 import { bucketMicros, LAST_LATENCY_BUCKET } from '../latency.ts';
 import { badWrong, METRICS, type Metric } from './metrics.ts';
-import { segmentsOf, type Leaf } from './segments.ts';
+import { segmentsOf, type EvidenceCell } from './segments.ts';
 import { toldSlots, watchedSlots, type CanaryCount } from './windows.ts';
 
 /** An evidence stage of a live rollout as its facts give it. Buckets of 10,000, milliseconds. */
@@ -30,10 +30,10 @@ export interface WatchedStage {
 }
 
 /** A device in one arm of it, now. */
-export interface Place {
+export interface WindowOwner {
   readonly arm: Arm;
   readonly slot: number;
-  readonly leaf: Leaf;
+  readonly leaf: EvidenceCell;
   /** Buckets that are inside. */
   readonly width: number;
   /** Stage clock. */
@@ -82,7 +82,7 @@ const lateMs = ({ rampMs, minBakeMs }: WatchedStage): number => rampMs + Math.ce
  */
 export function watchReport(
   stage: WatchedStage,
-  place: Place,
+  place: WindowOwner,
   count: CanaryCount,
   table: readonly Metric[] = METRICS,
 ): Watch | undefined {
@@ -115,12 +115,12 @@ export function watchReport(
 }
 
 /** What a mark of the version question carries; undefined where the question opens no window of silence. */
-export function watchTold(stage: WatchedStage, place: Place): Watch | undefined {
+export function watchTold(stage: WatchedStage, place: WindowOwner): Watch | undefined {
   if (place.arm === 'control' && place.slot >= toldSlots(place.width, stage.to)) return undefined;
   return { ...common(stage, place), opens: [], late: [], slow_from: null, bad_wrong: null };
 }
 
-function common(stage: WatchedStage, { arm, leaf, clockMs }: Place) {
+function common(stage: WatchedStage, { arm, leaf, clockMs }: WindowOwner) {
   return {
     rollout: stage.rolloutId,
     stage: stage.stage,

@@ -1,9 +1,9 @@
 /** What a report carries to the windows of its device. */
 import { describe, expect, it } from 'vitest';
 import { bucketMicros } from '../latency.ts';
-import { leafOf } from './leaf.ts';
+import { cellOf } from './cell.ts';
 import { METRICS } from './metrics.ts';
-import { slowFrom, watchReport, watchTold, type Place, type WatchedStage } from './watch.ts';
+import { slowFrom, watchReport, watchTold, type WindowOwner, type WatchedStage } from './watch.ts';
 
 const STAGE: WatchedStage = {
   rolloutId: 7,
@@ -19,7 +19,7 @@ const STAGE: WatchedStage = {
   accuracy: 930_000,
 };
 const LEAF = { platform: 'ios', osMajor: '17', app: '3.2', region: 'eu' };
-const place = (more: Partial<Place> = {}): Place => ({
+const place = (more: Partial<WindowOwner> = {}): WindowOwner => ({
   arm: 'control',
   slot: 0,
   leaf: LEAF,
@@ -106,6 +106,6 @@ describe('a leaf', () => {
       { ...LEAF, region: null },
     ],
   ])('of %j', (device, leaf) => {
-    expect(leafOf(device)).toEqual(leaf);
+    expect(cellOf(device)).toEqual(leaf);
   });
 });

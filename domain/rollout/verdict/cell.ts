@@ -1,6 +1,6 @@
 /** Pure. The leaf of a device, by what it says of itself; free text must not make a leaf of each device. */
-import { leafOsMajor, leafPlatform } from '../counters.ts';
-import type { Leaf } from './segments.ts';
+import { cellOsMajor, cellPlatform } from '../counters.ts';
+import type { EvidenceCell } from './segments.ts';
 
 /** Absent: it does not say. */
 export interface SayingDevice {
@@ -16,12 +16,12 @@ const REGION = /^[a-z0-9][a-z0-9_-]{0,19}$/;
 const known = (name: string): string | null => (name === 'unknown' || name === 'other' ? null : name);
 
 /** Platform, OS major, `3.2` of app version 3.2.1, region; null for what is missing or cannot be read. */
-export function leafOf({ platform, osVersion, appVersion, region }: SayingDevice): Leaf {
+export function cellOf({ platform, osVersion, appVersion, region }: SayingDevice): EvidenceCell {
   const app = MAJOR_MINOR.exec(appVersion ?? '');
   const where = region?.toLowerCase() ?? '';
   return {
-    platform: known(leafPlatform(platform)),
-    osMajor: known(leafOsMajor(osVersion ?? null)),
+    platform: known(cellPlatform(platform)),
+    osMajor: known(cellOsMajor(osVersion ?? null)),
     app: app ? `${Number(app[1])}.${Number(app[2] ?? 0)}` : null,
     region: REGION.test(where) ? where : null,
   };
