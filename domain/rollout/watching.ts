@@ -3,7 +3,7 @@ import { armOf, type Attribution } from './arms.ts';
 import { slotOf } from './assignment.ts';
 import { isLiveRollout, thresholdWidth, type AssignedDevice, type LiveRollout, type Pointer } from './pointer.ts';
 import { clockMs, readClock } from './stageClock.ts';
-import { leafOf, type SayingDevice } from './verdict/leaf.ts';
+import { deviceLeaf, type SayingDevice } from './verdict/leaf.ts';
 import { watchTold, type Place, type Watch, type WatchedStage } from './verdict/index.ts';
 
 export type WatchedDevice = AssignedDevice & SayingDevice;
@@ -44,7 +44,7 @@ export function watchedPlace(
     arm,
     // Canary is watched whole.
     slot: arm === 'canary' ? 0 : slotOf(pointer.model_id, seed, device.id),
-    leaf: leafOf(device),
+    leaf: deviceLeaf(device),
     width: thresholdWidth(threshold, now),
     clockMs: clockMs(readClock(threshold), now.getTime()),
   };

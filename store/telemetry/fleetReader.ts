@@ -1,7 +1,7 @@
 /** A fleet before a rollout starts: its devices by leaf, and what the stable version sends. Reads only; concurrent. */
 import { isInCohort } from '../../domain/rollout/cohort.ts';
 import { latencyQuantile } from '../../domain/rollout/latency.ts';
-import { leafOf, METRICS, type EvidenceReader, type FleetReading } from '../../domain/rollout/verdict/index.ts';
+import { deviceLeaf, METRICS, type EvidenceReader, type FleetReading } from '../../domain/rollout/verdict/index.ts';
 import { createModelOwners } from '../orgs/modelOwners.ts';
 import type { Queryable } from '../queryable.ts';
 import { namedSql } from '../sql/namedSql.ts';
@@ -31,7 +31,7 @@ const COUNTED = 100_000;
 function leavesOf(groups: readonly Group[]): FleetReading['leaves'] {
   const leaves = new Map<string, FleetReading['leaves'][number]>();
   for (const { platform, os_version: osVersion, app_version: appVersion, region, devices } of groups) {
-    const leaf = leafOf({ platform, osVersion, appVersion, region });
+    const leaf = deviceLeaf({ platform, osVersion, appVersion, region });
     const key = JSON.stringify(leaf);
     leaves.set(key, { ...leaf, devices: devices + (leaves.get(key)?.devices ?? 0) });
   }
@@ -43,7 +43,7 @@ function leavesOf(groups: readonly Group[]): FleetReading['leaves'] {
 function quantiles(sent: readonly Sent[]): Readonly<Record<string, number>> {
   const counts = new Map<string, Record<string, number>>();
   for (const { platform: said, latency } of sent) {
-    const { platform } = leafOf({ platform: said });
+    const { platform } = deviceLeaf({ platform: said });
     if (platform === null) continue;
     const sum = counts.get(platform) ?? {};
     for (const [bucket, n] of Object.entries(latency)) sum[bucket] = (sum[bucket] ?? 0) + n;

@@ -3,7 +3,7 @@ export { ranked } from './attribution.ts';
 export { excessOf, shareOf, type Tally } from './comparison.ts';
 export { consequenceOf, type Consequence } from './consequence.ts';
 export { uniformOf } from './drawn.ts';
-export { leafOf, type SayingDevice } from './leaf.ts';
+export { deviceLeaf, type SayingDevice } from './leaf.ts';
 export { evidenceSha, judgeEvidence, type EvidenceLook, type EvidenceSpec, type MetricEvidence } from './judge.ts';
 export { foreseeStage, freeze, stageEvidence, type KnownFleet } from './freeze.ts';
 export { badWrong, METRICS, type Metric } from './metrics.ts';

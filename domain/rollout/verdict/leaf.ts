@@ -16,7 +16,7 @@ const REGION = /^[a-z0-9][a-z0-9_-]{0,19}$/;
 const known = (name: string): string | null => (name === 'unknown' || name === 'other' ? null : name);
 
 /** Platform, OS major, `3.2` of app version 3.2.1, region; null for what is missing or cannot be read. */
-export function leafOf({ platform, osVersion, appVersion, region }: SayingDevice): Leaf {
+export function deviceLeaf({ platform, osVersion, appVersion, region }: SayingDevice): Leaf {
   const app = MAJOR_MINOR.exec(appVersion ?? '');
   const where = region?.toLowerCase() ?? '';
   return {

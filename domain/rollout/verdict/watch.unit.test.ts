@@ -1,7 +1,7 @@
 /** What a report carries to the windows of its device. */
 import { describe, expect, it } from 'vitest';
 import { bucketMicros } from '../latency.ts';
-import { leafOf } from './leaf.ts';
+import { deviceLeaf } from './leaf.ts';
 import { METRICS } from './metrics.ts';
 import { slowFrom, watchReport, watchTold, type Place, type WatchedStage } from './watch.ts';
 
@@ -106,6 +106,6 @@ describe('a leaf', () => {
       { ...LEAF, region: null },
     ],
   ])('of %j', (device, leaf) => {
-    expect(leafOf(device)).toEqual(leaf);
+    expect(deviceLeaf(device)).toEqual(leaf);
   });
 });
