@@ -47,7 +47,7 @@ const on = queryableOf(pool);
 
 /** Of each device: errors that ended, a crash window and one of silence. Half of them are canary. */
 async function fill(): Promise<void> {
-  for (let i = 0; i < DEVICES; i += 50_000) {
+  for (let i = 0; i < DEVICES; i += 10_000) {
     await pool.query(
       `INSERT INTO ops.evidence_window (rollout_id, stage, evidence_stage, device_id, metric, arm, is_ended, is_bad, opened_ms, due_ms, seen, failed,
          segments)
@@ -55,7 +55,7 @@ async function fill(): Promise<void> {
               i % $3 * 900000, CASE WHEN m.metric <> 'errors' THEN i % $3 * 900000 + 21600000 END, 0, 0,
               ARRAY['platform:ios', 'os:ios 17', 'app:3.2', 'region:r1']
          FROM generate_series($1::int, $2::int - 1) i, unnest(ARRAY['errors', 'crash', 'silence']) AS m (metric)`,
-      [i, Math.min(DEVICES, i + 50_000), STRATA],
+      [i, Math.min(DEVICES, i + 10_000), STRATA],
     );
   }
   await pool.query(

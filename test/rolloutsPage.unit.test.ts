@@ -1,4 +1,4 @@
-/** The table of docs/rollouts.md is what pre-flight says. `UPDATE_PAGES=1` writes it. */
+/** The table of `docs/rollouts.md` is what pre-flight says. `UPDATE_PAGES=1` writes it. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';

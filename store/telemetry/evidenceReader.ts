@@ -13,9 +13,8 @@ interface Test extends Tally, Record<string, unknown> {
   readonly opened_control: number;
   readonly ended_canary: number;
   readonly ended_control: number;
-  readonly rest_x: number;
-  readonly rest_y: number;
-  readonly rest_theta: number;
+  /** What Σ θ of everyone grows by without the segment. */
+  readonly rest_grows: number;
 }
 
 const COUNTS = namedSql('evidence_counts');
@@ -65,10 +64,10 @@ export function createEvidenceReader(on: Queryable): Pick<EvidenceReader, 'readS
         evidence,
         restOf(metric, segment) {
           const part = tests.find((test) => test.metric === metric && test.segment === segment);
+          const whole = wholes.get(metric) ?? NOTHING;
           // A segment in which canary has no bad window is asked about by nobody.
-          return part
-            ? { x: part.rest_x, y: part.rest_y, theta: part.rest_theta }
-            : tallyIn(wholes.get(metric) ?? NOTHING);
+          if (!part) return tallyIn(whole);
+          return { x: whole.x - part.x, y: whole.y - part.y, theta: whole.theta + part.rest_grows };
         },
         told,
         active,

@@ -313,6 +313,7 @@ DECLARE
   begun uuid[];                                           -- devices with a new row of a session
   grown ops.report_row[];
   met uuid[];                                             -- devices that predicted in a stage for the first time
+  begun_minutes text[];                                   -- models whose first report of a minute this was, in this shard
 BEGIN
   SELECT array_agg(r) INTO asked FROM json_populate_recordset(NULL::ops.report_row, p_reports) r;
 
@@ -464,10 +465,18 @@ BEGIN
    ORDER BY g.rollout, g.stage, g.arm, g.platform, g.os_major, b.bucket
   ON CONFLICT (rollout_id, stage, arm, platform, os_major, shard, bucket) DO UPDATE SET n = least(most, l.n + excluded.n);
 
-  INSERT INTO ops.report_pulse AS p (model_id, minute, shard, last_at)
-  SELECT g.model, date_trunc('minute', clock_timestamp()), p_shard, clock_timestamp() FROM unnest(grown) g
-   WHERE g.outcome = 'counted' GROUP BY g.model ORDER BY g.model
-  ON CONFLICT (model_id, minute, shard) DO UPDATE SET last_at = excluded.last_at;
+  WITH beat AS (
+    INSERT INTO ops.report_pulse AS p (model_id, minute, shard, last_at)
+    SELECT g.model, date_trunc('minute', clock_timestamp()), p_shard, clock_timestamp() FROM unnest(grown) g
+     WHERE g.outcome = 'counted' GROUP BY g.model ORDER BY g.model
+    ON CONFLICT (model_id, minute, shard) DO UPDATE SET last_at = excluded.last_at
+    RETURNING p.model_id, p.xmax = 0 AS is_new)
+  SELECT array_agg(model_id ORDER BY model_id) FILTER (WHERE is_new) INTO begun_minutes FROM beat;
+  -- A minute that begins ends one that is no longer asked for.
+  IF begun_minutes IS NOT NULL THEN
+    DELETE FROM ops.report_pulse p USING unnest(begun_minutes) m
+     WHERE p.model_id = m AND p.minute < clock_timestamp() - interval '8 days' AND p.shard = p_shard;
+  END IF;
 
   IF EXISTS (SELECT FROM unnest(grown) g WHERE g.outcome = 'counted' AND g.watch IS NOT NULL) THEN
     PERFORM ops.fold_windows(grown, p_shard, p_samples);
