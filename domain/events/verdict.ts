@@ -8,6 +8,8 @@ import { Count, Nullable, Sha256 } from './fact.ts';
 const closed = { additionalProperties: false };
 const Duration = Type.String({ pattern: '^\\d+(\\.\\d+)?(ms|s|m|h|d)$', maxLength: 20 });
 const Name = Type.String({ maxLength: 40 });
+/** Canary, control. A list of two, since what OpenAPI takes for a tuple differs from what validators do. */
+const Arms = Type.Unsafe<[number, number]>(Type.Array(Count, { minItems: 2, maxItems: 2 }));
 /** Above 0 and below 1. */
 const Share = Type.Number({ exclusiveMinimum: 0, exclusiveMaximum: 1 });
 
@@ -78,7 +80,7 @@ export const StageEvidence = Type.Object(
     /** Segments that expect enough devices to be judged apart. */
     segments: Type.Array(Type.String({ maxLength: 120 }), { maxItems: 200 }),
     /** Devices that are expected in canary and control. */
-    expected: Type.Tuple([Count, Count]),
+    expected: Arms,
     /** Whether a healthy version is proven in 9 runs of 10. */
     can_prove: Type.Boolean(),
     /** The smallest multiple of control that is convicted in 9 runs of 10, by metric; null: none that was tried. */
@@ -90,8 +92,6 @@ export type StageEvidence = Static<typeof StageEvidence>;
 
 /** A log in millionths: what decides is what is recorded. Logs without bound are kept at ± 2^53. */
 const Millionths = Type.Integer();
-/** Canary, control. */
-const Arms = Type.Tuple([Count, Count]);
 const tally = { x: Count, y: Count, theta: Count };
 
 export const EvidenceVerdict = Type.Union([

@@ -1,6 +1,6 @@
 /**
  * The judge through the whole product: 2,000 phones over HTTP, bakes of seconds. Equal versions end QUIET stage by stage, since so few phones
- * prove nothing; a version that crashes on one OS is rolled back, and that OS is named. `EDGEML_JUDGE_SEEDS=20` tries more fleets.
+ * prove nothing; a version that crashes on one OS is rolled back, and that OS is named. `EDGEML_JUDGE_FLEETS=20` tries more fleets.
  */
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { reportingFleet, type Behaviour, type Phone } from '../../examples/simulator/fleet.ts';
@@ -12,9 +12,10 @@ import { eventually, startProduct, type Product } from './stack.ts';
 const MODEL = 'judged';
 const PHONES = 2_000;
 // eslint-disable-next-line no-restricted-syntax -- how many fleets are tried is asked for by hand
-const SEEDS = Array.from({ length: Number(process.env['EDGEML_JUDGE_SEEDS'] ?? 2) }, (_, i) => i + 1);
+const FLEETS = Number(process.env['EDGEML_JUDGE_FLEETS'] ?? 2);
+const seeds = (n: number): number[] => Array.from({ length: n }, (_, i) => i + 1);
 
-const STAGES = [10, 25, 50, 75, 100].map((percent) => ({ percent, ramp: '0s', min_bake: '6s', max_bake: '10m' }));
+const STAGES = [10, 25, 50, 75, 100].map((percent) => ({ percent, ramp: '0s', min_bake: '4s', max_bake: '10m' }));
 /** A bake of seconds has no room for six hours of silence. */
 const METRICS = { silence: { gate: false, after: '2s' }, latency_p95: { gate: false } };
 
@@ -94,7 +95,7 @@ async function rollOut(seed: number, isHurt: (phone: Phone) => boolean): Promise
 }
 const nobody = () => false;
 
-it.each(SEEDS)(
+it.each(seeds(Math.ceil(FLEETS / 2)))(
   'equal versions end QUIET, stage by stage (fleet %i)',
   async (seed) => {
     const { rollout, verdicts } = await rollOut(seed, nobody);
@@ -104,7 +105,7 @@ it.each(SEEDS)(
   400_000,
 );
 
-it.each(SEEDS)(
+it.each(seeds(FLEETS))(
   'a version that crashes on iOS 14 is rolled back, and iOS 14 is named (fleet %i)',
   async (seed) => {
     const { rollout } = await rollOut(seed, ({ osVersion }) => osVersion === '14.8');
