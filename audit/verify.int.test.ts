@@ -200,7 +200,7 @@ describe('verify', () => {
     ]);
     const { findings } = await check();
     expect(told(findings)).toEqual([['divergence', 'diverged', head + 1]]);
-    expect(findings[0]!.detail).toContain('rollout@1 refuses RolloutResumed in None (legal in: Paused');
+    expect(findings[0]!.detail).toContain('rollout@1 refuses RolloutResumed in None (legal in: Held, Paused');
   });
 
   it('finds facts that belong together and came apart', async () => {

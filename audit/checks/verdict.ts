@@ -68,9 +68,9 @@ function again(
 const shownWhole = (value: unknown) => (value === undefined ? '' : canonicalJson(value));
 
 /**
- * Judges the rollout of one stream: a judgement that its own integers do not give (`verdict_forged`), one that sets downloads aside
- * which nobody set aside (`set_aside_unknown`), one that was given what start and stage did not fix (`given_forged`), a stage that runs otherwise than its spec says (`stage_forged`), and a rollback by
- * verdict without that verdict (`evidence_forged`). A rollout without its RolloutCreated is left to `divergence`.
+ * Judges the rollout of one stream: a judgement that its own integers do not give (`verdict_forged`), one that was given what start and stage
+ * did not fix (`given_forged`), one that sets downloads aside which nobody set aside (`set_aside_unknown`), a stage that runs otherwise than its
+ * spec says (`stage_forged`), and a rollback by verdict without that verdict (`evidence_forged`). A rollout without its RolloutCreated is left to `divergence`.
  *
  * @returns sees the facts of the stream that can be read, in log order
  */
@@ -116,7 +116,8 @@ export function judgeStream(findings: Findings): (row: FactRow, fact: AnyFact) =
       if (isEvidence(fact.data)) {
         const foreign = notAsFixed(rollout, fact.data);
         if (foreign !== '') tell('given_forged', `look ${fact.data.look} of stage ${fact.data.stage}: ${foreign}`);
-        for (const metric of fact.data.proven) rollout.proven.add(metric);
+        // What a forged judgement calls proven is none for the next one.
+        else if (equal) for (const metric of fact.data.proven) rollout.proven.add(metric);
       }
       const aside = isEvidence(fact.data) ? undefined : fact.data.set_aside;
       if (aside && !rollout.setAsides.has(keyOf(aside)))
