@@ -40,7 +40,7 @@ describe('a key that asks too often', () => {
     ['device', 'POST', `${SDK}/inference/events`, 501],
     ['operator', 'POST', `${OWN}/rollouts/7/pause`, 404],
     ['operator', 'POST', `${OWN}/rollouts/7/abort`, 404],
-    ['operator', 'POST', `${OWN}/models/limited/rollback`, 404],
+    ['operator', 'POST', `${OWN}/models/limited/rollback`, 409],
     ['operator', 'POST', `${SDK}/models/limited/rollouts/7/pause`, 404],
   ] as const)('as %s is never limited at %s %s', async (role, method, path, status) => {
     const found = await statuses(role, method, path);

@@ -19,9 +19,9 @@ const CONNECTIONS = 16;
 const SHARE = 7;
 /** After these there is less to ask about, so they come last. */
 const ENDS = /\/(abort|rollback|stop|revoke)$/;
-/** What a good request may meet beside success: a state that another one has changed; a form, which is not made here. */
+/** What a good request may meet beside success: a state that another one has changed; a form, which is not made here; another organisation. */
 const FINE =
-  /"(guard_refused|conflict|round_closed|task_ended|malformed_container|config_not_found|unsupported_media_type)"/;
+  /"(guard_refused|conflict|round_closed|task_ended|malformed_container|config_not_found|unsupported_media_type)"|may not act for word/;
 
 const seed = inject('seed');
 /** Mulberry32. */

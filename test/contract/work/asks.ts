@@ -163,6 +163,17 @@ const SDK: Readonly<Record<string, Lines>> = {
   'POST /models/:model/rollouts/:rollout/start': empty,
   'POST /models/:model/rollouts/:rollout/pause': empty,
   'POST /models/:model/rollouts/:rollout/resume': empty,
+  'POST /models/:model/rollback': reason,
+  'POST /models/:model/versions/upload': { isNotAsked: 'its work is that of the bytes of a form' },
+  'GET /federations': plain,
+  'POST /federations': [{ body: { name: 'federation-of-a' } }],
+  'GET /federations/:federation': plain,
+  'GET /federations/:federation/members': plain,
+  'GET /federations/:federation/models': plain,
+  'POST /federations/:federation/join': empty,
+  'GET /settings/org/:org/device-policy': [{ params: { org: 'default' } }],
+  'GET /devices/:device/groups': plain,
+  'GET /models/:model/optimized-config/:type': [{ params: { type: 'phone' } }],
   'POST /devices/register': [{ body: { device_identifier: 'phone-of-a' } }],
   'POST /devices/:device/heartbeat': [{ body: { platform: 'android' } }],
   'PUT /devices/:device/heartbeat': [{ body: { platform: 'android' } }],
@@ -177,8 +188,13 @@ const ROOT: Readonly<Record<string, Lines>> = {
   'GET /errors/:code': plain,
   'GET /blobs/:sha256': plain,
   'HEAD /blobs/:sha256': plain,
-  'GET /devices/:device/models/:model/version': [{}, many],
-  'GET /api/v1/devices/:device/models/:model/version': [{}, many],
+  ...Object.fromEntries(
+    ['', '/api/v1'].flatMap((mount) => [
+      [`GET ${mount}/devices/:device/models/:model/version`, [{}, many]],
+      [`GET ${mount}/devices/:device/models/:model/bucket`, [{}, many]],
+      [`POST ${mount}/devices/:device/models/:model/assign`, [{ body: {} }, { ...many, body: {} }]],
+    ]),
+  ),
 };
 
 const below = (prefix: string, lines: Readonly<Record<string, Lines>>) =>
@@ -197,7 +213,14 @@ export function asksOf(two: TwoOrgs, method: string, url: string): Ask[] {
   const { a } = two;
   const known: Readonly<Record<string, string | number>> = {
     ...{ model: a.model, version: a.version, rollout: a.rollout, run: a.run, task: a.task, device: a.device },
-    ...{ sha256: a.blob, id: a.event, key: a.key, stream: `model-${a.model}`, code: 'blob_unknown' },
+    ...{
+      sha256: a.blob,
+      id: a.event,
+      key: a.key,
+      stream: `model-${a.model}`,
+      code: 'blob_unknown',
+      federation: a.federation,
+    },
   };
   return (typeof lines === 'function' ? lines(two) : lines).map(({ params, query, mayGrow, ...options }) => {
     const filled = url.replace(/:(\w+)/g, (_, name: string) =>
