@@ -169,7 +169,9 @@ const SDK: Readonly<Record<string, Lines>> = {
   'POST /federations': [{ body: { name: 'federation-of-a' } }],
   'GET /federations/:federation': plain,
   'GET /federations/:federation/members': plain,
-  'GET /federations/:federation/models': plain,
+  'GET /federations/:federation/models': [
+    { mayGrow: 'answers all models of the organisation, by the contract of the SDKs; 500 are in memory' },
+  ],
   'POST /federations/:federation/join': empty,
   'GET /settings/org/:org/device-policy': [{ params: { org: 'default' } }],
   'GET /devices/:device/groups': plain,
