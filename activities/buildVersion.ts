@@ -1,4 +1,5 @@
 /** A trained version goes through the publishing gate. Bytes stay in the blob store; hashes travel. */
+import type { ModelId, Semver } from '../domain/brands.ts';
 import { publishStepId } from '../domain/events/commandIds.ts';
 import { modelStream, versionStream } from '../domain/events/streams.ts';
 import type { VersionState } from '../machines/modelVersion.ts';
@@ -9,8 +10,8 @@ import { beating, whileWanted } from './heartbeats.ts';
 import { runPublication } from './publishing/work.ts';
 
 interface Publication {
-  readonly modelId: string;
-  readonly version: string;
+  readonly modelId: ModelId;
+  readonly version: Semver;
   readonly n: number;
 }
 

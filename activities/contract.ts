@@ -1,4 +1,5 @@
 /** Types only: what workflows see of the activities. One JSON object in, with `v: 1`, one out. */
+import type { ModelId, Semver, Sha256 } from '../domain/brands.ts';
 import type { WorkflowCommand } from '../commands/workflowCommand.ts';
 import type { ErrorCode } from '../domain/errors.ts';
 import type { StreamState } from '../domain/states.ts';
@@ -66,8 +67,8 @@ export interface TrainingView extends View<TrainingStepView> {
 
 export type PublishStep = { readonly kind: 'build' } | { readonly kind: 'done' };
 export interface PublishView extends View<PublishStep> {
-  readonly modelId: string;
-  readonly version: string;
+  readonly modelId: ModelId;
+  readonly version: Semver;
   readonly n: number;
 }
 
@@ -90,7 +91,7 @@ export interface NoticeInput {
 type Call<I, O> = (input: { readonly v: 1 } & I) => Promise<O>;
 type Rollout = { readonly rolloutId: number };
 type Round = { readonly runId: string; readonly round: number; readonly attempt: number };
-type Publication = { readonly modelId: string; readonly version: string; readonly n: number };
+type Publication = { readonly modelId: ModelId; readonly version: Semver; readonly n: number };
 
 /** Queue main: short. */
 export interface MainActivities {
@@ -103,7 +104,7 @@ export interface MainActivities {
 /** Queue main, with more patience. */
 export interface TellActivities {
   notify: Call<NoticeInput, { readonly delivered: boolean }>;
-  draftPostMortem: Call<Rollout, { readonly sha256: string; readonly bytes: number }>;
+  draftPostMortem: Call<Rollout, { readonly sha256: Sha256; readonly bytes: number }>;
 }
 /** Queue watch: they return when they have something to say. */
 export interface WatchActivities {

@@ -1,4 +1,5 @@
 /** The draft of a rollback's post-mortem, as a blob, and a notice that it is there. */
+import type { Sha256 } from '../domain/brands.ts';
 import { modelStream, rolloutStream } from '../domain/events/streams.ts';
 import { postMortem, TOLD_OF_MODEL } from '../domain/rollout/postMortem.ts';
 import { renderMarkdown } from '../domain/rollout/postMortemText.ts';
@@ -18,7 +19,7 @@ const COUNT_MS = 5_000;
 export async function draftPostMortem(
   deps: ActivityDeps,
   { rolloutId }: { readonly rolloutId: number },
-): Promise<{ readonly sha256: string; readonly bytes: number }> {
+): Promise<{ readonly sha256: Sha256; readonly bytes: number }> {
   const { log, blobs, grants, owners } = deps.commands;
   const stream = rolloutStream(rolloutId);
   const { folded } = await foldStream(log, stream, 'rollout_not_found');

@@ -1,4 +1,5 @@
 /** Figures of a round's aggregate on held-out data. */
+import type { ModelId } from '../domain/brands.ts';
 import { Context } from '@temporalio/activity';
 import { pauseRunId, roundStepId } from '../domain/events/commandIds.ts';
 import { modelStream, trainingStream } from '../domain/events/streams.ts';
@@ -50,7 +51,7 @@ export async function evaluateRound(deps: ActivityDeps, { runId, round, attempt 
   }
 }
 
-async function figuresOf(deps: ActivityDeps, modelId: string, modelSha: string, setSha: string): Promise<Evaluation> {
+async function figuresOf(deps: ActivityDeps, modelId: ModelId, modelSha: string, setSha: string): Promise<Evaluation> {
   const model = await foldStream(deps.commands.log, modelStream(modelId), 'model_not_found');
   const { architecture } = model.folded.context;
   if (!architecture) throw new LifecycleError('graph_required', `Model ${modelId} declares no architecture.`);

@@ -1,4 +1,5 @@
 /** The end of every upload of a model file, on either door: looked at, stored, and made a version's. */
+import type { ModelId, Semver } from '../domain/brands.ts';
 import { createReadStream } from 'node:fs';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { uploadArtifact } from '../commands/uploadArtifact.ts';
@@ -18,7 +19,7 @@ export async function acceptUpload(
   deps: ApiDeps,
   request: FastifyRequest,
   reply: FastifyReply,
-  { modelId, version, spooled }: { readonly modelId: string; readonly version: string; readonly spooled: Spooled },
+  { modelId, version, spooled }: { readonly modelId: ModelId; readonly version: Semver; readonly spooled: Spooled },
 ) {
   const { format, blob } = await stored(deps, spooled);
   await deps.commands.grants.grant(whoAsks(request).orgId, [blob.sha256]);

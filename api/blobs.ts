@@ -1,4 +1,5 @@
 /** Bytes by their SHA-256: up with a key, down with a key or with a signed link. Streamed both ways, never held whole. */
+import type { Sha256 } from '../domain/brands.ts';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import Type from 'typebox';
 import { LifecycleError } from '../domain/errors.ts';
@@ -8,10 +9,10 @@ import type { App } from './app.ts';
 import type { ApiDeps } from './context.ts';
 import { isNotModified } from './http/conditional.ts';
 import { rangeOf } from './http/range.ts';
-import { closed, Line, Sha256 } from '../wire/common.ts';
+import { closed, Line, Sha256Text } from '../wire/common.ts';
 import { Blob } from '../wire/version.ts';
 
-const BlobParams = Type.Object({ sha256: Sha256 }, closed);
+const BlobParams = Type.Object({ sha256: Sha256Text }, closed);
 const Signed = Type.Object(
   {
     exp: Type.Optional(Line(20)),
@@ -53,13 +54,13 @@ export function blobReads(app: App, deps: ApiDeps): void {
 }
 
 /** A hash alone opens nothing. @throws LifecycleError `blob_unknown`, also for bytes that only another organisation has */
-async function admitByKey(request: FastifyRequest, deps: ApiDeps, sha256: string): Promise<void> {
+async function admitByKey(request: FastifyRequest, deps: ApiDeps, sha256: Sha256): Promise<void> {
   const principal = await identify(request, deps.deviceAuth, deps.keys);
   authorize(principal, 'artifacts:read');
   if (!(await deps.commands.grants.has(principal.orgId, sha256))) throw unknownBlob(sha256);
 }
 
-const unknownBlob = (sha256: string) =>
+const unknownBlob = (sha256: Sha256) =>
   new LifecycleError('blob_unknown', `No bytes with SHA-256 ${sha256} are stored.`);
 
 /** @throws LifecycleError `blob_unknown`, `bad_range` */
@@ -67,7 +68,7 @@ export async function sendBlob(
   request: FastifyRequest,
   reply: FastifyReply,
   deps: Pick<ApiDeps, 'blobs'>,
-  sha256: string,
+  sha256: Sha256,
   { cache, name }: { readonly cache: string; readonly name?: string | undefined },
 ): Promise<FastifyReply> {
   const blob = await deps.blobs.stat(sha256);

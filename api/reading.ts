@@ -1,7 +1,7 @@
 /** Reads of single things: a fold of their stream, as it is now or as it was, for one organisation. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { ownerOf } from '../commands/ownership.ts';
-import type { LogIndex } from '../domain/brands.ts';
+import type { LogIndex, ModelId, Semver } from '../domain/brands.ts';
 import { LifecycleError } from '../domain/errors.ts';
 import type { EventIn, SequencedEvent, StoredEvent } from '../domain/events/envelope.ts';
 import {
@@ -53,14 +53,14 @@ export interface View {
   /** Time by which clocks of charts are read: now, or when the position was given out. */
   readonly at: number;
   readonly isPast: boolean;
-  model(modelId: string): Promise<Read<ModelState>>;
-  version(modelId: string, version: string): Promise<Read<VersionState>>;
+  model(modelId: ModelId): Promise<Read<ModelState>>;
+  version(modelId: ModelId, version: Semver): Promise<Read<VersionState>>;
   /** The same of several, in their order, by one query. */
-  versions(modelId: string, versions: readonly string[]): Promise<Read<VersionState>[]>;
+  versions(modelId: ModelId, versions: readonly string[]): Promise<Read<VersionState>[]>;
   training(runId: string): Promise<Read<TrainingState>>;
   rollout(rolloutId: number): Promise<Read<RolloutState>>;
   /** Versions of a model that were rolled back. */
-  rolledBack(modelId: string): Promise<ReadonlySet<string>>;
+  rolledBack(modelId: ModelId): Promise<ReadonlySet<string>>;
   stream(stream: string): Promise<Read<Folded<unknown>>>;
   /** Facts of a stream, for what a fold does not hold; all of them where no part is named. */
   facts<S extends string>(stream: S, part?: Omit<StreamPart, 'upTo'>): Promise<readonly EventIn<S>[]>;
@@ -187,7 +187,7 @@ export async function existingModel(view: View, text: string): Promise<ModelStat
 export async function existingVersion(
   view: View,
   model: { id: string; context: ModelContext },
-  version: string,
+  version: Semver,
 ): Promise<Existing<VersionState>> {
   const { state } = await view.version(model.id, version);
   if (exists(state)) return state;

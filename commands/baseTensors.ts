@@ -1,10 +1,11 @@
 /** The tensors a device must send for a base: read once per base, since blobs never change. */
+import type { Sha256 } from '../domain/brands.ts';
 import type { HeaderEntry } from '../domain/formats/safetensors/index.ts';
 import type { ArtifactStore } from '../store/artifacts/artifactStore.ts';
 import { blobHeader } from './blobHeader.ts';
 
 export interface BaseLayout {
-  readonly sha256: string;
+  readonly sha256: Sha256;
   readonly bytes: number;
   /** All tensors, in canonical order. F32 ones are trained. */
   readonly tensors: readonly HeaderEntry[];
@@ -21,7 +22,7 @@ const layouts = new WeakMap<ArtifactStore, Map<string, BaseLayout>>();
  * @param pointer member of the request that names the base, where one does
  * @throws LifecycleError `blob_unknown`; `malformed_container` for a base that is not safetensors
  */
-export async function baseLayout(blobs: ArtifactStore, sha256: string, pointer?: string): Promise<BaseLayout> {
+export async function baseLayout(blobs: ArtifactStore, sha256: Sha256, pointer?: string): Promise<BaseLayout> {
   const known = layouts.get(blobs) ?? new Map<string, BaseLayout>();
   layouts.set(blobs, known);
   const found = known.get(sha256);

@@ -1,4 +1,5 @@
 /** The header of a safetensors blob, read without its data. */
+import type { Sha256 } from '../domain/brands.ts';
 import { buffer } from 'node:stream/consumers';
 import { LifecycleError } from '../domain/errors.ts';
 import {
@@ -24,7 +25,7 @@ export interface BlobHeader {
  */
 export async function blobHeader(
   blobs: ArtifactStore,
-  sha256: string,
+  sha256: Sha256,
   what: string,
   pointer?: string,
 ): Promise<BlobHeader> {

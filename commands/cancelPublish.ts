@@ -1,4 +1,5 @@
 /** A person ends the publication that runs: the version stays Trained, and may be published again. */
+import type { ModelId, Semver } from '../domain/brands.ts';
 import { versionStream } from '../domain/events/streams.ts';
 import { decideVersion } from '../machines/versionDecision.ts';
 import type { Caller, CommandDeps, Outcome } from './context.ts';
@@ -6,8 +7,8 @@ import { execute, joinDecisions } from './execute.ts';
 import { requireVersion } from './existing.ts';
 
 export interface CancelPublish {
-  readonly modelId: string;
-  readonly version: string;
+  readonly modelId: ModelId;
+  readonly version: Semver;
   readonly reason: string;
 }
 

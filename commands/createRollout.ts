@@ -1,4 +1,5 @@
 /** A rollout is planned. No device is told anything before it starts. */
+import type { ModelId } from '../domain/brands.ts';
 import { parseStream, rolloutStream } from '../domain/events/streams.ts';
 import type { RolloutSpec } from '../domain/events/rollout.ts';
 import { canonicalSha } from '../domain/hash/canonicalJson.ts';
@@ -10,7 +11,7 @@ import { execute, joinDecisions, type Streams } from './execute.ts';
 import { requireModel, requireVersion } from './existing.ts';
 
 export interface CreateRollout {
-  readonly modelId: string;
+  readonly modelId: ModelId;
   /** Checked by its schema and by `domain/rollout` at the API. */
   readonly spec: RolloutSpec;
 }

@@ -1,4 +1,5 @@
 /** A version gets its name, before it has bytes. */
+import type { ModelId, Semver } from '../domain/brands.ts';
 import { LifecycleError } from '../domain/errors.ts';
 import { versionStream } from '../domain/events/streams.ts';
 import { isHigher, versionProblem } from '../domain/semver.ts';
@@ -8,8 +9,8 @@ import { execute, joinDecisions, type Streams } from './execute.ts';
 import { requireModel } from './existing.ts';
 
 export interface DraftVersion {
-  readonly modelId: string;
-  readonly version: string;
+  readonly modelId: ModelId;
+  readonly version: Semver;
   readonly parent?: string;
 }
 
@@ -28,12 +29,12 @@ export async function draftVersion(deps: CommandDeps, caller: Caller, input: Dra
 }
 
 /** @throws LifecycleError `invalid_version` */
-export function checkVersion(version: string): void {
+export function checkVersion(version: Semver): void {
   const problem = versionProblem(version);
   if (problem) throw new LifecycleError('invalid_version', problem);
 }
 
-async function checkParent(streams: Streams, modelId: string, version: string, parent: string): Promise<void> {
+async function checkParent(streams: Streams, modelId: ModelId, version: Semver, parent: string): Promise<void> {
   checkVersion(parent);
   const state = await streams.version(modelId, parent);
   if (state.version === 0 || state.context.tensorsSha === null) {

@@ -3,6 +3,7 @@
  * versions that were read, and decide again on a conflict. A crash before the append leaves nothing; after it, a repeat of the
  * command id gets the first outcome before anything is decided.
  */
+import type { ModelId, Semver } from '../domain/brands.ts';
 import { currentSchemaVersion } from '../domain/events/codec.ts';
 import { modelStream, parseStream, rolloutStream, trainingStream, versionStream } from '../domain/events/streams.ts';
 import type { AnyFact, StreamKind, StreamName } from '../domain/events/streams.ts';
@@ -23,8 +24,8 @@ import { laneOf, type Caller, type CommandDeps, type Outcome } from './context.t
 
 /** The streams a use case reads. Whatever is read is also expected at that version when it appends. */
 export interface Streams {
-  model(modelId: string): Promise<ModelState>;
-  version(modelId: string, version: string): Promise<VersionState>;
+  model(modelId: ModelId): Promise<ModelState>;
+  version(modelId: ModelId, version: Semver): Promise<VersionState>;
   training(runId: string): Promise<TrainingState>;
   rollout(rolloutId: number): Promise<RolloutState>;
   /** Loads several streams in one query, ahead of the calls above. */

@@ -1,4 +1,5 @@
 /** Streams that a command names and that must exist: input that names nothing is an error, not a refusal. */
+import type { ModelId, Semver } from '../domain/brands.ts';
 import { LifecycleError } from '../domain/errors.ts';
 import type { ModelState } from '../machines/model.ts';
 import type { VersionState } from '../machines/modelVersion.ts';
@@ -7,14 +8,14 @@ import type { TrainingState } from '../machines/trainingRun.ts';
 import type { Streams } from './execute.ts';
 
 /** @throws LifecycleError `model_not_found` */
-export async function requireModel(streams: Streams, modelId: string): Promise<ModelState> {
+export async function requireModel(streams: Streams, modelId: ModelId): Promise<ModelState> {
   const model = await streams.model(modelId);
   if (model.version === 0) throw new LifecycleError('model_not_found', `There is no model ${modelId}.`);
   return model;
 }
 
 /** @throws LifecycleError `version_not_found` */
-export async function requireVersion(streams: Streams, modelId: string, version: string): Promise<VersionState> {
+export async function requireVersion(streams: Streams, modelId: ModelId, version: Semver): Promise<VersionState> {
   const state = await streams.version(modelId, version);
   if (state.version === 0) {
     throw new LifecycleError('version_not_found', `Model ${modelId} has no version ${version}.`);

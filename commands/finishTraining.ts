@@ -1,4 +1,5 @@
 /** The last checkpoint becomes the version. Both final facts land, or neither. */
+import type { ModelId, Semver } from '../domain/brands.ts';
 import { trainingStream, versionStream } from '../domain/events/streams.ts';
 import { formatsFor } from '../domain/formats/fileFormats.ts';
 import { decideModel } from '../machines/model.ts';
@@ -49,7 +50,7 @@ function participantsOf(deps: CommandDeps, runId: string, run: TrainingState): P
   return deps.rounds.participants(run.context.rounds.map((r) => roundIdOf(runId, r.round, r.attempt)));
 }
 
-async function publicationOf(streams: Streams, modelId: string, version: string, trained: VersionState) {
+async function publicationOf(streams: Streams, modelId: ModelId, version: Semver, trained: VersionState) {
   const model = await requireModel(streams, modelId);
   const now = streams.now().getTime();
   if (decideModel(model, { type: 'listVersion', version }, now).kind === 'refused') return undefined;

@@ -1,4 +1,5 @@
 /** What a start and a stage of the policy `evidence` fix, from the fleet as it is now. Reads only, on connections of its own: never under a lock. */
+import type { ModelId } from '../domain/brands.ts';
 import { modelStream, versionStream } from '../domain/events/streams.ts';
 import type { RolloutSpec } from '../domain/events/rollout.ts';
 import type { FrozenEvidence, StageEvidence } from '../domain/events/verdict.ts';
@@ -16,10 +17,10 @@ import { foldStreams } from '../store/snapshots/foldStreams.ts';
 import type { CommandDeps } from './context.ts';
 
 type Deps = Pick<CommandDeps, 'log' | 'fleet'>;
-type Of = { readonly modelId: string; readonly spec: RolloutSpec };
+type Of = { readonly modelId: ModelId; readonly spec: RolloutSpec };
 
 /** The stable version, and its accuracy on its validation data; nulls where there is none, or where it is not known. */
-async function stableOf({ log }: Deps, modelId: string) {
+async function stableOf({ log }: Deps, modelId: ModelId) {
   const stream = modelStream(modelId);
   const models = await foldStreams(log, [stream]);
   const { stable } = stateOf(stream, models.streams.get(stream)!.folded).context;

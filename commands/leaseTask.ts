@@ -1,4 +1,5 @@
 /** A device asks for work: a task of an open round, or why there is none. Rows only; the log is not touched. */
+import type { ModelId, Sha256 } from '../domain/brands.ts';
 import { LifecycleError } from '../domain/errors.ts';
 import { trainingStream } from '../domain/events/streams.ts';
 import type { OrgId } from '../domain/org.ts';
@@ -16,7 +17,7 @@ export interface LeaseTask {
   readonly orgId: OrgId;
   /** Only this run; without it, the oldest open round the device has not answered. */
   readonly runId?: string;
-  readonly modelId?: string;
+  readonly modelId?: ModelId;
 }
 
 export type NoTask = 'no_round' | 'round_full' | 'run_paused' | 'already_contributed';
@@ -25,7 +26,7 @@ export interface TrainingTask extends LeasedTask {
   readonly round: RoundRow;
   /** Seed of the device's own randomness, hex. */
   readonly planSeed: string;
-  readonly base: { readonly sha256: string; readonly bytes: number };
+  readonly base: { readonly sha256: Sha256; readonly bytes: number };
   readonly upload: {
     readonly maxBytes: number;
     readonly tensors: readonly { readonly name: string; readonly shape: readonly number[] }[];

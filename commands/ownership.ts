@@ -1,4 +1,5 @@
 /** Whose a stream is, and which blobs its facts open to that organisation. */
+import type { ModelId, Sha256 } from '../domain/brands.ts';
 import { LifecycleError, type ErrorCode } from '../domain/errors.ts';
 import { blobsOf } from '../domain/events/blobs.ts';
 import type { StoredEvent } from '../domain/events/envelope.ts';
@@ -70,8 +71,8 @@ async function modelOfRun(streams: Streams, stream: string): Promise<string | un
  */
 export async function requireGranted(
   { owners, grants }: Pick<CommandDeps, 'owners' | 'grants'>,
-  modelId: string,
-  sha256: string,
+  modelId: ModelId,
+  sha256: Sha256,
   what: string,
   pointer?: string,
 ): Promise<void> {

@@ -1,4 +1,5 @@
 /** What the gate would refuse later, as far as a file's header tells it: said when it is asked for, not when it was tried. */
+import type { Sha256 } from '../domain/brands.ts';
 import { LifecycleError } from '../domain/errors.ts';
 import type { Architecture } from '../domain/events/model.ts';
 import type { ArtifactFile } from '../domain/events/version.ts';
@@ -17,7 +18,7 @@ import type { CommandDeps } from './context.ts';
 async function requireWeights(
   { blobs }: Pick<CommandDeps, 'blobs'>,
   architecture: Architecture | null,
-  sha256: string,
+  sha256: Sha256,
   pointer: string,
 ): Promise<void> {
   const what = `Weights ${sha256}`;

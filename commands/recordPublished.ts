@@ -1,4 +1,5 @@
 /** The gate passed: the version is published and listed, in one append, so that of two conflicting versions one lands. */
+import type { ModelId, Semver } from '../domain/brands.ts';
 import type { ArtifactFile } from '../domain/events/version.ts';
 import { modelStream, versionStream } from '../domain/events/streams.ts';
 import { decideModel } from '../machines/model.ts';
@@ -8,8 +9,8 @@ import { execute, joinDecisions } from './execute.ts';
 import { requireModel, requireVersion } from './existing.ts';
 
 export interface RecordPublished {
-  readonly modelId: string;
-  readonly version: string;
+  readonly modelId: ModelId;
+  readonly version: Semver;
   readonly n: number;
   readonly files: readonly ArtifactFile[];
   readonly tensorsSha: string;

@@ -1,4 +1,5 @@
 /** A check of the gate failed: the version stays Trained and says why. */
+import type { ModelId, Semver } from '../domain/brands.ts';
 import { versionStream } from '../domain/events/streams.ts';
 import type { GateCheck } from '../domain/events/version.ts';
 import { decideVersion } from '../machines/versionDecision.ts';
@@ -7,8 +8,8 @@ import { execute, joinDecisions } from './execute.ts';
 import { requireVersion } from './existing.ts';
 
 export interface RefusePublish {
-  readonly modelId: string;
-  readonly version: string;
+  readonly modelId: ModelId;
+  readonly version: Semver;
   readonly n: number;
   readonly code: string;
   readonly checks: readonly GateCheck[];

@@ -1,4 +1,5 @@
 /** A model enters the catalogue. Its id follows from its name, so a repeat under any key finds the same model. */
+import type { ModelId } from '../domain/brands.ts';
 import { LifecycleError } from '../domain/errors.ts';
 import type { Architecture } from '../domain/events/model.ts';
 import { modelStream } from '../domain/events/streams.ts';
@@ -34,7 +35,7 @@ export async function registerModel(
   deps: CommandDeps,
   caller: Caller,
   asked: RegisterModel,
-): Promise<Outcome & { readonly modelId: string; readonly warnings: readonly string[] }> {
+): Promise<Outcome & { readonly modelId: ModelId; readonly warnings: readonly string[] }> {
   const { name, changes } = modelNameFrom(asked.name);
   const input = { ...asked, name };
   const problem = input.architecture && architectureProblem(input.architecture);

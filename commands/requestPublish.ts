@@ -1,4 +1,5 @@
 /** Asks for a trained version to be converted, checked and published. The workflow does the work. */
+import type { ModelId, Semver } from '../domain/brands.ts';
 import { LifecycleError } from '../domain/errors.ts';
 import { versionStream } from '../domain/events/streams.ts';
 import { formatNames, formatsFor } from '../domain/formats/fileFormats.ts';
@@ -11,8 +12,8 @@ import { firstFact } from './firstOutcome.ts';
 import { requirePublishable } from './publishable.ts';
 
 export interface RequestPublish {
-  readonly modelId: string;
-  readonly version: string;
+  readonly modelId: ModelId;
+  readonly version: Semver;
   /** Without it: safetensors, and every other one where the model declares an architecture. */
   readonly formats?: readonly string[];
 }

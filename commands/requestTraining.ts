@@ -1,4 +1,5 @@
 /** A federated run is asked for: its spec is frozen, its version reserved. The workflow opens the rounds. */
+import type { ModelId } from '../domain/brands.ts';
 import type { TrainingFact } from '../domain/events/training.ts';
 import { parseStream, trainingStream, versionStream } from '../domain/events/streams.ts';
 import { canonicalSha } from '../domain/hash/canonicalJson.ts';
@@ -16,7 +17,7 @@ import { foresee } from './foresee.ts';
 import { checkEvaluation, trainingBase } from './trainingBase.ts';
 
 export interface RequestTraining {
-  readonly modelId: string;
+  readonly modelId: ModelId;
   /** The body as it was sent; its hash recognises the same request under any key. */
   readonly request: unknown;
   readonly source: Extract<TrainingFact, { type: 'TrainingRequested' }>['data']['source'];

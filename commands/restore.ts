@@ -1,4 +1,5 @@
 /** Which version devices go back to, and what that adds to the streams of the model and its versions. */
+import type { ModelId, Semver } from '../domain/brands.ts';
 import { modelStream, versionStream } from '../domain/events/streams.ts';
 import { decideModel, type ModelState } from '../machines/model.ts';
 import { decideVersion } from '../machines/versionDecision.ts';
@@ -7,7 +8,7 @@ import { mayReturn, versionsToReturnTo, whyNotTo } from '../machines/wayBack.ts'
 import type { DecidedPart, Streams } from './execute.ts';
 
 export type RestoreTarget =
-  | { readonly kind: 'version'; readonly version: string }
+  | { readonly kind: 'version'; readonly version: Semver }
   /** Devices are told nothing: no version is in force besides the one that leaves. */
   | { readonly kind: 'nothing' }
   /** A person named a version that may not come back. */
@@ -37,7 +38,7 @@ export async function restoreTarget(
 /** StableVersionRestored to nothing, where the version that leaves is the stable one. */
 export function withdrawParts(
   streams: Streams,
-  modelId: string,
+  modelId: ModelId,
   model: ModelState,
   withdrawn: { readonly leaving: string; readonly rolloutId: number; readonly reason: string },
 ): DecidedPart[] {
@@ -50,9 +51,9 @@ export function withdrawParts(
 /** StableVersionRestored, VersionRestored where the target stood by, VersionSuperseded of another stable that it replaces. */
 export async function restoreParts(
   streams: Streams,
-  modelId: string,
+  modelId: ModelId,
   model: ModelState,
-  restored: { readonly target: string; readonly leaving: string; readonly rolloutId: number; readonly reason: string },
+  restored: { readonly target: Semver; readonly leaving: string; readonly rolloutId: number; readonly reason: string },
 ): Promise<DecidedPart[]> {
   const { target, leaving, rolloutId, reason } = restored;
   const now = streams.now().getTime();

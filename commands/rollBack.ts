@@ -1,4 +1,5 @@
 /** The kill switch: one append marks the bad version for ever and puts a good one back. */
+import type { ModelId } from '../domain/brands.ts';
 import type { HealthJudgement, RollbackTrigger } from '../domain/events/rollout.ts';
 import { rolloutStream, versionStream } from '../domain/events/streams.ts';
 import { guard, refuseByGuards } from '../machines/decision.ts';
@@ -20,7 +21,7 @@ export interface Rollback {
 }
 
 export interface RollBackModel extends Rollback {
-  readonly modelId: string;
+  readonly modelId: ModelId;
   /**
    * The version that must go; without it, the one in force when this command first looked. A repeat under another command id is
    * then `already`; without it, it would roll back the version that the first one put back.
@@ -117,7 +118,7 @@ function nowhere({ state, context }: RolloutState, rolloutId: number): Conclusio
 /** What to answer where the version in force is not the one that must go; undefined where it is. */
 async function notInForce(
   streams: Streams,
-  modelId: string,
+  modelId: ModelId,
   fromVersion: string,
   { state, context }: RolloutState,
 ): Promise<Conclusion | undefined> {
@@ -129,7 +130,7 @@ async function notInForce(
 }
 
 /** A live rollout, else the one that made the stable version so; undefined where there is neither. */
-async function rolloutInForce(deps: CommandDeps, streams: Streams, modelId: string): Promise<number | undefined> {
+async function rolloutInForce(deps: CommandDeps, streams: Streams, modelId: ModelId): Promise<number | undefined> {
   const model = await requireModel(streams, modelId);
   const found = await deps.rollouts.ofModel(modelId);
   for (const { rolloutId } of found.filter((r) => r.phase === 'live')) {

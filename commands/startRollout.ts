@@ -1,4 +1,5 @@
 /** Devices begin to get the version. At most one rollout of a model is live: starts decide one at a time. */
+import type { ModelId } from '../domain/brands.ts';
 import { LifecycleError } from '../domain/errors.ts';
 import { rolloutStream, versionStream } from '../domain/events/streams.ts';
 import { decideVersion } from '../machines/versionDecision.ts';
@@ -64,7 +65,7 @@ async function otherLiveRollout(
   deps: CommandDeps,
   streams: Streams,
   tx: Queryable,
-  modelId: string,
+  modelId: ModelId,
   rolloutId: number,
 ): Promise<number | null> {
   const found = await deps.rollouts.ofModel(modelId, tx);

@@ -1,4 +1,5 @@
 /** The weights a run starts from. */
+import type { ModelId, Semver } from '../domain/brands.ts';
 import { buffer } from 'node:stream/consumers';
 import { LifecycleError } from '../domain/errors.ts';
 import { planMlp } from '../domain/formats/architecture.ts';
@@ -16,7 +17,7 @@ import { requireVersion } from './existing.ts';
 import { usableBelow } from './usableBelow.ts';
 
 export interface TrainingBase {
-  readonly version: string | null;
+  readonly version: Semver | null;
   readonly sha: string;
 }
 
@@ -30,7 +31,7 @@ export interface TrainingBase {
 export async function trainingBase(
   deps: CommandDeps,
   streams: Streams,
-  modelId: string,
+  modelId: ModelId,
   model: ModelState,
   request: TrainingRequest,
 ): Promise<TrainingBase> {
@@ -54,7 +55,7 @@ export async function trainingBase(
  */
 export async function checkEvaluation(
   deps: CommandDeps,
-  modelId: string,
+  modelId: ModelId,
   model: ModelState,
   { evaluation }: TrainingRequest,
 ): Promise<void> {
@@ -74,7 +75,7 @@ export async function checkEvaluation(
 
 async function chooseBase(
   streams: Streams,
-  modelId: string,
+  modelId: ModelId,
   model: ModelState,
   { new_version: made, base_version: named, init_artifact: init, allow_rolled_back_base: allowed }: TrainingRequest,
 ): Promise<TrainingBase> {

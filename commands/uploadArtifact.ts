@@ -1,4 +1,5 @@
 /** Bytes made elsewhere become a version, without training here. The blobs are stored before. */
+import type { ModelId, Semver } from '../domain/brands.ts';
 import { versionStream } from '../domain/events/streams.ts';
 import type { ArtifactFile } from '../domain/events/version.ts';
 import { versionMachine } from '../machines/modelVersion.ts';
@@ -13,8 +14,8 @@ import { requireFiles } from './publishable.ts';
 import { usableBelow } from './usableBelow.ts';
 
 export interface UploadArtifact {
-  readonly modelId: string;
-  readonly version: string;
+  readonly modelId: ModelId;
+  readonly version: Semver;
   readonly files: readonly ArtifactFile[];
 }
 

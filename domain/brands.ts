@@ -1,7 +1,22 @@
-/** Pure. Numbers that must not be mixed. Only the parsers here make them; each may be used wherever its base type is asked for. */
+/**
+ * Pure. Values that must not be mixed (docs/adr/0032-one-refusal-and-kinds-of-values.md). Numbers have brands: only the parsers here make them. Texts
+ * have kinds: any text may stand for one, and one of a kind never stands for another.
+ */
 
 declare const brand: unique symbol;
 type Brand<Base, Name extends string> = Base & { readonly [brand]: Name };
+
+declare const kind: unique symbol;
+type Kind<Name extends string> = string & { readonly [kind]?: Name };
+
+/** Id of a model: UUID version 5 of its organisation and name. */
+export type ModelId = Kind<'ModelId'>;
+
+/** A version of a model, by semver.org 2.0.0; `domain/semver.ts` says which texts are. */
+export type Semver = Kind<'Semver'>;
+
+/** SHA-256 in 64 hexadecimal digits, lower case. */
+export type Sha256 = Kind<'Sha256'>;
 
 /** Place of an event in the log, from 0; -1 is before the first. */
 export type LogIndex = Brand<number, 'LogIndex'>;

@@ -1,4 +1,5 @@
 /** Pure. Whose each model is, kept beside the rows of a projection, so that every row it makes carries its organisation. */
+import type { ModelId } from '../domain/brands.ts';
 import type { SequencedEvent } from '../domain/events/envelope.ts';
 import { parseStream, type StreamKind } from '../domain/events/streams.ts';
 import { historyTable, need, put, type About, type Change, type Need, type Rows } from './table.ts';
@@ -15,7 +16,7 @@ export const modelOrgs = historyTable<ModelOrgRow>('model_orgs', {
 });
 
 /** The row that {@link orgOfModel} reads. */
-export const needOrg = (modelId: string): Need => need(modelOrgs, modelId);
+export const needOrg = (modelId: ModelId): Need => need(modelOrgs, modelId);
 
 /** The row that {@link learnOrg} writes. */
 export function needsOfLearning({ stream, fact }: SequencedEvent): Need[] {
@@ -38,7 +39,7 @@ export function subjectAmong(kind: StreamKind, { stream, type }: About): string 
 }
 
 /** @throws Error for a model that was never registered */
-export function orgOfModel(rows: Rows, modelId: string): string {
+export function orgOfModel(rows: Rows, modelId: ModelId): string {
   const row = rows.get(modelOrgs, modelId);
   if (!row) throw new Error(`model ${modelId} was never registered`);
   return row.org_id;

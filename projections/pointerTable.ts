@@ -4,6 +4,7 @@
  * for a read model to be filled, or for others' facts. From then on the tail of the log keeps it current, so a stop reaches devices
  * whether or not anybody fills the read model.
  */
+import type { ModelId } from '../domain/brands.ts';
 import { Kysely, PostgresDialect } from 'kysely';
 import type { OrgId } from '../domain/org.ts';
 import type { Pointer } from '../domain/rollout/pointer.ts';
@@ -40,7 +41,7 @@ export interface PointerTable {
    *
    * @throws the driver's error where it is not in memory and Postgres does not answer
    */
-  get(orgId: OrgId, modelId: string): Promise<KnownPointer | undefined>;
+  get(orgId: OrgId, modelId: ModelId): Promise<KnownPointer | undefined>;
   /** Log index up to which every pointer that is told holds every fact; -1 before the first poll. */
   readonly position: number;
   /**
@@ -121,7 +122,7 @@ export function createPointerTable(options: PointerTableOptions): PointerTable {
   const refresh = () => (looking ??= look().finally(() => (looking = undefined)));
 
   /** The row of the read model and the model's facts after it: complete up to `from`, and maybe further. */
-  async function readOne(modelId: string, from: number): Promise<HeldPointer> {
+  async function readOne(modelId: ModelId, from: number): Promise<HeldPointer> {
     const stored = await readPointer(pool, modelId);
     if (stored && (stored.missesSince !== undefined || stored.position >= from)) return stored;
     const one = createPointers(1);
@@ -134,7 +135,7 @@ export function createPointerTable(options: PointerTableOptions): PointerTable {
     return one.get(modelId)!;
   }
 
-  async function read(modelId: string): Promise<HeldPointer> {
+  async function read(modelId: ModelId): Promise<HeldPointer> {
     const [began, from] = [generation, position];
     const besideTail = held.begin();
     try {
@@ -148,7 +149,7 @@ export function createPointerTable(options: PointerTableOptions): PointerTable {
     }
   }
 
-  function readShared(modelId: string): Promise<HeldPointer> {
+  function readShared(modelId: ModelId): Promise<HeldPointer> {
     const same = reading.get(modelId);
     if (same) return same;
     const answer = read(modelId).finally(() => reading.delete(modelId));

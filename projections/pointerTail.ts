@@ -2,6 +2,7 @@
  * What the log says of pointers beyond the read model. So a rollback reaches devices although nobody fills the read model, or a
  * new build fills it from the beginning, which would tell devices what was true long ago.
  */
+import type { ModelId } from '../domain/brands.ts';
 import type { Kysely } from 'kysely';
 import type { SequencedEvent } from '../domain/events/envelope.ts';
 import { parseStream } from '../domain/events/streams.ts';
@@ -35,18 +36,18 @@ export const unknownPointer = (): HeldPointer => ({
 /** A model that is being read beside the tail: what the tail tells meanwhile is in what is held at last. Its owner ends it. */
 export interface Reading {
   /** @param found holds every fact that was applied before the reading began, and maybe later ones */
-  hold(modelId: string, found: HeldPointer): void;
+  hold(modelId: ModelId, found: HeldPointer): void;
   end(): void;
 }
 
 /** Some models' pointers in memory, least recently asked first out, with the model of each of their rollouts. */
 export interface Pointers {
-  get(modelId: string): HeldPointer | undefined;
-  hold(modelId: string, held: HeldPointer): void;
+  get(modelId: ModelId): HeldPointer | undefined;
+  hold(modelId: ModelId, held: HeldPointer): void;
   begin(): Reading;
   /** Applies one fact to the model it is about, if that one is held; one that is in the pointer already changes nothing. */
   apply(row: TailRow): void;
-  drop(modelId: string): void;
+  drop(modelId: ModelId): void;
   clear(): void;
 }
 
@@ -89,7 +90,7 @@ export function createPointers(most: number): Pointers {
     };
   }
 
-  function hold(modelId: string, { pointer, missesSince, memory }: HeldPointer): void {
+  function hold(modelId: ModelId, { pointer, missesSince, memory }: HeldPointer): void {
     const rollouts = entries.get(modelId)?.rollouts ?? new Set<number>();
     for (const id of memory.rolloutIds()) {
       rollouts.add(id);
@@ -99,7 +100,7 @@ export function createPointers(most: number): Pointers {
     if (entries.size > most) drop(entries.keys().next().value!);
   }
 
-  function drop(modelId: string): void {
+  function drop(modelId: ModelId): void {
     for (const id of entries.get(modelId)?.rollouts ?? []) models.delete(id);
     entries.delete(modelId);
   }

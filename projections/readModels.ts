@@ -2,7 +2,7 @@
 import { Kysely, PostgresDialect } from 'kysely';
 import { LifecycleError } from '../domain/errors.ts';
 import type { SequencedEvent } from '../domain/events/envelope.ts';
-import type { LogIndex } from '../domain/brands.ts';
+import type { LogIndex, ModelId } from '../domain/brands.ts';
 import type { OrgId } from '../domain/org.ts';
 import type { LifecycleState } from '../domain/states.ts';
 import { createPool } from '../store/connect.ts';
@@ -71,7 +71,7 @@ export interface ReadModels {
   waitFor(name: ReadModelName, logIndex: number, timeoutMs: number): Promise<boolean>;
 
   models(filter: ModelFilter, page?: PageRequest): Promise<Page<ShownModelRow>>;
-  model(orgId: OrgId, modelId: string, asOf?: LogIndex): Promise<ShownModelRow | undefined>;
+  model(orgId: OrgId, modelId: ModelId, asOf?: LogIndex): Promise<ShownModelRow | undefined>;
   /** How many models of a kind there are now. */
   modelCount(kind: ModelKind): Promise<number>;
   /** At most `limit` models as they are now, by name, each with the lifecycle state of its newest version; null: it has none. */
@@ -83,8 +83,8 @@ export interface ReadModels {
     page: { readonly limit: number; readonly offset: number },
   ): Promise<VersionRow[]>;
   /** Of a model's newest version now; null: it has none. */
-  newestLifecycle(modelId: string): Promise<LifecycleState | null>;
-  lineage(of: { readonly orgId: OrgId; readonly modelId: string }, page?: PageRequest): Promise<Page<LineageNode>>;
+  newestLifecycle(modelId: ModelId): Promise<LifecycleState | null>;
+  lineage(of: { readonly orgId: OrgId; readonly modelId: ModelId }, page?: PageRequest): Promise<Page<LineageNode>>;
   rollouts(filter: RolloutFilter, page?: PageRequest): Promise<Page<RolloutRow>>;
   judgements(
     orgId: OrgId,

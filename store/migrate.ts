@@ -1,4 +1,5 @@
 /** Forward-only migrations: numbered SQL files, each applied once, each in a transaction of its own. */
+import type { Sha256 } from '../domain/brands.ts';
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import pg from 'pg';
@@ -98,7 +99,7 @@ async function prepareDatabase(db: pg.Client): Promise<void> {
 }
 
 async function applyMissing(db: pg.Client, migrations: readonly Migration[]): Promise<void> {
-  const rows = await db.query<{ name: string; sha256: string }>('SELECT name, sha256 FROM store.migrations');
+  const rows = await db.query<{ name: string; sha256: Sha256 }>('SELECT name, sha256 FROM store.migrations');
   const applied = new Map(rows.rows.map((r) => [r.name, r.sha256]));
   const hashed = migrations.map((m) => ({ ...m, sha256: createHash('sha256').update(m.sql).digest('hex') }));
   for (const { name, sha256 } of hashed) {

@@ -5,7 +5,7 @@ import { expect, it } from 'vitest';
 import { createReader } from '../domain/rollout/specReader.ts';
 import { preflight, readEvidence } from '../domain/rollout/verdict/index.ts';
 
-const PAGE = join(import.meta.dirname, '..', 'docs', 'rollouts.md');
+const PAGE = join(import.meta.dirname, '..', 'docs/rollouts.md');
 const FLEETS = [200, 2_000, 20_000, 200_000, 1_000_000];
 const stages = [10, 25, 50, 75, 100].map((percent) => ({ percent, ramp: '2h', min_bake: '24h', max_bake: '48h' }));
 

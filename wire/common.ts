@@ -1,10 +1,10 @@
 /** Pieces of JSON that several routes share: members, pages, the answer of a command, the one error body. */
 import Type, { type Static, type TObject, type TProperties, type TSchema } from 'typebox';
-import { Count, Instant, Nullable, Sha256 } from '../domain/events/fact.ts';
+import { Count, Instant, Nullable, Sha256Text } from '../domain/events/fact.ts';
 import { closed, Duration, Line, LINES, ONE_LINE, Reason, Text, VersionRef } from '../domain/requestSchemas.ts';
 import { STREAM_STATES } from '../domain/states.ts';
 
-export { closed, Count, Duration, Instant, Line, LINES, Nullable, ONE_LINE, Reason, Sha256, Text, VersionRef };
+export { closed, Count, Duration, Instant, Line, LINES, Nullable, ONE_LINE, Reason, Sha256Text, Text, VersionRef };
 
 export const Uuid = Type.String({ pattern: '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$' });
 

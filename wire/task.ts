@@ -1,7 +1,7 @@
 /** The training protocol of our own devices (docs/design/learning.md "Task protocol"). Idempotent by lease and digest. */
 import Type, { type Static } from 'typebox';
 import { TrainingSpec } from '../domain/events/training.ts';
-import { closed, Count, DeviceRef, Instant, JsonObject, Line, Nullable, Sha256, Text, Uuid } from './common.ts';
+import { closed, Count, DeviceRef, Instant, JsonObject, Line, Nullable, Sha256Text, Text, Uuid } from './common.ts';
 
 export const CheckIn = Type.Object(
   {
@@ -9,7 +9,7 @@ export const CheckIn = Type.Object(
     /** Only these runs; any open one otherwise. */
     runs: Type.Optional(Type.Array(Line(64), { minItems: 1, maxItems: 100 })),
     samples: Type.Optional(Count),
-    held: Type.Optional(Type.Array(Sha256, { maxItems: 1_000 })),
+    held: Type.Optional(Type.Array(Sha256Text, { maxItems: 1_000 })),
     capabilities: Type.Optional(JsonObject),
   },
   closed,
@@ -25,8 +25,8 @@ export const Task = Type.Object(
     round_id: Type.String(),
     run_id: Type.String(),
     model_id: Uuid,
-    plan: Type.Object({ ...TrainingSpec.properties.client.properties, seed: Sha256 }, closed),
-    base: Type.Object({ sha256: Sha256, bytes: Count, url: Type.String() }, closed),
+    plan: Type.Object({ ...TrainingSpec.properties.client.properties, seed: Sha256Text }, closed),
+    base: Type.Object({ sha256: Sha256Text, bytes: Count, url: Type.String() }, closed),
     upload: Type.Object(
       {
         url: Type.String(),
@@ -52,7 +52,7 @@ export const CheckInAnswer = Type.Object(
 export type CheckInAnswer = Static<typeof CheckInAnswer>;
 
 export const UpdateReceipt = Type.Object(
-  { update_sha: Sha256, round_id: Type.String(), weight: Type.Number(), samples: Count, accepted_at: Instant },
+  { update_sha: Sha256Text, round_id: Type.String(), weight: Type.Number(), samples: Count, accepted_at: Instant },
   closed,
 );
 export type UpdateReceipt = Static<typeof UpdateReceipt>;

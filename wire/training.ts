@@ -12,7 +12,7 @@ import {
   Nullable,
   pageOf,
   Reason,
-  Sha256,
+  Sha256Text,
   Uuid,
   wordOf,
 } from './common.ts';
@@ -46,7 +46,7 @@ export const Training = Type.Object(
     /** Accepted updates of the aggregated rounds. */
     updates: Count,
     spec: Spec,
-    base: Type.Object({ version: Nullable(Type.String()), sha: Sha256 }, closed),
+    base: Type.Object({ version: Nullable(Type.String()), sha: Sha256Text }, closed),
     current: Nullable(
       Type.Object({ goal: Nullable(Count), min_updates: Count, accepted: Count, deadline: Instant }, closed),
     ),
@@ -128,8 +128,8 @@ export const Round = Type.Object(
     loss: Figure,
     accuracy: Figure,
     held_out: Nullable(Type.Object({ loss: Figure, accuracy: Figure, n: Count }, closed)),
-    model_sha: Nullable(Sha256),
-    accepted_root: Nullable(Sha256),
+    model_sha: Nullable(Sha256Text),
+    accepted_root: Nullable(Sha256Text),
     update_norm: Nullable(Type.Number()),
     /** Why updates were refused, and how many each. */
     refused: Type.Record(Type.String(), Count),

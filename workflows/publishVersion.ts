@@ -1,4 +1,5 @@
 /** A trained version is converted, checked and published, or refused with the checks that failed. */
+import type { ModelId, Semver } from '../domain/brands.ts';
 import type { StreamState } from '../domain/states.ts';
 import type { PublishView } from '../activities/contract.ts';
 import { publishStepId } from '../domain/events/commandIds.ts';
@@ -8,8 +9,8 @@ import { followFacts } from './follow.ts';
 
 export interface PublishInput {
   readonly v: 1;
-  readonly modelId: string;
-  readonly version: string;
+  readonly modelId: ModelId;
+  readonly version: Semver;
   readonly n: number;
 }
 

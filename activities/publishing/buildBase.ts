@@ -2,6 +2,7 @@
  * Steps 1 to 3 of docs/design/publishing.md "The gate": the tensors are what was trained, all numbers are finite, and what we
  * wrote reads back bit for bit.
  */
+import type { Sha256 } from '../../domain/brands.ts';
 import { LifecycleError, type ErrorCode } from '../../domain/errors.ts';
 import type { Architecture } from '../../domain/events/model.ts';
 import type { ArtifactFile, GateCheck } from '../../domain/events/version.ts';
@@ -63,7 +64,7 @@ function wantedFormats({
 }
 
 /** The blob's bytes, or why they are not those that were recorded. @throws LifecycleError `blob_unknown` */
-async function recordedBytes(blobs: ArtifactStore, sha256: string): Promise<Uint8Array | Refusal> {
+async function recordedBytes(blobs: ArtifactStore, sha256: Sha256): Promise<Uint8Array | Refusal> {
   try {
     return await blobs.bytes(sha256);
   } catch (error) {

@@ -1,4 +1,5 @@
 /** The book of a publication's checks, in the order of docs/design/publishing.md "The gate", and how a publication is refused. */
+import type { Sha256 } from '../../domain/brands.ts';
 import type { ErrorCode } from '../../domain/errors.ts';
 import { printable } from '../../domain/hash/soundJson.ts';
 import { cutText } from '../../domain/text.ts';
@@ -30,7 +31,7 @@ export const refusedBy = (
 
 export const artifactFile = (
   format: string,
-  { sha256, bytes }: { readonly sha256: string; readonly bytes: number },
+  { sha256, bytes }: { readonly sha256: Sha256; readonly bytes: number },
   mediaType: string,
 ): ArtifactFile => {
   return { format, sha256, bytes, media_type: mediaType };

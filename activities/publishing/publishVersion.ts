@@ -1,4 +1,5 @@
 /** A trained version through the whole gate, in order: built, verified, sealed. */
+import type { ModelId, Semver } from '../../domain/brands.ts';
 import type { ArtifactFile, GateCheck } from '../../domain/events/version.ts';
 import type { OnnxRuntime } from '../runtimes/onnxRuntime.ts';
 import { buildBase, type BaseToBuild } from './buildBase.ts';
@@ -10,7 +11,7 @@ export interface VersionToPublish extends Omit<BaseToBuild, 'offered'> {
   /** How each format is made and tried: those of this build, unless a test brings its own. */
   readonly gate?: readonly GateFormat[];
   readonly runtime: OnnxRuntime;
-  readonly subject: { readonly modelId: string; readonly version: string; readonly n: number };
+  readonly subject: { readonly modelId: ModelId; readonly version: Semver; readonly n: number };
   /** Called between steps with the number of checks made. */
   readonly beat?: (checks: number) => void;
 }

@@ -1,4 +1,5 @@
 /** The last step of docs/design/publishing.md "The gate": the bytes a device will fetch are read once more, and the report is stored. */
+import type { ModelId, Semver } from '../../domain/brands.ts';
 import { createHash } from 'node:crypto';
 import { cpus } from 'node:os';
 import { LifecycleError } from '../../domain/errors.ts';
@@ -10,7 +11,7 @@ import { check, refusedBy, type GateRefused } from './gate.ts';
 
 export interface VersionToSeal {
   readonly blobs: ArtifactStore;
-  readonly subject: { readonly modelId: string; readonly version: string; readonly n: number };
+  readonly subject: { readonly modelId: ModelId; readonly version: Semver; readonly n: number };
   readonly files: readonly ArtifactFile[];
   readonly tensorsSha: string;
   /** All that passed before. */

@@ -1,4 +1,5 @@
 /** A safetensors blob opened for streaming: its header is read, its data are next. */
+import type { Sha256 } from '../../domain/brands.ts';
 import { LifecycleError } from '../../domain/errors.ts';
 import {
   headerLength,
@@ -11,7 +12,7 @@ import type { ArtifactStore } from '../../store/artifacts/artifactStore.ts';
 import { readBytes, type ByteReader } from './byteReader.ts';
 
 export interface OpenFile {
-  readonly sha256: string;
+  readonly sha256: Sha256;
   readonly header: Header;
   /** Stands at the first byte of the data. The caller closes it. */
   readonly reader: ByteReader;
@@ -26,7 +27,7 @@ async function readHead(reader: ByteReader, fileBytes: number): Promise<Header |
 }
 
 /** @throws LifecycleError `blob_unknown` */
-export async function openFile(blobs: ArtifactStore, sha256: string): Promise<OpenFile | Refusal> {
+export async function openFile(blobs: ArtifactStore, sha256: Sha256): Promise<OpenFile | Refusal> {
   const stat = await blobs.stat(sha256);
   if (!stat)
     throw new LifecycleError('blob_unknown', `no bytes with SHA-256 ${sha256} are stored; was it swept too early?`);

@@ -1,4 +1,5 @@
 /** Signed links to blobs: whoever holds one may fetch these bytes until it expires, and nothing else. */
+import type { Sha256 } from '../../domain/brands.ts';
 import { createHmac, hkdfSync, timingSafeEqual } from 'node:crypto';
 import { LifecycleError } from '../../domain/errors.ts';
 
@@ -7,9 +8,9 @@ const KEY_ID = '1';
 
 export interface Links {
   /** Absolute URL of a blob for `GET` and `HEAD`, good for 15 minutes from `now` (Unix ms). */
-  sign(sha256: string, name: string, now: number): { readonly url: string; readonly expiresAt: Date };
+  sign(sha256: Sha256, name: string, now: number): { readonly url: string; readonly expiresAt: Date };
   /** @throws LifecycleError `link_expired`, `link_invalid` */
-  verify(sha256: string, query: SignedQuery, now: number): void;
+  verify(sha256: Sha256, query: SignedQuery, now: number): void;
 }
 
 export interface SignedQuery {
@@ -25,7 +26,7 @@ export interface SignedQuery {
  */
 export function createLinks(secret: Uint8Array, publicUrl: string): Links {
   const key = Buffer.from(hkdfSync('sha256', secret, '', 'edgeml signed links v1', 32));
-  const mac = (sha256: string, name: string, exp: string) =>
+  const mac = (sha256: Sha256, name: string, exp: string) =>
     createHmac('sha256', key)
       .update(JSON.stringify(['GET', sha256, name, exp, KEY_ID]))
       .digest();

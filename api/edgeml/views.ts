@@ -1,4 +1,5 @@
 /** Models, versions and rollouts in the words that existing SDKs read (docs/design/http.md "Words for existing SDKs"). */
+import type { ModelId, Semver } from '../../domain/brands.ts';
 import type { ArtifactFile, TrainingCompletedData } from '../../domain/events/version.ts';
 import type { LifecycleState, RolloutStateName, VersionStateName } from '../../domain/states.ts';
 import type { Existing } from '../../machines/fold.ts';
@@ -21,7 +22,7 @@ export interface ShownModel {
   readonly useCase: string;
   readonly description: string;
   readonly contract: Readonly<Record<string, unknown>> | null;
-  readonly stable: string | null;
+  readonly stable: Semver | null;
   readonly latest: string | null;
   readonly versionCount: number;
   /** Of the newest version; `Draft` while there is none. */
@@ -101,8 +102,8 @@ const PREFERRED = formatsFor(true);
 
 /** Members that a version's row and its fold both have. */
 export interface ShownVersion {
-  readonly modelId: string;
-  readonly version: string;
+  readonly modelId: ModelId;
+  readonly version: Semver;
   readonly state: VersionStateName;
   readonly parent: string | null;
   readonly training: TrainingCompletedData | null;

@@ -1,11 +1,12 @@
 /** What must hold between streams: facts that belong together are one append, and a model has one stable version. */
+import type { ModelId, Semver } from '../../domain/brands.ts';
 import { parseStream, type AnyFact } from '../../domain/events/streams.ts';
 import { createFindings, subjectOfRow, type DecodedRow, type Findings, type PresentRow } from '../finding.ts';
 import { checkWayBack } from './wayBack.ts';
 
 /** Small: one is kept for each model that something was released of. */
 interface ModelView {
-  readonly stable: string | null;
+  readonly stable: Semver | null;
   /** Versions that are Deployed.live, the last to become so at the end. */
   readonly live: readonly string[];
   /** Rollouts that have started and not ended, with the index of their start. */
@@ -36,7 +37,7 @@ const find = <T extends TypeOf>(
   fits: (fact: Of<T>, stream: string) => boolean,
 ) => group.some(({ row, fact }) => isOf(fact, type) && fits(fact, row.event.stream_id));
 
-const versionStream = (model: string | undefined, version: string) => `version-${model ?? '?'}@${version}`;
+const versionStream = (model: string | undefined, version: Semver) => `version-${model ?? '?'}@${version}`;
 const rolloutOf = (stream: string) => {
   const parsed = parseStream(stream);
   return parsed?.kind === 'rollout' ? parsed.rolloutId : undefined;
@@ -188,8 +189,8 @@ export function checkAcross(): Across {
   let command: string | undefined;
   let isReadable = true;
 
-  const viewOf = (modelId: string): ModelView => models.get(modelId) ?? UNRELEASED;
-  const change = (modelId: string, to: Partial<ModelView>) => {
+  const viewOf = (modelId: ModelId): ModelView => models.get(modelId) ?? UNRELEASED;
+  const change = (modelId: ModelId, to: Partial<ModelView>) => {
     models.set(modelId, { ...viewOf(modelId), ...to });
     return modelId;
   };
@@ -255,7 +256,7 @@ export function checkAcross(): Across {
     }
   }
 
-  function judgeModel(modelId: string, last: DecodedRow): void {
+  function judgeModel(modelId: ModelId, last: DecodedRow): void {
     const { stable, live, rollouts } = viewOf(modelId);
     const others = live.filter((v) => v !== stable);
     if (others.length > 0) {

@@ -3,19 +3,20 @@
  * leaves, the newest other version comes back that was stable and that nobody aborted or rolled back; none: nothing is stable. A person
  * may name another one that was stable, also an aborted one, never a rolled-back one.
  */
+import type { ModelId, Semver } from '../../domain/brands.ts';
 import { parseStream, type AnyFact } from '../../domain/events/streams.ts';
 import { subjectOfRow, type DecodedRow, type Findings } from '../finding.ts';
 
 /** As the facts so far say. */
 export interface RolloutSeen {
-  readonly modelId: string;
-  readonly version: string;
+  readonly modelId: ModelId;
+  readonly version: Semver;
   readonly phase: 'pending' | 'live' | 'completed' | 'ended';
 }
 
 /** Small: one is kept for each model that something was released of. */
 interface Model {
-  readonly stable: string | null;
+  readonly stable: Semver | null;
   /** Every version that was stable, the most recent last. */
   readonly history: readonly string[];
   readonly aborted: readonly string[];
@@ -84,7 +85,7 @@ export function checkWayBack(findings: Findings): WayBack {
     if (phase && rollout) rollouts.set(id, { ...rollout, phase });
   }
 
-  function seeVersion({ modelId, version }: { modelId: string; version: string }, fact: AnyFact): void {
+  function seeVersion({ modelId, version }: { modelId: ModelId; version: Semver }, fact: AnyFact): void {
     const { aborted, rolledBack } = modelOf(modelId);
     if (fact.type === 'VersionRolledBack') change(modelId, { rolledBack: withLast(rolledBack, version) });
     if ((fact.type === 'DeploymentCompleted' || fact.type === 'VersionRestored') && aborted.includes(version)) {
@@ -107,7 +108,7 @@ const PHASES: Partial<Record<AnyFact['type'], RolloutSeen['phase']>> = {
 };
 
 /** The model's stable version once the append is in. */
-function stableAfter(group: readonly DecodedRow[], modelId: string, { stable }: Model): string | null {
+function stableAfter(group: readonly DecodedRow[], modelId: ModelId, { stable }: Model): string | null {
   const restored = group.find(
     ({ row, fact }) => fact.type === 'StableVersionRestored' && row.event.stream_id === `model-${modelId}`,
   );

@@ -2,6 +2,7 @@
  * Pure. Command ids of workflows: `<process>/<epoch>/<step>`, made here only. They come from the log (epoch, round, look), never
  * from a run or an activity, so that a repeat after a lost answer, or after a lost Temporal, is the same command.
  */
+import type { ModelId, Semver } from '../brands.ts';
 import { rolloutStream, trainingStream } from './streams.ts';
 
 export const enterStageId = (rolloutId: number, epoch: number, stage: number) =>
@@ -20,5 +21,5 @@ export const pauseRunId = (runId: string, round: number, attempt: number, resume
   `${trainingStream(runId)}/${round}.${attempt}/pause${resumes === 0 ? '' : `-${resumes}`}`;
 export const finishRunId = (runId: string) => `${trainingStream(runId)}/finish`;
 
-export const publishStepId = (modelId: string, version: string, n: number, step: 'published' | 'refused') =>
+export const publishStepId = (modelId: ModelId, version: Semver, n: number, step: 'published' | 'refused') =>
   `${modelId}@${version}/${n}/${step}`;

@@ -1,6 +1,6 @@
 /** Pure. Facts of stream `model-<model id>`: the catalogue entry, and which version is stable. */
 import Type, { type Static } from 'typebox';
-import { fact, Nullable, Semver, Sha256, type FactOf } from './fact.ts';
+import { fact, Nullable, SemverText, Sha256Text, type FactOf } from './fact.ts';
 
 /** A graph we can build ourselves from named tensors (docs/design/publishing.md "Declared graphs"). Without `hidden_dim`: one layer. */
 export const Architecture = Type.Object(
@@ -26,18 +26,18 @@ export const modelFacts = {
     /** Kept as sent; `digest` is the SHA-256 of its RFC 8785 text together with `architecture`. */
     contract: Nullable(Type.Record(Type.String(), Type.Unknown())),
     architecture: Type.Optional(Architecture),
-    digest: Sha256,
+    digest: Sha256Text,
   }),
-  VersionListed: fact('VersionListed', { version: Semver }),
+  VersionListed: fact('VersionListed', { version: SemverText }),
   StableVersionChanged: fact('StableVersionChanged', {
-    version: Semver,
-    previous: Nullable(Semver),
+    version: SemverText,
+    previous: Nullable(SemverText),
     rollout_id: Type.Integer({ minimum: 1 }),
   }),
   StableVersionRestored: fact('StableVersionRestored', {
     /** Null: no other version ever was stable, so none is in force any more. */
-    version: Nullable(Semver),
-    from_version: Semver,
+    version: Nullable(SemverText),
+    from_version: SemverText,
     rollout_id: Type.Integer({ minimum: 1 }),
     reason: Type.String(),
   }),

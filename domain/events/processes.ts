@@ -2,6 +2,7 @@
  * Pure, and free of any library: relay, worker and workflows share it. One row per process: its id, its queue, and the facts
  * that start it, signal it and end it. The log says which processes are open; Temporal only waits for them.
  */
+import type { ModelId, Semver } from '../brands.ts';
 import { parseStream } from './streams.ts';
 
 export type ProcessKind = 'training' | 'publish' | 'rollout' | 'rollback';
@@ -49,13 +50,13 @@ export const PROCESSES: Readonly<Record<ProcessKind, ProcessRow>> = {
 };
 
 export const trainingProcess = (runId: string) => `training:${runId}`;
-export const publishProcess = (modelId: string, version: string, n: number) => `publish:${modelId}@${version}:${n}`;
+export const publishProcess = (modelId: ModelId, version: Semver, n: number) => `publish:${modelId}@${version}:${n}`;
 export const rolloutProcess = (rolloutId: number) => `rollout:${rolloutId}`;
 export const rollbackProcess = (rolloutId: number) => `rollback:${rolloutId}`;
 
 export type ParsedProcess =
   | { kind: 'training'; runId: string }
-  | { kind: 'publish'; modelId: string; version: string; n: number }
+  | { kind: 'publish'; modelId: ModelId; version: Semver; n: number }
   | { kind: 'rollout' | 'rollback'; rolloutId: number };
 
 /** Parts of a process id; undefined where it is none of ours. */

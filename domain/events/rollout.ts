@@ -1,6 +1,6 @@
 /** Pure. Facts of stream `rollout-<id>`: how far a version may reach, what was judged, and how it ended. */
 import Type, { type Static } from 'typebox';
-import { Count, fact, Nullable, Semver, Sha256, type FactOf } from './fact.ts';
+import { Count, fact, ModelIdText, Nullable, SemverText, Sha256Text, type FactOf } from './fact.ts';
 import { EvidenceJudgement, EvidencePolicy, FrozenEvidence, StageEvidence } from './verdict.ts';
 
 const closed = { additionalProperties: false };
@@ -53,7 +53,7 @@ export type RulesPolicy = Static<typeof RulesPolicy>;
 
 export const RolloutSpec = Type.Object(
   {
-    version: Semver,
+    version: SemverText,
     stages: Type.Array(Stage, { minItems: 1, maxItems: 100 }),
     cohort: Type.Optional(Filter),
     exclude: Type.Optional(Filter),
@@ -122,7 +122,7 @@ export const Judgement = Type.Object(
     set_aside: Type.Optional(SetAside),
     /** Stage clock at this look, milliseconds. */
     clock_ms: Count,
-    policy_sha: Sha256,
+    policy_sha: Sha256Text,
   },
   closed,
 );
@@ -154,11 +154,11 @@ export type RollbackTrigger = Static<typeof RollbackTrigger>;
 
 export const rolloutFacts = {
   RolloutCreated: fact('RolloutCreated', {
-    model_id: Type.String({ maxLength: 200 }),
-    version: Semver,
-    previous: Nullable(Semver),
+    model_id: ModelIdText,
+    version: SemverText,
+    previous: Nullable(SemverText),
     spec: RolloutSpec,
-    spec_sha: Sha256,
+    spec_sha: Sha256Text,
   }),
   RolloutStarted: fact('RolloutStarted', {
     /** Lineage seed: decimal id of the first rollout of the lineage. */
@@ -201,7 +201,7 @@ export const rolloutFacts = {
   RolloutAborted: fact('RolloutAborted', { reason: Type.String() }),
   RolloutRolledBack: fact('RolloutRolledBack', {
     /** The version devices return to; null: there is none, the version is withdrawn. */
-    target: Nullable(Semver),
+    target: Nullable(SemverText),
     /** A person named the target; without it, it is what the rule says. */
     named: Type.Optional(Type.Literal(true)),
     trigger: RollbackTrigger,

@@ -1,4 +1,5 @@
 /** Pure. Stream names: made and parsed here only. */
+import type { ModelId, Semver } from '../brands.ts';
 import type { ModelFact } from './model.ts';
 import type { RolloutFact } from './rollout.ts';
 import type { TrainingFact } from './training.ts';
@@ -16,15 +17,15 @@ export type AnyFact = FactsByKind[StreamKind];
 /** Name of a stream of that kind. */
 export type StreamName<K extends StreamKind = StreamKind> = `${K}-${string}`;
 
-export const modelStream = (modelId: string): StreamName<'model'> => `model-${modelId}`;
-export const versionStream = (modelId: string, version: string): StreamName<'version'> =>
+export const modelStream = (modelId: ModelId): StreamName<'model'> => `model-${modelId}`;
+export const versionStream = (modelId: ModelId, version: Semver): StreamName<'version'> =>
   `version-${modelId}@${version}`;
 export const trainingStream = (runId: string): StreamName<'training'> => `training-${runId}`;
 export const rolloutStream = (rolloutId: number): StreamName<'rollout'> => `rollout-${rolloutId}`;
 
 export type ParsedStream =
-  | { kind: 'model'; modelId: string }
-  | { kind: 'version'; modelId: string; version: string }
+  | { kind: 'model'; modelId: ModelId }
+  | { kind: 'version'; modelId: ModelId; version: Semver }
   | { kind: 'training'; runId: string }
   | { kind: 'rollout'; rolloutId: number };
 

@@ -1,19 +1,30 @@
 /** Pure. Facts of stream `training-<run id>`: a federated training run and its rounds. No fact is about one device. */
 import Type, { type Static } from 'typebox';
 import { closed, Duration } from '../requestSchemas.ts';
-import { Count, Counts, fact, Figures, Instant, Nullable, Semver, Sha256, type FactOf } from './fact.ts';
+import {
+  Count,
+  Counts,
+  fact,
+  ModelIdText,
+  Figures,
+  Instant,
+  Nullable,
+  SemverText,
+  Sha256Text,
+  type FactOf,
+} from './fact.ts';
 
 /** The frozen spec of a run (docs/design/learning.md "The spec of a run"). Durations are strings: `500ms`, `2m`, `7d`. */
 export const TrainingSpec = Type.Object(
   {
-    model_id: Type.String({ maxLength: 200 }),
-    base_version: Nullable(Semver),
-    init_artifact: Nullable(Sha256),
-    new_version: Semver,
+    model_id: ModelIdText,
+    base_version: Nullable(SemverText),
+    init_artifact: Nullable(Sha256Text),
+    new_version: SemverText,
     rounds: Type.Integer({ minimum: 1, maximum: 10_000 }),
     min_updates: Type.Integer({ minimum: 1 }),
     goal: Nullable(Type.Integer({ minimum: 1 })),
-    seed: Sha256,
+    seed: Sha256Text,
     selection: Type.Object(
       { strategy: Type.Literal('open'), dropout: Type.Number({ minimum: 0, maximum: 0.95 }) },
       closed,
@@ -51,7 +62,7 @@ export const TrainingSpec = Type.Object(
     retention: Type.Object({ updates: Type.String() }, closed),
     publish: Type.Boolean(),
     /** Held-out data: a safetensors blob with one tensor per input (leading N) and `labels`. Null: only what devices report. */
-    evaluation: Nullable(Type.Object({ set: Sha256 }, closed)),
+    evaluation: Nullable(Type.Object({ set: Sha256Text }, closed)),
     allow_rolled_back_base: Type.Optional(Type.Object({ reason: Type.String({ minLength: 1 }) }, closed)),
   },
   closed,
@@ -64,16 +75,16 @@ export const trainingFacts = {
   TrainingRequested: fact('TrainingRequested', {
     source: Type.Union([Type.Literal('own'), Type.Literal('session'), Type.Literal('aggregate')]),
     spec: TrainingSpec,
-    spec_sha: Sha256,
+    spec_sha: Sha256Text,
     /** SHA-256 of the request before defaults and drawing: the same request again is the same run. */
-    request_sha: Sha256,
-    base: Type.Object({ version: Nullable(Semver), sha: Sha256 }, closed),
+    request_sha: Sha256Text,
+    base: Type.Object({ version: Nullable(SemverText), sha: Sha256Text }, closed),
   }),
   RoundOpened: fact('RoundOpened', {
     ...round,
-    base_sha: Sha256,
+    base_sha: Sha256Text,
     base_label: Type.String(),
-    opt_state_sha: Nullable(Sha256),
+    opt_state_sha: Nullable(Sha256Text),
     goal: Nullable(Count),
     min_updates: Count,
     need: Count,
@@ -96,7 +107,7 @@ export const trainingFacts = {
     counted: Count,
     weight_sum: Count,
     participants: Count,
-    accepted_root: Sha256,
+    accepted_root: Sha256Text,
     refused: Counts,
     leased: Count,
     aborted: Count,
@@ -104,10 +115,10 @@ export const trainingFacts = {
   }),
   RoundAggregated: fact('RoundAggregated', {
     ...round,
-    manifest_sha: Sha256,
-    model_sha: Sha256,
+    manifest_sha: Sha256Text,
+    model_sha: Sha256Text,
     model_bytes: Count,
-    opt_state_sha: Nullable(Sha256),
+    opt_state_sha: Nullable(Sha256Text),
     grid: Type.Object({ k: Type.Integer(), L: Type.Number(), q: Type.Integer() }, closed),
     update_norm: Type.Number(),
     samples: Count,
@@ -116,7 +127,7 @@ export const trainingFacts = {
   RoundEvaluated: fact('RoundEvaluated', {
     ...round,
     source: Type.Literal('held_out'),
-    set_sha: Sha256,
+    set_sha: Sha256Text,
     n: Count,
     loss: Nullable(Type.Number()),
     accuracy: Nullable(Type.Number()),
@@ -147,7 +158,7 @@ export const trainingFacts = {
     numbers: Type.Record(Type.String(), Type.Number()),
     selected_round: Count,
   }),
-  TrainingSucceeded: fact('TrainingSucceeded', { selected_round: Count, model_sha: Sha256 }),
+  TrainingSucceeded: fact('TrainingSucceeded', { selected_round: Count, model_sha: Sha256Text }),
   TrainingAborted: fact('TrainingAborted', { reason: Type.String() }),
 };
 export type TrainingFact = FactOf<typeof trainingFacts>;

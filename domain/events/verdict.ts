@@ -3,7 +3,7 @@
  * names here; their meaning is in `domain/rollout/verdict/metrics.ts`.
  */
 import Type, { type Static } from 'typebox';
-import { Count, Nullable, Sha256 } from './fact.ts';
+import { Count, Nullable, Sha256Text } from './fact.ts';
 
 const closed = { additionalProperties: false };
 const Duration = Type.String({ pattern: '^\\d+(\\.\\d+)?(ms|s|m|h|d)$', maxLength: 20 });
@@ -149,7 +149,7 @@ export const EvidenceJudgement = Type.Object(
     /** Number of this HealthJudged in its stage, from 1. */
     look: Type.Integer({ minimum: 1 }),
     clock_ms: Count,
-    policy_sha: Sha256,
+    policy_sha: Sha256Text,
     verdict: EvidenceVerdict,
     /** Why it is UNTRUSTED. */
     distrust: Nullable(Type.Union([Type.Literal('stale'), Type.Literal('blind'), Type.Literal('recovering')])),

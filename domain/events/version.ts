@@ -1,10 +1,10 @@
 /** Pure. Facts of stream `version-<model id>@<semver>`: one version's way from Draft to Deployed, or to Rollback. */
 import Type, { type Static } from 'typebox';
 import { HealthBasis } from './rollout.ts';
-import { Count, Counts, fact, Nullable, Semver, Sha256, type FactOf } from './fact.ts';
+import { Count, Counts, fact, ModelIdText, Nullable, SemverText, Sha256Text, type FactOf } from './fact.ts';
 
 export const ArtifactFile = Type.Object(
-  { format: Type.String(), sha256: Sha256, bytes: Count, media_type: Type.String() },
+  { format: Type.String(), sha256: Sha256Text, bytes: Count, media_type: Type.String() },
   { additionalProperties: false },
 );
 export type ArtifactFile = Static<typeof ArtifactFile>;
@@ -26,17 +26,17 @@ export type GateCheck = Static<typeof GateCheck>;
 
 export const versionFacts = {
   VersionDrafted: fact('VersionDrafted', {
-    model_id: Type.String({ maxLength: 200 }),
-    version: Semver,
-    parent: Nullable(Semver),
-    contract_digest: Nullable(Sha256),
+    model_id: ModelIdText,
+    version: SemverText,
+    parent: Nullable(SemverText),
+    contract_digest: Nullable(Sha256Text),
   }),
-  TrainingStarted: fact('TrainingStarted', { run_id: Type.String(), base_version: Nullable(Semver) }),
+  TrainingStarted: fact('TrainingStarted', { run_id: Type.String(), base_version: Nullable(SemverText) }),
   /** The fact of docs/design/learning.md "Lineage of a trained version": all that lineage shows of a training run. */
   TrainingCompleted: fact('TrainingCompleted', {
     run_id: Type.String(),
-    base: Type.Object({ version: Nullable(Semver), sha: Sha256 }),
-    spec_sha: Sha256,
+    base: Type.Object({ version: Nullable(SemverText), sha: Sha256Text }),
+    spec_sha: Sha256Text,
     rounds_planned: Count,
     rounds: Count,
     rounds_abandoned: Count,
@@ -54,10 +54,10 @@ export const versionFacts = {
     converged: Type.Null(),
     /** Up to 200 rounds whole; past that the RFC 6962 root over the canonical JSON of each entry. */
     chain: Type.Union([
-      Type.Array(Type.Object({ round: Count, accepted_root: Sha256, model_sha: Sha256 }), { maxItems: 200 }),
-      Type.Object({ root: Sha256, length: Count }),
+      Type.Array(Type.Object({ round: Count, accepted_root: Sha256Text, model_sha: Sha256Text }), { maxItems: 200 }),
+      Type.Object({ root: Sha256Text, length: Count }),
     ]),
-    artifact_sha: Sha256,
+    artifact_sha: Sha256Text,
     artifact_bytes: Count,
   }),
   TrainingFailed: fact('TrainingFailed', { run_id: Type.String(), reason: Type.String() }),
@@ -76,8 +76,8 @@ export const versionFacts = {
   VersionPublished: fact('VersionPublished', {
     n: Type.Integer({ minimum: 1 }),
     files: Type.Array(ArtifactFile, { minItems: 1 }),
-    tensors_sha: Sha256,
-    report_sha: Sha256,
+    tensors_sha: Sha256Text,
+    report_sha: Sha256Text,
   }),
   DeploymentStarted: fact('DeploymentStarted', { rollout_id: RolloutId }),
   DeploymentCompleted: fact('DeploymentCompleted', {
@@ -86,7 +86,7 @@ export const versionFacts = {
     basis: Type.Optional(HealthBasis),
   }),
   /** `by` is null where an aborted first release leaves no version in its place. */
-  VersionSuperseded: fact('VersionSuperseded', { by: Nullable(Semver), rollout_id: RolloutId }),
+  VersionSuperseded: fact('VersionSuperseded', { by: Nullable(SemverText), rollout_id: RolloutId }),
   VersionRestored: fact('VersionRestored', { rollout_id: RolloutId }),
   VersionRolledBack: fact('VersionRolledBack', { rollout_id: RolloutId, reason: Type.String() }),
 };

@@ -2,6 +2,7 @@
  * Pure. The table of artifact formats, as requests, facts, downloads and help spell them: one row for each. How a format is made of
  * tensors stands beside it in `artifactFormats.ts`, so that whoever only names one loads no builder.
  */
+import type { ModelId, Semver } from '../brands.ts';
 import type { ArtifactFile } from '../events/version.ts';
 
 export interface FileFormat {
@@ -43,5 +44,5 @@ export const tensorsShaOf = (files: readonly ArtifactFile[], before: string | nu
   firstOf(files, [SAFETENSORS.name])?.sha256 ?? before;
 
 /** The name that a downloaded file gets. */
-export const downloadName = (modelId: string, version: string, format: string): string =>
+export const downloadName = (modelId: ModelId, version: Semver, format: string): string =>
   `${modelId}-${version}.${format}`;

@@ -2,7 +2,7 @@
 import Type, { type TSchema } from 'typebox';
 import { Value } from 'typebox/value';
 import { parseDuration } from '../duration.ts';
-import { Nullable, Sha256 } from '../events/fact.ts';
+import { Nullable, Sha256Text } from '../events/fact.ts';
 import { closed, Duration, Line, Reason, VersionRef } from '../requestSchemas.ts';
 import { versionProblem } from '../semver.ts';
 
@@ -44,7 +44,7 @@ export const orNull = ({ schema, check }: Kind): Kind => ({
   check: (value) => (value === null ? undefined : check(value)),
 });
 
-export const sha256Text: Kind = kind(Sha256, 'must be 64 lower-case hex digits');
+export const sha256Text: Kind = kind(Sha256Text, 'must be 64 lower-case hex digits');
 
 export const version: Kind = {
   schema: VersionRef,
@@ -69,7 +69,7 @@ export const names = (most: number, length: number): Kind =>
 
 /** Held-out data by its blob. */
 export const evaluationSet: Kind = kind(
-  Type.Object({ set: Sha256 }, closed),
+  Type.Object({ set: Sha256Text }, closed),
   'must be null or {"set": <SHA-256 of an uploaded blob>}',
 );
 

@@ -1,4 +1,5 @@
 /** Pure. From a training request's JSON to the spec of a run: checks, defaults, and the hash that recognises a repeat. */
+import type { ModelId, Semver } from '../brands.ts';
 import type { TrainingSpec } from '../events/training.ts';
 import { canonicalSha } from '../hash/canonicalJson.ts';
 import { stepInto } from '../jsonPointer.ts';
@@ -102,7 +103,7 @@ export function parseTrainingRequest(body: unknown): TrainingRequest | RequestRe
  */
 export function specOf(
   request: TrainingRequest,
-  resolved: { readonly modelId: string; readonly baseVersion: string | null; readonly seed: string },
+  resolved: { readonly modelId: ModelId; readonly baseVersion: Semver | null; readonly seed: string },
 ): TrainingSpec {
   return {
     ...request,
@@ -113,6 +114,6 @@ export function specOf(
 }
 
 /** Recognises the same request again: SHA-256 before defaults, drawing and resolving. @param body as it was sent */
-export function requestSha(modelId: string, body: unknown): string {
+export function requestSha(modelId: ModelId, body: unknown): string {
   return canonicalSha({ model_id: modelId, request: body });
 }

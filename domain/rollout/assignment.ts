@@ -1,4 +1,5 @@
 /** Pure. Which devices are inside a rollout: a hash gives each device a bucket, a stage gives the rollout a width of buckets. */
+import type { ModelId } from '../brands.ts';
 import { sha256, utf8ToBytes } from '../hash/sha256.ts';
 
 /** A bucket is 0.01 % of the devices. */
@@ -19,12 +20,12 @@ export function hashWords(text: string): readonly [number, number] {
  * @param deviceId as the server issued it
  * @source docs/design/rollout.md "Buckets"; golden rows in `golden/assignment.json`
  */
-export function bucketOf(modelId: string, seed: string, deviceId: string): number {
+export function bucketOf(modelId: ModelId, seed: string, deviceId: string): number {
   return hashWords(`${modelId}:${seed}:${deviceId}`)[0] % BUCKETS;
 }
 
 /** A second, independent place of the same hash (docs/design/rollout.md "Buckets"). */
-export function slotOf(modelId: string, seed: string, deviceId: string): number {
+export function slotOf(modelId: ModelId, seed: string, deviceId: string): number {
   return hashWords(`${modelId}:${seed}:${deviceId}`)[1] % BUCKETS;
 }
 

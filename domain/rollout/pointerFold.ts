@@ -2,6 +2,7 @@
  * Pure. How facts move the pointer document. The facts of one append arrive one after another and a reader may look in between,
  * so each step by itself leaves a version in force: completing makes the version stable at once, a rollback brings the target.
  */
+import type { ModelId, Semver } from '../brands.ts';
 import { tagged } from '../events/codec.ts';
 import type { SequencedEvent } from '../events/envelope.ts';
 import type { ModelFact } from '../events/model.ts';
@@ -46,7 +47,7 @@ export function applyFact(pointer: Pointer | undefined, event: SequencedEvent, m
   else if (of.kind === 'version') changed = byVersionFact(pointer, of.version, of.fact);
   else changed = byRolloutFact(pointer, of.rolloutId, rollout, of.fact, event.recordedAt);
   if (!changed) return { pointer, news };
-  const isMarked = (version: string) =>
+  const isMarked = (version: Semver) =>
     version === news.rolledBack?.version || memory.isRolledBack(pointer.model_id, version);
   const bad = [...pointer.rolled_back, ...versionsNamed(event, rollout).filter(isMarked)];
   const next = { ...pointer, ...changed, epoch: event.logIndex };
@@ -122,7 +123,7 @@ export function pointerSubject(
   return modelId === undefined ? stream : modelStream(modelId);
 }
 
-const emptyPointer = (orgId: string, modelId: string, epoch: number): Pointer => ({
+const emptyPointer = (orgId: string, modelId: ModelId, epoch: number): Pointer => ({
   org_id: orgId,
   model_id: modelId,
   epoch,
@@ -138,7 +139,7 @@ const emptyPointer = (orgId: string, modelId: string, epoch: number): Pointer =>
 const PREVIEWS = 4;
 
 /** Once a rollout has begun, devices are told the stable version or nothing. Before that, none can have been rolled back. */
-function byListing({ ever_rolled_out, latest, previews }: Pointer, version: string): Changed {
+function byListing({ ever_rolled_out, latest, previews }: Pointer, version: Semver): Changed {
   if (ever_rolled_out) return undefined;
   if (!isPrerelease(version))
     return latest === null || isHigher(version, latest) ? { latest: version, previews: [] } : undefined;
@@ -162,7 +163,7 @@ function byModelFact(pointer: Pointer, fact: ModelFact): Changed {
   }
 }
 
-function byVersionFact(pointer: Pointer, version: string, fact: VersionFact): Changed {
+function byVersionFact(pointer: Pointer, version: Semver, fact: VersionFact): Changed {
   switch (fact.type) {
     case 'VersionRolledBack':
       return told(pointer).includes(version) && !pointer.rolled_back.includes(version) ? {} : undefined;
@@ -258,7 +259,7 @@ function moved(rollout: StartedRollout, fact: Move, at: string): StartedRollout 
 }
 
 /** The version is never told again; devices go to the target, which is the stable version already while a rollout runs. */
-const withdrawn = (pointer: Pointer, version: string, target: string | null) => ({
+const withdrawn = (pointer: Pointer, version: Semver, target: Semver | null) => ({
   stable: target ?? (pointer.stable === version ? null : pointer.stable),
 });
 

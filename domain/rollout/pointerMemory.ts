@@ -2,20 +2,21 @@
  * Pure. What the fold of pointers keeps beside the documents. It grows with a model's rollouts, and the document is copied by every
  * fact that moves it: so this is kept by the row, and a fact asks for the rows that it names.
  */
+import type { ModelId, Semver } from '../brands.ts';
 import type { SequencedEvent } from '../events/envelope.ts';
 import { parseStream } from '../events/streams.ts';
 
 /** Only RolloutCreated names the model and the version of a rollout. */
 export interface RolloutOf {
   readonly model_id: string;
-  readonly version: string;
+  readonly version: Semver;
 }
 
 export interface PointerMemory {
   /** Of a rollout that was created and has been neither aborted nor rolled back: a completed one may still be. */
   rollout(id: number): RolloutOf | undefined;
   /** The mark is for ever. */
-  isRolledBack(modelId: string, version: string): boolean;
+  isRolledBack(modelId: ModelId, version: Semver): boolean;
 }
 
 export interface RolloutOfId extends RolloutOf {

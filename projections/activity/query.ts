@@ -1,4 +1,5 @@
 /** Pages of the log's facts, filtered: who did what when. */
+import type { ModelId } from '../../domain/brands.ts';
 import type { OrgId } from '../../domain/org.ts';
 import type { Kysely } from 'kysely';
 import type { SequencedEvent } from '../../domain/events/envelope.ts';
@@ -14,7 +15,7 @@ export interface EventFilter {
   readonly orgId: OrgId;
   readonly kind?: StreamKind;
   readonly type?: string;
-  readonly modelId?: string;
+  readonly modelId?: ModelId;
   readonly actorKind?: string;
   readonly actorId?: string;
   readonly stream?: string;

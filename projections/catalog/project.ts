@@ -1,4 +1,5 @@
 /** Pure. `catalog`: which models there are, their contract, stable version and listed versions. */
+import type { Semver } from '../../domain/brands.ts';
 import type { SequencedEvent } from '../../domain/events/envelope.ts';
 import { modelStream, parseStream } from '../../domain/events/streams.ts';
 import { releaseNumbers } from '../../domain/semver.ts';
@@ -45,7 +46,7 @@ function changed(row: ModelRow, event: SequencedEvent): ModelRow | undefined {
 }
 
 /** A version is listed once; listed again, it keeps its place. */
-function relisted(row: ModelRow, version: string, event: SequencedEvent, rows: Rows): Change[] {
+function relisted(row: ModelRow, version: Semver, event: SequencedEvent, rows: Rows): Change[] {
   const { model_id } = row;
   const { place = null, is_rolled_back = false } = rows.get(listings, model_id, version) ?? {};
   if (event.fact.type === 'VersionRolledBack') return [listing({ model_id, version, place, is_rolled_back: true })];

@@ -1,4 +1,5 @@
 /** Lists of models. */
+import type { ModelId } from '../../domain/brands.ts';
 import { sql, type SelectQueryBuilder } from 'kysely';
 import type { OrgId } from '../../domain/org.ts';
 import { validAt, type ReadDb, type ReadTables } from '../database.ts';
@@ -144,7 +145,7 @@ export function modelsNow(
 }
 
 /** One model as of a log index, or undefined. */
-export function findModel(db: ReadDb, orgId: OrgId, modelId: string, at: number): Promise<ShownModelRow | undefined> {
+export function findModel(db: ReadDb, orgId: OrgId, modelId: ModelId, at: number): Promise<ShownModelRow | undefined> {
   return db
     .withSchema(schemaOf(catalog))
     .selectFrom('models')

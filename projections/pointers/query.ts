@@ -1,4 +1,5 @@
 /** What the pointers in memory ask: how far the read model is, one model's row, and one model's facts beyond it. */
+import type { ModelId } from '../../domain/brands.ts';
 import type { Pointer } from '../../domain/rollout/pointer.ts';
 import { createMemory, type RolloutOf, type RolloutOfId } from '../../domain/rollout/pointerMemory.ts';
 import { modelStream } from '../../domain/events/streams.ts';
@@ -74,7 +75,7 @@ export async function readPointersCheckpoint(pool: Pool, since: number): Promise
 }
 
 /** One model's row and its place, of one snapshot. Undefined while nobody has filled the read model. */
-export async function readPointer(pool: Pool, modelId: string): Promise<StoredPointer | undefined> {
+export async function readPointer(pool: Pool, modelId: ModelId): Promise<StoredPointer | undefined> {
   const row = await firstOf<{
     position: number;
     pointer: Pointer | null;
@@ -101,6 +102,6 @@ export async function readPointer(pool: Pool, modelId: string): Promise<StoredPo
 }
 
 /** The facts after log index `since` that may move the model's pointer, in log order: from its own streams, not from the log. */
-export async function readPointerFacts(pool: Pool, modelId: string, since: number): Promise<TailRow[]> {
+export async function readPointerFacts(pool: Pool, modelId: ModelId, since: number): Promise<TailRow[]> {
   return (await pool.query<TailRow>(FACTS, [modelId, since])).rows;
 }

@@ -1,4 +1,5 @@
 /** Lists of rollouts and of what was judged. */
+import type { ModelId, Semver } from '../../domain/brands.ts';
 import type { OrgId } from '../../domain/org.ts';
 import { versionStream } from '../../domain/events/streams.ts';
 import type { RolloutStateName } from '../../domain/states.ts';
@@ -12,8 +13,8 @@ import type { JudgementRow, RolloutRow } from './schema.ts';
 
 export interface RolloutFilter {
   readonly orgId: OrgId;
-  readonly modelId?: string;
-  readonly version?: string;
+  readonly modelId?: ModelId;
+  readonly version?: Semver;
   /** A state of the machine: `Active`. */
   readonly state?: RolloutStateName;
   /** Only those that devices may be in and that have not ended. */

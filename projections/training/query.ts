@@ -1,4 +1,5 @@
 /** Lists of training runs and the facts of their rounds. */
+import type { ModelId } from '../../domain/brands.ts';
 import type { OrgId } from '../../domain/org.ts';
 import type { ReadDb } from '../database.ts';
 import { heldAt } from '../held.ts';
@@ -9,7 +10,7 @@ import type { RoundRow, RunRow } from './schema.ts';
 
 export interface RunFilter {
   readonly orgId: OrgId;
-  readonly modelId?: string;
+  readonly modelId?: ModelId;
   readonly status?: RunRow['status'];
 }
 /** `rounds_done`: rounds that were aggregated. */

@@ -1,4 +1,5 @@
 /** Where each version of a model came from, and what was done with it. */
+import type { ModelId, Semver } from '../../domain/brands.ts';
 import { sql } from 'kysely';
 import type { OrgId } from '../../domain/org.ts';
 import { versionStream } from '../../domain/events/streams.ts';
@@ -20,7 +21,7 @@ export interface LineageNode {
 const MOST_ROLLOUTS = 100;
 
 interface Carried {
-  readonly version: string;
+  readonly version: Semver;
   readonly rollout_id: number;
   readonly state: RolloutStateName;
 }
@@ -28,7 +29,7 @@ interface Carried {
 /** One node per version, highest precedence first. @param position log index that both `versions` and `rollouts` have reached */
 export async function readLineage(
   db: ReadDb,
-  of: { readonly orgId: OrgId; readonly modelId: string },
+  of: { readonly orgId: OrgId; readonly modelId: ModelId },
   request: PageRequest,
   position: number,
 ): Promise<Page<LineageNode>> {

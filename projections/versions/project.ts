@@ -1,4 +1,5 @@
 /** Pure. `versions`: the state of each version, where it came from, its files. Each fact of a version names the state after it. */
+import type { ModelId, Semver } from '../../domain/brands.ts';
 import { tagged } from '../../domain/events/codec.ts';
 import type { SequencedEvent } from '../../domain/events/envelope.ts';
 import { parseStream } from '../../domain/events/streams.ts';
@@ -64,7 +65,7 @@ function members(row: VersionRow, fact: VersionFact, at: string): Partial<Versio
   }
 }
 
-const drafted = (orgId: string, modelId: string, version: string, at: string): VersionRow => ({
+const drafted = (orgId: string, modelId: ModelId, version: Semver, at: string): VersionRow => ({
   org_id: orgId,
   model_id: modelId,
   version,

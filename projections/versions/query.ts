@@ -1,4 +1,5 @@
 /** Lists of versions. */
+import type { ModelId } from '../../domain/brands.ts';
 import type { SelectQueryBuilder } from 'kysely';
 import type { OrgId } from '../../domain/org.ts';
 import type { LifecycleState } from '../../domain/states.ts';
@@ -11,13 +12,13 @@ import { LISTED, type VersionRow } from './schema.ts';
 
 export interface VersionFilter {
   readonly orgId: OrgId;
-  readonly modelId: string;
+  readonly modelId: ModelId;
   readonly lifecycleState?: LifecycleState;
 }
 
 const HIGHEST_FIRST = { by: ['precedence', 'version'], isFalling: true } as const;
 
-const ofModel = (db: ReadDb, orgId: OrgId, modelId: string): SelectQueryBuilder<ReadTables, 'versions', VersionRow> =>
+const ofModel = (db: ReadDb, orgId: OrgId, modelId: ModelId): SelectQueryBuilder<ReadTables, 'versions', VersionRow> =>
   db
     .withSchema(schemaOf(versions))
     .selectFrom('versions')
@@ -52,7 +53,7 @@ const SPANS: Readonly<Record<string, readonly [from: string, below: string]>> = 
 
 export interface ListedFilter {
   readonly orgId: OrgId;
-  readonly modelId: string;
+  readonly modelId: ModelId;
   readonly status?: string;
 }
 

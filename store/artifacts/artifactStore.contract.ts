@@ -1,4 +1,5 @@
 /** The contracts of `ArtifactStore` and `NamedStore`: the same assertions over every adapter. */
+import type { Sha256 } from '../../domain/brands.ts';
 import { createHash, randomBytes } from 'node:crypto';
 import { buffer } from 'node:stream/consumers';
 import { Readable } from 'node:stream';
@@ -12,7 +13,7 @@ export interface ArtifactFixture {
   /** Files or objects of any kind, finished or not. */
   count(): Promise<number>;
   /** Changes a stored byte behind the store's back. */
-  damage(sha256: string): Promise<void>;
+  damage(sha256: Sha256): Promise<void>;
 }
 
 /** Declares the suite; `open` gives a fresh, empty store for each test. */

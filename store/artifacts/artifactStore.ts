@@ -1,8 +1,9 @@
 /** The port of the blobs, and of small objects with names. Durable when it returns; concurrent; a blob is named by its SHA-256. */
+import type { Sha256 } from '../../domain/brands.ts';
 import type { Readable } from 'node:stream';
 
 export interface BlobStat {
-  readonly sha256: string;
+  readonly sha256: Sha256;
   readonly bytes: number;
 }
 
@@ -31,15 +32,15 @@ export interface ArtifactStore {
    *
    * @throws LifecycleError `payload_too_large` past `max`; `checksum_mismatch` if `sha256` is given and differs
    */
-  put(source: ByteSource, options: { readonly max: number; readonly sha256?: string }): Promise<BlobStat>;
+  put(source: ByteSource, options: { readonly max: number; readonly sha256?: Sha256 }): Promise<BlobStat>;
   /** Removes what crashed processes left half written; what a living one writes stays. For the start of a process. */
   sweep(): Promise<void>;
   /** A stream of the bytes, or of `[start, end]` (both inclusive). @throws LifecycleError `blob_unknown` */
-  get(sha256: string, range?: { readonly start: number; readonly end: number }): Promise<Readable>;
+  get(sha256: Sha256, range?: { readonly start: number; readonly end: number }): Promise<Readable>;
   /** All bytes at once. @throws LifecycleError `blob_unknown`; `checksum_mismatch` if the bytes on disk no longer fit */
-  bytes(sha256: string): Promise<Uint8Array>;
-  stat(sha256: string): Promise<BlobStat | undefined>;
-  remove(sha256: string): Promise<void>;
+  bytes(sha256: Sha256): Promise<Uint8Array>;
+  stat(sha256: Sha256): Promise<BlobStat | undefined>;
+  remove(sha256: Sha256): Promise<void>;
 }
 
 /**

@@ -2,11 +2,12 @@
  * Which organisation may open which blob: the one that uploaded it, or whose facts name it. Durable when it returns (on a
  * transaction: when that commits); concurrent; unordered; idempotent. A grant is never taken back.
  */
+import type { Sha256 } from '../../domain/brands.ts';
 import type { OrgId } from '../../domain/org.ts';
 import type { Queryable } from '../queryable.ts';
 
 export interface BlobGrants {
-  has(orgId: OrgId, sha256: string): Promise<boolean>;
+  has(orgId: OrgId, sha256: Sha256): Promise<boolean>;
   /** @param on the transaction that makes the blob known, so that neither is there without the other */
   grant(orgId: OrgId, sha256s: readonly string[], on?: Queryable): Promise<void>;
 }

@@ -1,4 +1,5 @@
 /** Blobs as files under one root: `sha256/<first two digits>/<digest>`, spooled in `spool/` of the same file system. */
+import type { Sha256 } from '../../domain/brands.ts';
 import { createHash } from 'node:crypto';
 import { open, readFile, rename, rm, stat, type FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -8,7 +9,7 @@ import { isAbsent, makeFolder, syncFolder } from './folder.ts';
 import { spoolBelow } from './spool.ts';
 
 const isDigest = (text: string) => /^[0-9a-f]{64}$/.test(text);
-const unknown = (sha256: string) =>
+const unknown = (sha256: Sha256) =>
   new LifecycleError('blob_unknown', `no bytes with SHA-256 ${sha256} are stored; upload them first`);
 
 async function copyAndHash(source: ByteSource, to: FileHandle, max: number): Promise<BlobStat> {
@@ -31,8 +32,8 @@ async function copyAndHash(source: ByteSource, to: FileHandle, max: number): Pro
  */
 export function createFileStore(root: string): ArtifactStore {
   const spool = spoolBelow(root);
-  const folderOf = (sha256: string) => join(root, 'sha256', sha256.slice(0, 2));
-  const pathOf = (sha256: string) => join(folderOf(sha256), sha256);
+  const folderOf = (sha256: Sha256) => join(root, 'sha256', sha256.slice(0, 2));
+  const pathOf = (sha256: Sha256) => join(folderOf(sha256), sha256);
   let ready: Promise<void> | undefined;
   // A fault is told to those who wait and not kept: the next one tries again.
   const sweepOnce = () =>

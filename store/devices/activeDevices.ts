@@ -2,6 +2,7 @@
  * The devices that ask now, in memory: what an assignment needs of each, and what it was told last, so that the version question of a known
  * device reaches no database. A change that another server hears of is told by NOTIFY; a notification that is lost costs ten minutes of old words.
  */
+import type { ModelId, Semver } from '../../domain/brands.ts';
 import { LRUCache } from 'lru-cache';
 import type { Watch } from '../../domain/rollout/verdict/index.ts';
 import type { OrgId } from '../../domain/org.ts';
@@ -17,8 +18,8 @@ export type ActiveDevice = Pick<Device, 'id' | 'orgId' | 'platform' | 'osVersion
 };
 
 export interface Told {
-  readonly modelId: string;
-  readonly version: string;
+  readonly modelId: ModelId;
+  readonly version: Semver;
   /** Of the pointer that was read: the same version under another epoch may have been another one meanwhile, on another server. */
   readonly epoch: number;
   /** The database's time. */

@@ -2,6 +2,7 @@
  * Registered devices. Durable when it returns; concurrent; not ordered; registering is
  * idempotent. Rows, never facts: nothing about one device is in the log.
  */
+import type { ModelId } from '../../domain/brands.ts';
 import { deviceIdOf } from '../../domain/hash/uuid.ts';
 import { UUID } from '../../domain/names.ts';
 import { asOrgId, type OrgId } from '../../domain/org.ts';
@@ -90,7 +91,7 @@ export interface DeviceStore {
     page: { readonly platform?: string | undefined; readonly limit: number; readonly offset: number },
   ): Promise<{ readonly devices: Device[]; readonly total: number }>;
   /** Undefined where it neither asked nor reported. */
-  deviceModel(device: Pick<Device, 'id'>, modelId: string): Promise<DeviceModel | undefined>;
+  deviceModel(device: Pick<Device, 'id'>, modelId: ModelId): Promise<DeviceModel | undefined>;
 }
 
 interface DeviceRow extends Record<string, unknown> {

@@ -2,6 +2,7 @@
  * What devices were told, on its way to the database: written in batches, at most a second after the answer. A process that is killed loses
  * that second of marks and nothing else. While Postgres is away marks wait.
  */
+import type { ModelId, Semver } from '../../domain/brands.ts';
 import { randomInt } from 'node:crypto';
 import type { Watch } from '../../domain/rollout/verdict/index.ts';
 import type { Queryable } from '../queryable.ts';
@@ -10,8 +11,8 @@ import { SHARDS } from '../telemetry/recordReports.ts';
 
 export interface ToldMark {
   readonly deviceId: string;
-  readonly modelId: string;
-  readonly version: string;
+  readonly modelId: ModelId;
+  readonly version: Semver;
   /** The database's time. */
   readonly at: Date;
   /** Where its rollout is judged by evidence and the device is watched for silence. */

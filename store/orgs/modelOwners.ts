@@ -1,11 +1,12 @@
 /** Whose a model is. Reads only; concurrent. The first fact of a model says it and never changes, so answers are kept. */
+import type { ModelId } from '../../domain/brands.ts';
 import { parseOrgId, type OrgId } from '../../domain/org.ts';
 import { modelStream } from '../../domain/events/streams.ts';
 import type { Queryable } from '../queryable.ts';
 
 export interface ModelOwners {
   /** The organisation that registered the model; undefined for a model that nobody registered. */
-  ownerOf(modelId: string): Promise<OrgId | undefined>;
+  ownerOf(modelId: ModelId): Promise<OrgId | undefined>;
 }
 
 /** From the text: a fact may hold what the JSON functions of Postgres refuse. Quotes inside values are escaped. */

@@ -2,27 +2,27 @@
  * Which rollouts a model has. Reads only; concurrent; the newest first. It lags behind nothing: the rows are the facts
  * themselves. Callers fold the stream they pick, and hold the model's lock where two answers must not both be used.
  */
-import type { LogIndex } from '../../domain/brands.ts';
+import type { LogIndex, ModelId, Semver } from '../../domain/brands.ts';
 import { versionStream } from '../../domain/events/streams.ts';
 import type { Queryable } from '../queryable.ts';
 import { namedSql } from '../sql/namedSql.ts';
 
 export interface FoundRollout {
   readonly rolloutId: number;
-  readonly version: string;
+  readonly version: Semver;
   readonly phase: 'pending' | 'live' | 'completed' | 'over';
 }
 
 export interface RolloutFinder {
   /** Rollouts of a model, newest first. */
-  ofModel(modelId: string, on?: Queryable): Promise<FoundRollout[]>;
+  ofModel(modelId: ModelId, on?: Queryable): Promise<FoundRollout[]>;
   /** Versions of the model that were rolled back, up to a log index if given. */
-  rolledBack(modelId: string, upTo?: LogIndex): Promise<ReadonlySet<string>>;
+  rolledBack(modelId: ModelId, upTo?: LogIndex): Promise<ReadonlySet<string>>;
   /**
    * Lets one start of the model decide at a time, until the transaction ends. Taken before any stream's lock, everywhere; its
    * keys (two integers) are apart from those of streams (one).
    */
-  lockStarts(tx: Queryable, modelId: string): Promise<void>;
+  lockStarts(tx: Queryable, modelId: ModelId): Promise<void>;
   /** Draws a rollout id, in a statement of its own. */
   nextId(): Promise<number>;
 }
@@ -40,13 +40,13 @@ function phaseOf(marks: readonly string[]): FoundRollout['phase'] {
 export function createRolloutFinder(pool: Queryable): RolloutFinder {
   return {
     async ofModel(modelId, on = pool) {
-      const { rows } = await on.query<{ rollout_id: number; version: string; marks: string[] }>(ROLLOUTS, [modelId]);
+      const { rows } = await on.query<{ rollout_id: number; version: Semver; marks: string[] }>(ROLLOUTS, [modelId]);
       return rows.map((r) => ({ rolloutId: r.rollout_id, version: r.version, phase: phaseOf(r.marks) }));
     },
     async rolledBack(modelId, upTo) {
       // A version's stream is that of its model, an @ and the version.
       const [ofModel] = versionStream(modelId, '').split('@');
-      const { rows } = await pool.query<{ version: string }>(ROLLED_BACK, [ofModel, upTo ?? null]);
+      const { rows } = await pool.query<{ version: Semver }>(ROLLED_BACK, [ofModel, upTo ?? null]);
       return new Set(rows.map((row) => row.version));
     },
     async lockStarts(tx, modelId) {

@@ -1,4 +1,5 @@
 /** A round as its row keeps it, and the row as Postgres gives it. */
+import type { ModelId } from '../../domain/brands.ts';
 import type { TrainingSpec } from '../../domain/events/training.ts';
 import { asOrgId, type OrgId } from '../../domain/org.ts';
 
@@ -10,7 +11,7 @@ export interface NewRound {
   readonly roundId: string;
   readonly runId: string;
   readonly orgId: OrgId;
-  readonly modelId: string;
+  readonly modelId: ModelId;
   readonly round: number;
   readonly attempt: number;
   readonly baseSha: string;

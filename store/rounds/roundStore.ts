@@ -2,6 +2,7 @@
  * The port of the rounds: rows about devices, which never become facts. Durable when a call returns (a call on a transaction:
  * when that commits); concurrent; unordered; idempotent where it says so. Who decides about a round holds {@link lockRun}.
  */
+import type { ModelId } from '../../domain/brands.ts';
 import type { OrgId } from '../../domain/org.ts';
 import type { ManifestUpdate } from '../../domain/learning/manifest.ts';
 import type { Queryable } from '../queryable.ts';
@@ -53,7 +54,7 @@ export interface RoundStore {
   open(tx: Queryable, round: NewRound): Promise<void>;
   round(roundId: string, on?: Queryable): Promise<RoundRow | undefined>;
   /** Rounds of an organisation that collect, oldest first; of one run or model where given. */
-  openRounds(of: { readonly orgId: OrgId; readonly runId?: string; readonly modelId?: string }): Promise<RoundRow[]>;
+  openRounds(of: { readonly orgId: OrgId; readonly runId?: string; readonly modelId?: ModelId }): Promise<RoundRow[]>;
   /** Every accepted update of a round, by task id. */
   accepted(roundId: string, on?: Queryable): Promise<AcceptedRow[]>;
   /** Refused uploads of a round, by code. */

@@ -1,4 +1,5 @@
 /** What a device says of one model and version, and which numbers cannot be counted. */
+import type { ModelId, Semver } from '../../domain/brands.ts';
 import type { Attribution } from '../../domain/rollout/arms.ts';
 import { LifecycleError } from '../../domain/errors.ts';
 import { isLatencyBucket } from '../../domain/rollout/latency.ts';
@@ -9,8 +10,8 @@ import type { Watch } from '../../domain/rollout/verdict/index.ts';
  * this session.
  */
 export interface Report {
-  readonly modelId: string;
-  readonly version: string;
+  readonly modelId: ModelId;
+  readonly version: Semver;
   /** A random id that the device drew when its process started. */
   readonly session: string;
   /** From 1; grows with each report of the session. Compared per model and version, so these may arrive in any order. */

@@ -1,4 +1,5 @@
 /** What the counters say. Reads only, each in one snapshot; concurrent; as fresh as the last committed report. */
+import type { ModelId, Semver } from '../../domain/brands.ts';
 import type { ArmCounters } from '../../domain/events/rollout.ts';
 import { rolloutStream } from '../../domain/events/streams.ts';
 import type { Arm } from '../../domain/rollout/arms.ts';
@@ -30,11 +31,11 @@ export interface TelemetryReader {
   readCounters(rolloutId: number, stage: number): Promise<Arms>;
   readCountersByPlatform(rolloutId: number, stage: number): Promise<Readonly<Record<string, Arms>>>;
   /** Of the devices that were ever told the version: which still run it, by their last word. */
-  devicesOnVersion(modelId: string, version: string): Promise<DevicesOn>;
+  devicesOnVersion(modelId: ModelId, version: Semver): Promise<DevicesOn>;
   /** The same for the version of a rollout; zeros where there is no such rollout. */
   devicesStillOn(rolloutId: number): Promise<DevicesOn>;
   /** All that a device reported of a version, over all its sessions; undefined where nothing was counted. */
-  readTotals(deviceId: string, modelId: string, version: string): Promise<DeviceTotals | undefined>;
+  readTotals(deviceId: string, modelId: ModelId, version: Semver): Promise<DeviceTotals | undefined>;
 }
 
 interface LeafRow extends ArmCounters, Record<string, unknown> {
@@ -84,7 +85,7 @@ export function createTelemetryReader(on: Queryable): TelemetryReader {
       },
     }));
   };
-  const devicesOnVersion = async (modelId: string, version: string): Promise<DevicesOn> => {
+  const devicesOnVersion = async (modelId: ModelId, version: Semver): Promise<DevicesOn> => {
     const { rows } = await on.query<{ told: number; outstanding: number }>(STILL_ON, [modelId, version]);
     const { told, outstanding } = rows[0]!;
     return { told, outstanding, back: told - outstanding };
@@ -103,7 +104,7 @@ export function createTelemetryReader(on: Queryable): TelemetryReader {
     },
     async devicesStillOn(rolloutId) {
       // RolloutCreated never changes: a rollout is about one version for ever.
-      const { rows } = await on.query<{ model_id: string; version: string }>(
+      const { rows } = await on.query<{ model_id: string; version: Semver }>(
         `SELECT data ->> 'model_id' AS model_id, data ->> 'version' AS version FROM store.events
           WHERE stream_id = $1 AND stream_version = 1`,
         [rolloutStream(rolloutId)],

@@ -1,4 +1,5 @@
 /** A deploy by version and percentage (C15). What it means is decided by `commands/planDeploy.ts`; here it is done, and answered. */
+import type { ModelId, Semver } from '../../../domain/brands.ts';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { abortRollout } from '../../../commands/abortRollout.ts';
 import { advanceRollout } from '../../../commands/advanceRollout.ts';
@@ -98,7 +99,7 @@ async function publishedVersion(
   request: FastifyRequest,
   reply: FastifyReply,
   model: ModelState & { id: string },
-  version: string,
+  version: Semver,
 ) {
   const read = async () => (await (await viewOf(deps, request, reply)).version(model.id, version)).state;
   const first = await read();
@@ -114,7 +115,7 @@ async function publishedVersion(
 }
 
 /** Those that a deploy of the version may meet: open ones, and the newest that brought it to everyone. */
-async function rolloutsOf(deps: ApiDeps, view: View, modelId: string, version: string) {
+async function rolloutsOf(deps: ApiDeps, view: View, modelId: ModelId, version: Semver) {
   const all = await deps.commands.rollouts.ofModel(modelId);
   const made = all.find((r) => r.phase === 'completed' && r.version === version);
   const met = all.filter((r) => r === made || r.phase === 'live' || (r.phase === 'pending' && r.version === version));
@@ -161,7 +162,7 @@ export async function promote(
 const BECAME_STABLE = ['StableVersionChanged', 'StableVersionRestored'] as const;
 
 /** Versions by when each became stable first. */
-async function stableOrder(view: View, modelId: string): Promise<string[]> {
+async function stableOrder(view: View, modelId: ModelId): Promise<string[]> {
   const events = await view.facts(modelStream(modelId), { types: BECAME_STABLE });
   const stable = events.flatMap(({ fact }) =>
     (fact.type === 'StableVersionChanged' || fact.type === 'StableVersionRestored') && fact.data.version !== null

@@ -1,4 +1,5 @@
 /** C02–C07, C11, C13, C14: models and versions as existing SDKs ask for them. */
+import type { ModelId, Semver } from '../../../domain/brands.ts';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import Type from 'typebox';
 import { registerModel } from '../../../commands/registerModel.ts';
@@ -211,7 +212,7 @@ export function sdkModelRoutes(app: App, deps: ApiDeps): void {
 
 async function versionAt(
   deps: ApiDeps,
-  request: FastifyRequest<{ Params: { model: string; version: string } }> | VersionRequest,
+  request: FastifyRequest<{ Params: { model: string; version: Semver } }> | VersionRequest,
   reply: FastifyReply,
 ): Promise<{ model: ModelState & { id: string }; state: Existing<VersionState> }> {
   const view = await viewOf(deps, request, reply);
@@ -220,11 +221,11 @@ async function versionAt(
   return { model: found, state: await existingVersion(view, found, version) };
 }
 interface VersionRequest extends FastifyRequest {
-  readonly params: { readonly model: string; readonly version: string };
+  readonly params: { readonly model: string; readonly version: Semver };
 }
 
 /** A row that trails its stream is left for the stream, so that an answer never trails a command of the same caller. */
-async function* versionPages({ log }: Pick<ApiDeps, 'log'>, view: View, modelId: string, rows: readonly VersionRow[]) {
+async function* versionPages({ log }: Pick<ApiDeps, 'log'>, view: View, modelId: ModelId, rows: readonly VersionRow[]) {
   for (let i = 0; i < rows.length; i += PAGE) {
     const page = rows.slice(i, i + PAGE);
     const heads = await log.streamVersions(page.map(({ version }) => versionStream(modelId, version)));

@@ -1,4 +1,5 @@
 /** `/models/{m}/versions`: drafting, bytes made elsewhere, publishing. */
+import type { Semver, Sha256 } from '../../../domain/brands.ts';
 import Type from 'typebox';
 import { cancelPublish } from '../../../commands/cancelPublish.ts';
 import { draftVersion } from '../../../commands/draftVersion.ts';
@@ -170,7 +171,7 @@ async function current(
   request: FastifyRequest,
   reply: FastifyReply,
   model: Parameters<typeof existingVersion>[1],
-  version: string,
+  version: Semver,
 ) {
   const view = await viewOf(deps, request, reply);
   const shown = versionView(await existingVersion(view, model, version));
@@ -182,7 +183,7 @@ async function current(
 async function stored(
   deps: ApiDeps,
   request: FastifyRequest,
-  file: { format: string; sha256: string; media_type?: string },
+  file: { format: string; sha256: Sha256; media_type?: string },
   index: number,
 ) {
   const isOurs = await deps.commands.grants.has(whoAsks(request).orgId, file.sha256);

@@ -1,4 +1,5 @@
 /** Long work as the Lifecycle API shows it: its state is a fold of facts, so any process answers the same. */
+import type { ModelId, Semver } from '../../../domain/brands.ts';
 import { ERRORS, LifecycleError, type ErrorCode } from '../../../domain/errors.ts';
 import { parseProcess, publishProcess, trainingProcess } from '../../../domain/events/processes.ts';
 import type { StoredEventOf } from '../../../domain/events/envelope.ts';
@@ -81,7 +82,7 @@ async function trainingOperation(
 
 function publishOperation(
   view: View,
-  process: { modelId: string; version: string; n: number },
+  process: { modelId: ModelId; version: Semver; n: number },
   events: readonly StoredEventOf<'version'>[],
   base: string,
 ): Operation | undefined {

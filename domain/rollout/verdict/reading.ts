@@ -1,4 +1,5 @@
 /** Pure. Types only: what a look and a pre-flight read of the windows and of the fleet. The store implements it; whoever judges is handed it. */
+import type { ModelId, Semver } from '../../brands.ts';
 import type { Filter } from '../../events/rollout.ts';
 import type { RunningClock } from '../stageClock.ts';
 import type { Tally } from './comparison.ts';
@@ -35,9 +36,9 @@ export interface StageReading {
 }
 
 export interface FleetQuestion {
-  readonly modelId: string;
+  readonly modelId: ModelId;
   /** The version that control runs; null: there is none. */
-  readonly stable: string | null;
+  readonly stable: Semver | null;
   readonly cohort: Filter | null;
   readonly exclude: Filter | null;
 }
