@@ -2,24 +2,19 @@
 import Type, { type Static } from 'typebox';
 import {
   ArmCounters,
-  Filter,
   HealthJudgement,
   PauseCause,
   RollbackTrigger,
   RolloutSpec,
-  Rule,
   Stage,
 } from '../domain/events/rollout.ts';
-import { EvidencePolicy, MetricPolicy } from '../domain/events/verdict.ts';
 import { ROLLOUT_STATES } from '../domain/states.ts';
 import {
   closed,
   commanded,
   Count,
   DryRun,
-  Duration,
   Instant,
-  Line,
   Nullable,
   pageOf,
   Reason,
@@ -182,81 +177,7 @@ export const ModelRolledBack = Type.Object(
 );
 export type ModelRolledBack = Static<typeof ModelRolledBack>;
 
-/** Minimums that are left out follow from the metric. */
-const AskedRule = Type.Object(
-  {
-    ...Rule.properties,
-    op: Type.Optional(Rule.properties.op),
-    min_predictions: Type.Optional(Rule.properties.min_predictions),
-    min_devices: Type.Optional(Rule.properties.min_devices),
-  },
-  closed,
-);
-
-/** Members that are left out follow from the metric; a metric takes those that it has. */
-const AskedMetric = Type.Object(
-  {
-    gate: Type.Optional(Type.Boolean()),
-    limit: Type.Optional(Nullable(Type.Number())),
-    on_limit: Type.Optional(MetricPolicy.properties.on_limit),
-    tolerated: Type.Optional(Type.Number()),
-    slower: Type.Optional(Type.Number()),
-    after: Type.Optional(Duration),
-  },
-  closed,
-);
-
-/**
- * What is left out takes its default (`domain/rollout/spec.ts`, which also holds the numbers against each other). `stages` or
- * `preset`, not both. With `start` it begins at once, in the same append.
- */
-export const CreateRollout = Type.Object(
-  {
-    version: VersionRef,
-    stages: Type.Optional(
-      Type.Array(
-        Type.Object(
-          {
-            percent: Type.Number({ exclusiveMinimum: 0, maximum: 100 }),
-            ramp: Type.Optional(Duration),
-            min_bake: Type.Optional(Duration),
-            max_bake: Type.Optional(Duration),
-          },
-          closed,
-        ),
-        { minItems: 1, maxItems: 100 },
-      ),
-    ),
-    preset: Type.Optional(Type.Union([Type.Literal('canary'), Type.Literal('immediate')])),
-    cohort: Type.Optional(Filter),
-    exclude: Type.Optional(Filter),
-    look: Type.Optional(Duration),
-    /** Fixed limits on totals, or the judge with stated rates of error. Members below belong to the latter, and ask for it. */
-    policy: Type.Optional(
-      Type.Union([Type.Literal('evidence'), Type.Object({ rules: Type.Array(AskedRule, { maxItems: 50 }) }, closed)]),
-    ),
-    metrics: Type.Optional(Type.Record(Line(40), AskedMetric)),
-    trust: Type.Optional(Type.Object({ stale_after: Type.Optional(Nullable(Duration)) }, closed)),
-    verdict: Type.Optional(
-      Type.Object(
-        {
-          alpha: Type.Optional(Type.Number()),
-          beta: Type.Optional(Type.Number()),
-          proven: Type.Optional(Type.Number()),
-          negligible: Type.Optional(Nullable(Type.Number())),
-        },
-        closed,
-      ),
-    ),
-    if_unproven: Type.Optional(EvidencePolicy.properties.if_unproven),
-    /** Percent of the cohort that stays on the stable version until the rollout ends. */
-    holdback: Type.Optional(Type.Number()),
-    on_regressed: Type.Optional(RolloutSpec.properties.on_regressed),
-    start: Type.Optional(Type.Boolean()),
-  },
-  closed,
-);
-export type CreateRollout = Static<typeof CreateRollout>;
+export { CreateRollout } from '../domain/rollout/requestSchema.ts';
 
 export const Advance = Type.Object(
   {

@@ -32,7 +32,7 @@ export type Rule = Static<typeof Rule>;
 const Names = Type.Array(Type.String({ minLength: 1, maxLength: 40 }), { minItems: 1, maxItems: 50 });
 /** Up to four numbers, such as `14` or `3.2.1`. */
 const Dotted = Type.String({ pattern: '^\\d{1,9}(\\.\\d{1,9}){0,3}$' });
-const Range = Type.Object({ gte: Type.Optional(Dotted), lt: Type.Optional(Dotted) }, closed);
+export const FilterRange = Type.Object({ gte: Type.Optional(Dotted), lt: Type.Optional(Dotted) }, closed);
 
 /** Devices by what they say of themselves: members are ANDed, values of a list ORed (docs/design/rollout.md "Cohorts"). */
 export const Filter = Type.Object(
@@ -40,8 +40,8 @@ export const Filter = Type.Object(
     platform: Type.Optional(Names),
     region: Type.Optional(Names),
     /** With one platform only: numbers of two systems cannot be compared. */
-    os: Type.Optional(Range),
-    app: Type.Optional(Range),
+    os: Type.Optional(FilterRange),
+    app: Type.Optional(FilterRange),
   },
   closed,
 );

@@ -1,11 +1,12 @@
 /** Pure. `cohort` and `exclude` of a request: a filter over what devices say of themselves (docs/design/rollout.md "Cohorts"). */
-import type { Filter } from '../events/rollout.ts';
+import { Filter, FilterRange } from '../events/rollout.ts';
 import { compareNumbers, isPlatform, numbersOf } from './cohort.ts';
+import { membersOf } from './requestSchema.ts';
 import type { Reader } from './specReader.ts';
 
 const MOST_VALUES = 50;
 const MOST_LETTERS = 40;
-const MEMBERS = ['platform', 'region', 'os', 'app'] as const;
+const MEMBERS = membersOf(Filter);
 const DOTTED = /^\d{1,9}(\.\d{1,9}){0,3}$/;
 
 type Range = NonNullable<Filter['os']>;
@@ -63,7 +64,7 @@ function readNames(
 
 function readRange(read: Reader, value: unknown, at: string): Range | undefined {
   if (isAbsent(value)) return undefined;
-  const given = read.object(value, at, ['gte', 'lt']);
+  const given = read.object(value, at, membersOf(FilterRange));
   if (!given) return undefined;
   const bound = (name: 'gte' | 'lt'): string | undefined => {
     const text = given[name];

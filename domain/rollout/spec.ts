@@ -7,6 +7,7 @@ import type { RolloutSpec, Rule, RulesPolicy, Stage } from '../events/rollout.ts
 import { versionProblem } from '../semver.ts';
 import { DEFAULT_POLICY } from './defaultPolicy.ts';
 import { readFilter } from './filterReader.ts';
+import { AskedRule, AskedRules, AskedStage, CreateRollout, MAX_RULES, MAX_STAGES, membersOf } from './requestSchema.ts';
 import { createReader, type Problem, type Reader } from './specReader.ts';
 import { EVIDENCE_MEMBERS, readEvidence } from './verdict/index.ts';
 
@@ -14,8 +15,6 @@ export type { Problem } from './specReader.ts';
 
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
-const MAX_STAGES = 100;
-const MAX_RULES = 50;
 const SHORTEST_LOOK_MS = 50;
 /** A verdict is as late as the look that gives it. */
 const LONGEST_LOOK_MS = 7 * DAY;
@@ -67,17 +66,7 @@ const bakes = (index: number, count: number): Bakes =>
  */
 export function parseRolloutRequest(body: unknown, { hasStable = true }: ForModel = {}): ParsedRequest {
   const read = createReader();
-  const request = read.object(body, '', [
-    'version',
-    'stages',
-    'preset',
-    'cohort',
-    'exclude',
-    'look',
-    'policy',
-    ...EVIDENCE_MEMBERS,
-    'start',
-  ]);
+  const request = read.object(body, '', membersOf(CreateRollout));
   if (!request) return { errors: read.problems };
   const cohort = readFilter(read, request['cohort'], '/cohort');
   const exclude = readFilter(read, request['exclude'], '/exclude');
@@ -130,7 +119,7 @@ function readStages(read: Reader, value: unknown, preset: unknown): Stage[] {
 
 function readStage(read: Reader, value: unknown, index: number, count: number): Stage {
   const at = `/stages/${index}`;
-  const stage = read.object(value, at, ['percent', 'ramp', 'min_bake', 'max_bake']) ?? {};
+  const stage = read.object(value, at, membersOf(AskedStage)) ?? {};
   return {
     percent: readPercent(read, stage['percent'], `${at}/percent`),
     ramp: read.duration(stage['ramp'], `${at}/ramp`, DEFAULT_RAMP, 0, LONGEST_MS),
@@ -180,14 +169,14 @@ function readPolicy(read: Reader, request: Readonly<Record<string, unknown>>, st
 }
 
 function readRules(read: Reader, value: object): RulesPolicy {
-  const policy = read.object(value, '/policy', ['rules']);
+  const policy = read.object(value, '/policy', membersOf(AskedRules));
   // No rules at all is a choice that must be written down: `rules: []`.
   const rules = policy && read.list(policy['rules'], '/policy/rules', MAX_RULES, 0);
   return { rules: (rules ?? []).map((rule, index) => readRule(read, rule, `/policy/rules/${index}`)) };
 }
 
 function readRule(read: Reader, value: unknown, at: string): Rule {
-  const rule = read.object(value, at, ['metric', 'op', 'value', 'min_predictions', 'min_devices']) ?? {};
+  const rule = read.object(value, at, membersOf(AskedRule)) ?? {};
   const metric = read.oneOf(rule['metric'], `${at}/metric`, METRICS);
   const limit = rule['value'];
   const isRate = metric !== 'latency_p95';

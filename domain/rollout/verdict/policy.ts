@@ -1,6 +1,7 @@
 /** Pure. The policy `evidence` from what people ask for: defaults of the table filled in, mistakes named by JSON pointer. */
 import { LONGEST_MS } from '../../duration.ts';
 import type { EvidencePolicy, MetricPolicy } from '../../events/verdict.ts';
+import { AskedTrust, AskedVerdict, membersOf } from '../requestSchema.ts';
 import type { Reader } from '../specReader.ts';
 import { deviceLimit } from './limit.ts';
 import { METRICS, type Metric } from './metrics.ts';
@@ -27,8 +28,8 @@ export function readEvidence(
   stages: number,
   table: readonly Metric[] = METRICS,
 ): EvidencePolicy {
-  const trust = objectOf(read, request['trust'], '/trust', ['stale_after']);
-  const verdict = objectOf(read, request['verdict'], '/verdict', ['alpha', 'beta', 'proven', 'negligible']);
+  const trust = objectOf(read, request['trust'], '/trust', membersOf(AskedTrust));
+  const verdict = objectOf(read, request['verdict'], '/verdict', membersOf(AskedVerdict));
   const share = (name: string, fallback: number): number =>
     numberOf(read, verdict[name], `/verdict/${name}`, fallback, 0.000_001, 0.5);
   const staleAfter = trust['stale_after'];
