@@ -148,22 +148,26 @@ describe('a stop wins every race', () => {
     ],
   };
 
-  it.each(Object.entries(races))(`%s, ${TIMES} times: the bad version is in force nowhere`, async (name, others) => {
-    for (let n = 0; n < TIMES; n += 1) {
-      const modelId = await model();
-      const rolloutId = await live(modelId, quick({}, name.endsWith('complete') ? [100] : [10, 50, 100]));
-      const stop = () => rollBack(c.deps, stopper(), { rolloutId, reason: 'bad', trigger: 'manual' });
-      const racing = n % 2 === 0 ? [stop(), ...others(rolloutId)] : [...others(rolloutId), stop()];
-      const outcomes = await Promise.all(racing);
-      const stopped = outcomes.at(n % 2 === 0 ? 0 : -1);
-      expect(stopped!.outcome).toBe('appended');
-      expect((await fold(rolloutId)).state).toBe('RolledBack');
-      expect((await versionOf(modelId, '1.1.0')).state).toBe('Rollback');
-      expect(await stableOf(modelId)).toBe('1.0.0');
-      const told = (await factsOf(rolloutId)).map((f) => f.type);
-      expect(told.indexOf('RolloutRolledBack')).toBe(told.length - 1);
-    }
-  });
+  it.each(Object.entries(races))(
+    `%s, ${TIMES} times: the bad version is in force nowhere`,
+    { timeout: 240_000 },
+    async (name, others) => {
+      for (let n = 0; n < TIMES; n += 1) {
+        const modelId = await model();
+        const rolloutId = await live(modelId, quick({}, name.endsWith('complete') ? [100] : [10, 50, 100]));
+        const stop = () => rollBack(c.deps, stopper(), { rolloutId, reason: 'bad', trigger: 'manual' });
+        const racing = n % 2 === 0 ? [stop(), ...others(rolloutId)] : [...others(rolloutId), stop()];
+        const outcomes = await Promise.all(racing);
+        const stopped = outcomes.at(n % 2 === 0 ? 0 : -1);
+        expect(stopped!.outcome).toBe('appended');
+        expect((await fold(rolloutId)).state).toBe('RolledBack');
+        expect((await versionOf(modelId, '1.1.0')).state).toBe('Rollback');
+        expect(await stableOf(modelId)).toBe('1.0.0');
+        const told = (await factsOf(rolloutId)).map((f) => f.type);
+        expect(told.indexOf('RolloutRolledBack')).toBe(told.length - 1);
+      }
+    },
+  );
 
   it('a conviction with an abort and an advance: one of the two stops ends it', async () => {
     for (let n = 0; n < 20; n += 1) {
